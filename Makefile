@@ -1,0 +1,46 @@
+# make quickstart   train, defend, attack, export, and attack the exported files, on scikit-learn's digits
+# make test         all tests
+# make lint         ruff and, where npm is, buildifier
+# make format       ruff's formatter
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUN := runs/quickstart
+ATTACKS := --attack='fgsm(linf(0.1))' --attack='pgd(linf(0.1), steps=20)' --attack='deepfool()'
+
+.PHONY: quickstart test lint format
+.DELETE_ON_ERROR:
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+test: .venv/installed
+	$(BIN)/python -m pytest
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	@if command -v npm >/dev/null; then \
+	  npx --yes @bazel/buildifier@8.2.1 -mode=check -lint=warn -r . ; \
+	else echo "buildifier skipped: npm is not installed"; fi
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+quickstart: .venv/installed
+	rm -rf $(RUN)
+	$(BIN)/python -m trainers.mnist --flagfile=trainers/configs/quickstart.flags --workdir=$(RUN)/plain
+	$(BIN)/python -m trainers.mnist --flagfile=trainers/configs/quickstart_deep_defense.flags \
+	  --init_weights=$(RUN)/plain/model.keras --workdir=$(RUN)/deep_defense
+	$(BIN)/python -m export.saved_model --model=$(RUN)/deep_defense/model.keras --output=$(RUN)/models/lenet
+	$(BIN)/python -m export.tflite --model=$(RUN)/deep_defense/model.keras --output=$(RUN)/lenet_float32.tflite
+	$(BIN)/python -m export.tflite --model=$(RUN)/deep_defense/model.keras --output=$(RUN)/lenet_int8.tflite \
+	  --quantize=int8 --calibration=digits
+	$(BIN)/python -m export.verify --reference=$(RUN)/deep_defense/model.keras --dataset=digits $(ATTACKS) \
+	  --artifact=$(RUN)/models/lenet --artifact=$(RUN)/lenet_float32.tflite --artifact=$(RUN)/lenet_int8.tflite \
+	  --output=$(RUN)/verify
+	$(BIN)/python -m trainers.evaluate --model=$(RUN)/deep_defense/model.keras --baseline=$(RUN)/plain/model.keras \
+	  --dataset=digits $(ATTACKS) --output=$(RUN)/evaluate

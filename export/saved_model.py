@@ -1,0 +1,84 @@
+"""Writes a model as a SavedModel that TF Serving loads as it is.
+
+    python -m export.saved_model --model=runs/lenet/model.keras --output=models/lenet --version=1
+
+The version folder gets two signatures, both giving `logits` and `probabilities`:
+  serving_default (also `serve`)   `image`: float32 [batch, height, width, channels] in [0, 1]
+  serve_bytes                      `image_bytes`: PNG or JPEG files of exactly that size, string [batch]
+
+It appears under its number only when it is complete, and only if its logits are those of the model.
+"""
+
+import pathlib
+
+from absl import flags
+
+import tfrobust as tfr
+from trainers import program
+
+MODEL = flags.DEFINE_string("model", None, "The .keras file.", required=True)
+OUTPUT = flags.DEFINE_string("output", None, "The model's folder; the version is a folder in it.", required=True)
+VERSION = flags.DEFINE_integer("version", 1, "The version, a positive number.", lower_bound=1)
+
+
+def main():
+    version = pathlib.Path(OUTPUT.value) / str(VERSION.value)
+    if version.exists():
+        raise tfr.InputError(f"{version} exists; give another --version or remove it")
+    program.writable_folder(OUTPUT.value)
+    model = tfr.targets.keras.load_model(MODEL.value)
+    with program.written(version) as path:
+        write(model, path)
+        difference = largest_difference(model, tfr.targets.SavedModelTarget(path))
+        print(f"largest logit difference to {MODEL.value}: {difference:.2g}")
+        if difference > 1e-4:
+            return 1
+    print(f"saved model: {version}")
+    return 0
+
+
+def write(model, path):
+    """Writes a Keras model from images to logits as a SavedModel with the signatures above."""
+    import keras
+    import tensorflow as tf
+
+    height, width, channels = model.input_shape[1:]
+
+    def serve(image):
+        logits = model(image, training=False)
+        return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+
+    def serve_bytes(image_bytes):
+        def decode(contents):
+            image = tf.io.decode_image(contents, channels=channels, expand_animations=False)
+            return tf.ensure_shape(image, [height, width, channels])
+
+        pixels = tf.map_fn(decode, image_bytes, fn_output_signature=tf.uint8)
+        return serve(tf.cast(pixels, tf.float32) / 255.0)
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    images = tf.TensorSpec([None, height, width, channels], tf.float32, name="image")
+    archive.add_endpoint("serve", serve, input_signature=[images])
+    archive.add_endpoint("serve_bytes", serve_bytes, [tf.TensorSpec([None], tf.string, name="image_bytes")])
+    archive.write_out(str(path), verbose=False)
+
+
+def largest_difference(model, target, examples=16):
+    """The largest absolute difference between the logits of a model and of an exported one, on random images.
+
+    Raises:
+      InputError: if the model gives probabilities.
+    """
+    import numpy as np
+
+    images = np.random.default_rng(0).random((examples, *model.input_shape[1:]), dtype="float32")
+    expected = model.predict(images, verbose=0)
+    tfr.targets.check_logits(expected, model.name)
+    return float(np.abs(expected - target.predictor()(images)).max())
+
+
+flags.adopt_module_key_flags(program)
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,86 @@
+"""Writes a model as a TFLite file, in full or reduced precision.
+
+    python -m export.tflite --model=runs/lenet/model.keras --output=lenet_int8.tflite --quantize=int8 --calibration=mnist
+
+Input and output stay float32 in every mode. Only TFLite's built-in operations are allowed, so the file runs in any
+LiteRT interpreter. int8 and int16x8 measure the ranges of activations on images of --calibration.
+"""
+
+import pathlib
+
+from absl import flags
+
+import tfrobust as tfr
+from trainers import program
+
+MODEL = flags.DEFINE_string("model", None, "The .keras file.", required=True)
+OUTPUT = flags.DEFINE_string("output", None, "The .tflite file to write.", required=True)
+MODES = ("float32", "float16", "dynamic", "int8", "int16x8")
+QUANTIZE = flags.DEFINE_enum("quantize", "float32", MODES, "Precision of weights, and for int modes of activations.")
+CALIBRATION = flags.DEFINE_string("calibration", None, "Data set whose training images calibrate int8 and int16x8.")
+CALIBRATION_EXAMPLES = flags.DEFINE_integer("calibration_examples", 500, "How many of them.", lower_bound=1)
+
+
+def main():
+    output = pathlib.Path(OUTPUT.value)
+    if output.suffix != ".tflite":
+        raise tfr.InputError(f"--output must end in .tflite, got {output}")
+    program.writable_folder(output.parent)
+    calibrated = QUANTIZE.value in ("int8", "int16x8")
+    if calibrated and not CALIBRATION.value:
+        raise tfr.InputError(f"--quantize={QUANTIZE.value} needs --calibration, such as --calibration=mnist")
+    model = tfr.targets.keras.load_model(MODEL.value)
+    tfr.targets.check_logits(model(zeros(model)).numpy(), MODEL.value)
+    images = None
+    if calibrated:
+        train = tfr.data.load(CALIBRATION.value, "train", program.DATA_DIR.value, program.DOWNLOAD.value)
+        images = train.take(CALIBRATION_EXAMPLES.value).floats()
+        tfr.targets.as_target(model).check(images)
+    contents = convert(model, QUANTIZE.value, images)
+    with program.written(output) as path:
+        path.write_bytes(contents)
+    print(f"tflite: {output} ({len(contents):,} bytes)")
+
+
+def zeros(model):
+    """One black image of the model's size."""
+    import tensorflow as tf
+
+    return tf.zeros([1, *model.input_shape[1:]])
+
+
+def convert(model, quantize="float32", calibration_images=None):
+    """The bytes of a .tflite file for a Keras model.
+
+    Args:
+      model: from images to logits.
+      quantize: one of `MODES`.
+      calibration_images: float32 [examples, height, width, channels] in [0, 1], for int8 and int16x8.
+
+    Raises:
+      InputError: if the model needs an operation that TFLite has not built in.
+    """
+    import tensorflow as tf
+
+    ops, optimize = tf.lite.OpsSet, [tf.lite.Optimize.DEFAULT]
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.target_spec.supported_ops = {
+        "int8": [ops.TFLITE_BUILTINS_INT8],
+        "int16x8": [ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8],
+    }.get(quantize, [ops.TFLITE_BUILTINS])
+    if quantize != "float32":
+        converter.optimizations = optimize
+    if quantize == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if quantize in ("int8", "int16x8"):
+        converter.representative_dataset = lambda: ([image[None]] for image in calibration_images)
+    try:
+        return converter.convert()
+    except Exception as error:  # the converter's own errors have no common class
+        raise tfr.InputError(f"the model cannot be written as {quantize} TFLite: {error}") from error
+
+
+flags.adopt_module_key_flags(program)
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,203 @@
+"""Norm balls: every fact about a norm that an attack needs, in one place.
+
+A ball is a frozen value such as `Linf(8 / 255)`. It acts on perturbations `delta`, float32 [batch, height, width,
+channels] on the [0, 1] pixel scale, and treats each example on its own:
+
+  size(delta)         the norm of each example, float32 [batch]
+  dual(gradient)      the dual norm, which turns a margin into the distance to a linear boundary
+  steepest(gradient)  the perturbation of size 1 that increases a linear function most
+  project(delta)      the nearest perturbation inside the ball (Euclidean distance)
+  sample(seeds, ...)  uniform draws from the ball
+
+The norm itself is the class (`Linf.size(delta)`, no radius needed); the instance adds the radius.
+"""
+
+import abc
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from tfrobust import seeds as seeds_lib
+from tfrobust.errors import InputError
+
+_TINY = 1e-12  # keeps 0 / 0 at 0 and is far below any norm of an image gradient in float32
+
+
+def per_example(values, images):
+    """Reshapes [batch] so that it broadcasts against [batch, ...]."""
+    return tf.reshape(values, [-1] + [1] * (len(images.shape) - 1))
+
+
+def _axes(images):
+    return list(range(1, len(images.shape)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Ball(abc.ABC):
+    """All perturbations whose norm is at most `radius` on the [0, 1] pixel scale."""
+
+    radius: float
+
+    def __post_init__(self):
+        if not (isinstance(self.radius, (int, float)) and math.isfinite(self.radius) and self.radius >= 0):
+            raise InputError(
+                f"a radius is a finite number >= 0 on the [0, 1] pixel scale, such as 8/255; got {self.radius!r}"
+            )
+
+    def __str__(self):
+        return f"{type(self).__name__.lower()}({self.radius:.6g})"
+
+    @staticmethod
+    @abc.abstractmethod
+    def size(delta):
+        """The norm of each example: float32 [batch]."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def dual(gradient):
+        """The dual norm of each example: float32 [batch]."""
+
+    @staticmethod
+    @abc.abstractmethod
+    def steepest(gradient):
+        """argmax of <gradient, delta> over all delta of size 1; zero where the gradient is zero."""
+
+    @abc.abstractmethod
+    def project(self, delta):
+        """The nearest perturbation inside the ball."""
+
+    @abc.abstractmethod
+    def sample(self, seeds, shape):
+        """Uniform draws from the ball: int32 [batch, 2] and an image shape -> float32 [batch, *shape]."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Linf(Ball):
+    """The largest change of any one value.
+
+    Example:
+      >>> Linf(0.1).project(tf.constant([[[[0.3]]]])).numpy().item()
+      0.1...
+    """
+
+    @staticmethod
+    def size(delta):
+        return tf.reduce_max(tf.abs(delta), _axes(delta))
+
+    @staticmethod
+    def dual(gradient):
+        return L1.size(gradient)
+
+    @staticmethod
+    def steepest(gradient):
+        return tf.sign(gradient)
+
+    def project(self, delta):
+        return tf.clip_by_value(delta, -self.radius, self.radius)
+
+    def sample(self, seeds, shape):
+        return self.radius * (2.0 * seeds_lib.uniform(seeds, shape) - 1.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class L2(Ball):
+    """The Euclidean norm."""
+
+    @staticmethod
+    def size(delta):
+        return tf.sqrt(tf.reduce_sum(tf.square(delta), _axes(delta)))
+
+    @staticmethod
+    def dual(gradient):
+        return L2.size(gradient)
+
+    @staticmethod
+    def steepest(gradient):
+        return gradient / per_example(tf.maximum(L2.size(gradient), _TINY), gradient)
+
+    def project(self, delta):
+        return delta * per_example(tf.minimum(1.0, self.radius / tf.maximum(L2.size(delta), _TINY)), delta)
+
+    def sample(self, seeds, shape):
+        """A uniform direction times `radius * u ** (1 / dimensions)`."""
+        direction = L2.steepest(seeds_lib.normal(seeds_lib.fold_in(seeds, 0), shape))
+        fraction = seeds_lib.uniform(seeds_lib.fold_in(seeds, 1), []) ** (1.0 / math.prod(shape))
+        return self.radius * direction * per_example(fraction, direction)
+
+
+@dataclasses.dataclass(frozen=True)
+class L1(Ball):
+    """The sum of absolute changes."""
+
+    @staticmethod
+    def size(delta):
+        return tf.reduce_sum(tf.abs(delta), _axes(delta))
+
+    @staticmethod
+    def dual(gradient):
+        return Linf.size(gradient)
+
+    @staticmethod
+    def steepest(gradient):
+        flat = tf.reshape(gradient, [tf.shape(gradient)[0], -1])
+        largest = tf.one_hot(tf.argmax(tf.abs(flat), axis=1), tf.shape(flat)[1])
+        return tf.reshape(largest * tf.sign(flat), tf.shape(gradient))
+
+    def project(self, delta):
+        """Soft-thresholding with the threshold found by sorting (Duchi et al., ICML 2008, figure 1)."""
+        magnitudes = tf.reshape(tf.abs(delta), [tf.shape(delta)[0], -1])
+        ordered = tf.sort(magnitudes, axis=1, direction="DESCENDING")
+        count = tf.range(1, tf.shape(ordered)[1] + 1, dtype=tf.float32)
+        thresholds = (tf.cumsum(ordered, axis=1) - self.radius) / count
+        support = tf.reduce_sum(tf.cast(ordered > thresholds, tf.int32), axis=1, keepdims=True)
+        threshold = tf.gather(thresholds, tf.maximum(support - 1, 0), axis=1, batch_dims=1)
+        threshold = per_example(tf.maximum(threshold, 0.0), delta)
+        return tf.sign(delta) * tf.maximum(tf.abs(delta) - threshold, 0.0)
+
+    def sample(self, seeds, shape):
+        """Normalised exponential gaps: uniform on the simplex of dimension n + 1, then random signs."""
+        dimensions = math.prod(shape)
+        gaps = -tf.math.log1p(-seeds_lib.uniform(seeds_lib.fold_in(seeds, 0), [dimensions + 1]))
+        gaps = gaps / tf.reduce_sum(gaps, axis=1, keepdims=True)
+        signs = tf.sign(seeds_lib.uniform(seeds_lib.fold_in(seeds, 1), shape) - 0.5)
+        return self.radius * signs * tf.reshape(gaps[:, :-1], tf.shape(signs))
+
+
+@dataclasses.dataclass(frozen=True)
+class L0(Ball):
+    """The number of changed pixels (all channels of a pixel count once); `radius` is that number.
+
+    Not a norm: values are bounded only by the image range, so `steepest` moves the `radius`-independent
+    single most useful pixel by the sign of its gradient.
+    """
+
+    @staticmethod
+    def size(delta):
+        return tf.reduce_sum(tf.cast(tf.reduce_any(delta != 0.0, axis=-1), tf.float32), _axes(delta)[:-1])
+
+    @staticmethod
+    def dual(gradient):
+        return tf.reduce_max(tf.reduce_sum(tf.abs(gradient), axis=-1), _axes(gradient)[:-1])
+
+    @staticmethod
+    def steepest(gradient):
+        return tf.sign(_keep_pixels(gradient, 1))
+
+    def project(self, delta):
+        return _keep_pixels(delta, int(self.radius))
+
+    def sample(self, seeds, shape):
+        """Uniform values in [-1, 1] on `radius` pixels chosen at random."""
+        values = 2.0 * seeds_lib.uniform(seeds_lib.fold_in(seeds, 0), shape) - 1.0
+        scores = seeds_lib.uniform(seeds_lib.fold_in(seeds, 1), [*shape[:-1], 1])
+        return values * tf.cast(_keep_pixels(scores, int(self.radius)) > 0.0, tf.float32)
+
+
+def _keep_pixels(delta, count):
+    """Keeps the `count` pixels of largest total magnitude and sets the others to zero."""
+    shape = tf.shape(delta)
+    strength = tf.reshape(tf.reduce_sum(tf.abs(delta), axis=-1), [shape[0], -1])
+    chosen = tf.math.top_k(strength, tf.minimum(count, tf.shape(strength)[1])).indices
+    kept = tf.reduce_sum(tf.one_hot(chosen, tf.shape(strength)[1]), axis=1)
+    return delta * tf.reshape(kept, tf.concat([shape[:-1], [1]], axis=0))

@@ -1,0 +1,226 @@
+"""Runs attacks on a target and judges them by one rule.
+
+An attack has broken an example if the *recomputed* prediction is wrong and the adversarial image is finite, inside
+[0, 1] and inside the attack's ball. Examples that are misclassified to begin with are not attacked; they count as
+broken.
+"""
+
+import dataclasses
+import time
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from tfrobust import attacks as attacks_lib
+from tfrobust import balls, data, seeds, targets
+from tfrobust.errors import InputError
+from tfrobust.evaluation import checks, metrics, report
+
+
+def evaluate(model, images, labels, attacks, *, source=None, seed=0, batch_size=100, dataset=None, progress=True):
+    """Attacks a model and reports how it holds.
+
+    Args:
+      model: a Keras model, a `Target`, or the path of a .keras file, a .tflite file or a SavedModel.
+      images: float32 [examples, height, width, channels] in [0, 1].
+      labels: int [examples].
+      attacks: a list of specifications such as "pgd(linf(8/255))", or of attacks.
+      source: for attacks that need more than the model gives: a model of which they are made, to be carried over.
+      seed: of all random draws; each example folds in its position.
+      batch_size: examples at a time; results do not depend on it but for the rounding of kernels.
+      dataset: the data's name, for the report.
+      progress: show a progress bar for each attack.
+
+    Returns:
+      An `Evaluation`.
+
+    Raises:
+      InputError: for images outside [0, 1] or of the wrong kind, a model that gives probabilities, an attack that
+        needs more than the model gives and no `source`.
+
+    Example:
+      >>> print(evaluate(model, images, labels, ["fgsm(linf(0.1))", "deepfool()"]).table())
+    """
+    target = targets.as_target(model)
+    source = source if source is None else targets.as_target(source)
+    attacks = {str(attack): attacks_lib.parse(attack) if isinstance(attack, str) else attack for attack in attacks}
+    images, labels = np.asarray(images), np.asarray(labels)
+    data.check_images(images, labels)
+    images = images.astype("float32")
+    target.check(images)
+    crafters = {name: _crafter(target, source, attack, name) for name, attack in attacks.items()}
+    judge = _Judge(target, min(batch_size, len(images)))
+    clean = judge.logits(images)
+    targets.check_logits(clean, target.name)
+    if labels.max() >= clean.shape[1]:
+        raise InputError(f"{target.name} has {clean.shape[1]} classes, but there is a label {labels.max()}")
+    right = clean.argmax(axis=1) == labels
+    outcomes = [
+        _attack(name, attack, crafters[name], judge, images, labels, right, seed, progress)
+        for name, attack in attacks.items()
+    ]
+    rows = [_row(outcome, crafters[outcome.name], images, labels, right) for outcome in outcomes]
+    for row, attack in zip(rows, attacks.values()):
+        if isinstance(attack, attacks_lib.DeepFool) and attack.norm is balls.L2 and target.gives == "gradients":
+            rho_2, _ = metrics.deepfool_rho_2(target.logits, images, labels, origin=target.origin, steps=attack.steps)
+            row["rho_2"] = float(rho_2.mean())
+    bounded = [outcome for outcome in outcomes if outcome.ball is not None]  # a minimal-norm attack breaks everything
+    survivors = np.logical_and.reduce([right, *(~outcome.broken for outcome in bounded)])
+    return report.Evaluation(
+        report={
+            "model": target.name,
+            "dataset": dataset,
+            "examples": len(images),
+            "seed": seed,
+            "versions": report.versions(),
+            "clean_accuracy": float(right.mean()),
+            "attacks": rows,
+            "worst_case": {"robust_accuracy": float(survivors.mean()) if bounded else None},
+            "warnings": checks.run(target, judge, images, labels, clean, attacks, rows, outcomes),
+        },
+        images=images,
+        labels=labels,
+        predictions=clean.argmax(axis=1),
+        outcomes=outcomes,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What one attack did.
+
+    Attributes:
+      name: the attack as it was asked for.
+      ball: what it was confined to, or None.
+      adversarial: float32 [examples, ...]; the clean image where it was not attacked.
+      predictions: int [examples], recomputed at `adversarial`.
+      broken, broken_uint8: bool [examples], by the rule above, before and after rounding to 8 bits.
+      invalid: how many adversarial images broke the prediction but were outside the ball or [0, 1], or not finite.
+      queries: forward passes per attacked example.
+      seconds: wall time of the attack, compilation included.
+    """
+
+    name: str
+    ball: balls.Ball | None
+    adversarial: np.ndarray
+    predictions: np.ndarray
+    broken: np.ndarray
+    broken_uint8: np.ndarray
+    invalid: int
+    queries: float | None
+    seconds: float
+
+
+class _Judge:
+    """Recomputes predictions in batches of one fixed size, so that nothing compiles twice."""
+
+    def __init__(self, target, batch_size):
+        self._predict, self.batch_size = target.predictor(), batch_size
+
+    def logits(self, images):
+        return np.concatenate([self._predict(batch)[:count] for batch, count in _padded(self.batch_size, images)])
+
+    def predictions(self, images):
+        return self.logits(images).argmax(axis=1)
+
+
+def _padded(batch_size, *arrays):
+    """Slices of one size; the last is filled up with its first row. Yields (slice of each array..., real rows)."""
+    for start in range(0, len(arrays[0]), batch_size):
+        slices = [array[start : start + batch_size] for array in arrays]
+        count = len(slices[0])
+        fill = [0] * (batch_size - count)
+        yield *(np.concatenate([rows, rows[fill]]) if fill else rows for rows in slices), count
+
+
+class _Crafter:
+    """An attack bound to the model it differentiates, compiled once. `carried_over` if that is not the one attacked."""
+
+    def __init__(self, attack, victim, carried_over):
+        self.source = victim.name if carried_over else None
+        self.queries = tf.Variable(0, dtype=tf.int64, trainable=False)
+
+        def logits_fn(images):
+            self.queries.assign_add(tf.shape(images, out_type=tf.int64)[0])
+            return victim.logits(images)
+
+        @tf.function
+        def craft(images, labels, keys):
+            return attack(logits_fn, images, labels, seed=keys)
+
+        self.craft = craft
+
+
+def _crafter(target, source, attack, name):
+    if target.allows(attack):
+        return _Crafter(attack, target, carried_over=False)
+    if source is None:
+        raise InputError(
+            f"attack {name!r} needs {attack.needs}, but {target.name} gives {target.gives} only: "
+            "give a source model to carry it over from"
+        )
+    if not source.allows(attack):
+        raise InputError(f"attack {name!r} needs {attack.needs}, but the source {source.name} gives {source.gives}")
+    return _Crafter(attack, source, carried_over=True)
+
+
+def _attack(name, attack, crafter, judge, images, labels, right, seed, progress):
+    started = time.monotonic()
+    adversarial, predictions = images.copy(), np.where(right, labels, -1)
+    attacked = np.flatnonzero(right)
+    survivors = len(attacked)
+    with tqdm.tqdm(total=len(attacked), desc=name, unit="image", disable=not progress) as bar:
+        for rows, count in _padded(judge.batch_size, attacked):
+            keys = seeds.per_example(seed, tf.constant(rows, tf.int32))
+            batch = crafter.craft(tf.constant(images[rows]), tf.constant(labels[rows].astype("int32")), keys).numpy()
+            rows = rows[:count]
+            adversarial[rows] = batch[:count]
+            predictions[rows] = judge.predictions(batch)[:count]
+            survivors -= int((predictions[rows] != labels[rows]).sum())
+            bar.update(count)
+            bar.set_postfix(robust=f"{survivors / len(images):.2%}")
+    seconds = time.monotonic() - started
+    ball = getattr(attack, "ball", None)
+    valid = _valid(adversarial, images, ball)
+    rounded = metrics.round_to_uint8(np.nan_to_num(adversarial), images, ball)
+    rounded[~right] = images[~right]
+    processed = -(-len(attacked) // judge.batch_size) * judge.batch_size
+    return Outcome(
+        name=name,
+        ball=ball,
+        adversarial=adversarial,
+        predictions=predictions,
+        broken=~right | ((predictions != labels) & valid),
+        broken_uint8=~right | (judge.predictions(rounded) != labels),
+        invalid=int((right & (predictions != labels) & ~valid).sum()),
+        queries=int(crafter.queries.numpy()) / processed if processed else None,
+        seconds=seconds,
+    )
+
+
+def _valid(adversarial, images, ball):
+    flat = adversarial.reshape(len(adversarial), -1)
+    with np.errstate(invalid="ignore"):
+        valid = np.isfinite(flat).all(axis=1) & (flat.min(axis=1) >= 0) & (flat.max(axis=1) <= 1)
+    return valid if ball is None else valid & metrics.in_ball(adversarial - images, ball)
+
+
+def _row(outcome, crafter, images, labels, right):
+    """One entry of the report's list of attacks. Medians are over the examples that the attack itself broke."""
+    hit = outcome.broken & right
+    delta = outcome.adversarial[hit] - images[hit]
+    return {
+        "attack": outcome.name,
+        "norm": None if outcome.ball is None else type(outcome.ball).__name__.lower(),
+        "radius": None if outcome.ball is None else outcome.ball.radius,
+        "robust_accuracy": float(1 - outcome.broken.mean()),
+        "robust_accuracy_uint8": float(1 - outcome.broken_uint8.mean()),
+        "success_rate": float(hit.sum() / right.sum()) if right.any() else None,
+        "median_l2": float(np.median(balls.L2.size(delta))) if len(delta) else None,
+        "median_linf": float(np.median(balls.Linf.size(delta))) if len(delta) else None,
+        "rho_2": None,
+        "queries": outcome.queries,
+        "seconds": round(outcome.seconds, 3),
+        "source": crafter.source,
+    }

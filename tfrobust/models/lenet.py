@@ -1,0 +1,34 @@
+"""LeNet as in Deep Defense, table 4."""
+
+import keras
+from keras import layers
+
+from tfrobust.layers.preprocessing import Standardize
+
+
+def lenet(input_shape=(28, 28, 1), classes=10, mean=0.0, std=1 / 255):
+    """Two convolutions of 5x5 with pooling and no activation, then two dense layers: 431,080 weights.
+
+    Args:
+      input_shape: (height, width, channels), at least 16 pixels wide and high.
+      classes: number of logits.
+      mean, std: preprocessing, see `Standardize`; the paper's network takes 0-255 pixels minus the mean image.
+
+    Returns:
+      A model from float32 images [batch, height, width, channels] in [0, 1] to logits [batch, classes].
+
+    Example:
+      >>> lenet().count_params()
+      431080
+    """
+    initializer = keras.initializers.RandomNormal(stddev=0.01)  # the reference network's; fits 0-255 pixels
+    images = keras.Input(input_shape, name="image")
+    x = Standardize(mean, std, name="preprocessing")(images)
+    x = layers.Conv2D(20, 5, kernel_initializer=initializer, name="conv1")(x)
+    x = layers.MaxPooling2D(2, name="pool1")(x)
+    x = layers.Conv2D(50, 5, kernel_initializer=initializer, name="conv2")(x)
+    x = layers.MaxPooling2D(2, name="pool2")(x)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(500, activation="relu", kernel_initializer=initializer, name="fc1")(x)
+    logits = layers.Dense(classes, kernel_initializer=initializer, name="fc2")(x)
+    return keras.Model(images, logits, name="lenet")

@@ -1,0 +1,25 @@
+"""The multi-layer perceptron of Deep Defense, table 4."""
+
+import keras
+from keras import layers
+
+from tfrobust.layers.preprocessing import Standardize
+
+
+def mlp(input_shape=(28, 28, 1), classes=10, mean=0.0, std=1 / 255):
+    """Dense layers 500, 150 and `classes` with ReLU between: 469,160 weights for MNIST.
+
+    Arguments and result are those of `lenet`.
+
+    Example:
+      >>> mlp().count_params()
+      469160
+    """
+    initializer = keras.initializers.RandomNormal(stddev=0.01)
+    images = keras.Input(input_shape, name="image")
+    x = Standardize(mean, std, name="preprocessing")(images)
+    x = layers.Flatten(name="flatten")(x)
+    x = layers.Dense(500, activation="relu", kernel_initializer=initializer, name="fc1")(x)
+    x = layers.Dense(150, activation="relu", kernel_initializer=initializer, name="fc2")(x)
+    logits = layers.Dense(classes, kernel_initializer=initializer, name="fc3")(x)
+    return keras.Model(images, logits, name="mlp")

@@ -1,0 +1,50 @@
+"""What an attacker maximises: one number per example, larger is more adversarial.
+
+Each objective is a function `(logits [batch, classes], labels int [batch]) -> float32 [batch]`. None of them
+averages over the batch, so a gradient never depends on who else is in it.
+"""
+
+import tensorflow as tf
+
+
+def cross_entropy(logits, labels):
+    """-log softmax(logits)[label] (Goodfellow et al., ICLR 2015, eq. for J)."""
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+
+
+def margin(logits, labels):
+    """Largest wrong logit minus the label's logit: positive exactly where the prediction is wrong.
+
+    Carlini and Wagner, S&P 2017, f_6 without the confidence term.
+    """
+    correct = tf.gather(logits, labels, axis=1, batch_dims=1)
+    return tf.reduce_max(_without_label(logits, labels), axis=1) - correct
+
+
+def dlr(logits, labels):
+    """Difference of logits ratio, invariant to shift and scale of the logits (Croce and Hein, ICML 2020, eq. 6).
+
+    Needs at least three classes.
+    """
+    ordered = tf.math.top_k(logits, 3).values
+    return margin(logits, labels) / (ordered[:, 0] - ordered[:, 2] + 1e-12)
+
+
+def targeted(objective):
+    """The same objective for a goal: `labels` are now the labels the attacker wants.
+
+    Example:
+      >>> toward = targeted(cross_entropy)
+      >>> float(toward(tf.constant([[0.0, 0.0]]), [1])[0])
+      -0.69...
+    """
+
+    def negative(logits, labels):
+        return -objective(logits, labels)
+
+    return negative
+
+
+def _without_label(logits, labels):
+    is_label = tf.one_hot(labels, tf.shape(logits)[1], on_value=True, off_value=False)
+    return tf.where(is_label, tf.constant(float("-inf"), logits.dtype), logits)

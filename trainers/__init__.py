@@ -1,0 +1,1 @@
+"""Training and evaluation programs: `python -m trainers.mnist --flagfile=…`."""

@@ -1,0 +1,89 @@
+"""How every program starts and ends, and the flags that say where data is.
+
+Exit code 0: done. 1: a threshold was not met. 2: wrong use, with one clear line on standard error. Importing this is
+quick: TensorFlow is imported where it is used, so that `--help` answers at once.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import sys
+
+from absl import app, flags, logging
+
+from tfrobust.errors import InputError
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS data dir; default: TFDS_DATA_DIR, else TFDS' own.")
+DOWNLOAD = flags.DEFINE_bool("download", True, "Whether missing data may be downloaded.")
+
+
+def run(main):
+    """Parses the command line, calls `main()` and exits with what it returns (None counts as 0).
+
+    Flag errors and `InputError` end the program with one line and exit code 2; any other exception is a bug and
+    keeps its traceback.
+    """
+    def parse(argv):
+        try:
+            return flags.FLAGS(argv)
+        except flags.Error as error:
+            fail(error)
+        except SystemExit:  # --help has printed its page
+            sys.exit(0)
+
+    def guarded(argv):
+        if argv[1:]:
+            fail(f"unexpected argument {argv[1]!r}: flags are written --name=value")
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)
+        try:
+            sys.exit(main())
+        except InputError as error:
+            fail(error)
+
+    app.run(guarded, flags_parser=parse)
+
+
+def fail(message):
+    """Prints one line and exits with code 2."""
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+@contextlib.contextmanager
+def written(path):
+    """Gives a temporary path beside `path`, and moves it to `path` when the block ends well: all or nothing.
+
+    Raises:
+      InputError: where the folder cannot be made or written to.
+    """
+    path = pathlib.Path(path)
+    # The suffix stays, since Keras looks at it; the leading dot keeps servers that poll the folder away.
+    temporary = path.with_name(f".partial-{os.getpid()}-{path.name}")
+    writable_folder(path.parent)
+    try:
+        yield temporary
+        if path.is_file() or not path.exists():
+            os.replace(temporary, path)
+        else:
+            raise InputError(f"{path} exists and is not a file")
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def writable_folder(path):
+    """Makes a folder if need be; raises `InputError` if that or writing to it is not possible."""
+    path = pathlib.Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be made: {error.strerror}") from error
+    if not os.access(path, os.W_OK):
+        raise InputError(f"{path} is not writable")
+    return path
