@@ -6,6 +6,8 @@ Input and output stay float32 in every mode. Only TFLite's built-in operations a
 LiteRT interpreter. int8 and int16x8 measure the ranges of activations on images of --calibration.
 """
 
+import contextlib
+import io
 import pathlib
 
 from absl import flags
@@ -62,20 +64,21 @@ def convert(model, quantize="float32", calibration_images=None):
     """
     import tensorflow as tf
 
-    ops, optimize = tf.lite.OpsSet, [tf.lite.Optimize.DEFAULT]
+    ops = tf.lite.OpsSet
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.target_spec.supported_ops = {
         "int8": [ops.TFLITE_BUILTINS_INT8],
         "int16x8": [ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8],
     }.get(quantize, [ops.TFLITE_BUILTINS])
     if quantize != "float32":
-        converter.optimizations = optimize
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantize in ("int8", "int16x8"):
         converter.representative_dataset = lambda: ([image[None]] for image in calibration_images)
     try:
-        return converter.convert()
+        with contextlib.redirect_stdout(io.StringIO()):  # it describes a temporary SavedModel
+            return converter.convert()
     except Exception as error:  # the converter's own errors have no common class
         raise tfr.InputError(f"the model cannot be written as {quantize} TFLite: {error}") from error
 

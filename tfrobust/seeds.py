@@ -1,6 +1,7 @@
 """Explicit, stateless randomness: one seed per example.
 
-A per-example seed is a pair of int32 numbers made from the user's seed and the example's index in the data set.
+A per-example seed is the pair (user's seed, example's index in the data set) of int32 numbers; TensorFlow's stateless
+generators turn each pair into an independent stream.
 Every random draw of an attack starts from it, so an example gets the same draws whatever batch, order or
 replica it is processed in.
 """
@@ -9,10 +10,10 @@ import tensorflow as tf
 
 
 def per_example(seed, indices):
-    """Folds one seed with each example's index.
+    """Pairs one seed with each example's index.
 
     Args:
-      seed: a Python int, or an int32 tensor [2].
+      seed: a Python int.
       indices: int tensor [batch], the examples' positions in the data set.
 
     Returns:
@@ -22,8 +23,8 @@ def per_example(seed, indices):
       >>> per_example(7, tf.range(3)).shape
       TensorShape([3, 2])
     """
-    base = tf.convert_to_tensor([seed, 0] if isinstance(seed, int) else seed, tf.int32)
-    return tf.map_fn(lambda index: tf.random.experimental.stateless_fold_in(base, index), tf.cast(indices, tf.int32))
+    indices = tf.cast(indices, tf.int32)
+    return tf.stack([tf.fill(tf.shape(indices), tf.cast(seed, tf.int32)), indices], axis=1)
 
 
 def resolve(seed, images):
@@ -33,9 +34,16 @@ def resolve(seed, images):
     return seed
 
 
-def fold_in(seeds, data):
-    """Derives the seeds of one purpose (a restart, a step): int32 [batch, 2] -> int32 [batch, 2]."""
-    return tf.map_fn(lambda seed: tf.random.experimental.stateless_fold_in(seed, data), seeds)
+def fold_in(seeds, purpose):
+    """Derives the seeds of one purpose (a restart, a step): int32 [batch, 2] and an int -> int32 [batch, 2].
+
+    The first number goes through MurmurHash3's 32-bit finaliser, a bijection: examples keep distinct seeds.
+    """
+    first = tf.bitcast(seeds[:, 0], tf.uint32) + tf.cast(purpose, tf.uint32) * tf.constant(0x9E3779B9, tf.uint32)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        shifted = tf.bitwise.right_shift(first, tf.constant(shift, tf.uint32))
+        first = tf.bitwise.bitwise_xor(first, shifted) * tf.constant(factor, tf.uint32)
+    return tf.stack([tf.bitcast(first, tf.int32), seeds[:, 1]], axis=1)
 
 
 def uniform(seeds, shape):

@@ -123,7 +123,7 @@ def _predict(logits):
 def _difference(goal, source, logits):
     """Weights that turn logits into z_goal - z_source: [batch, classes]."""
     classes = tf.shape(logits)[1]
-    return tf.one_hot(goal, classes) - tf.one_hot(source, classes)
+    return tf.one_hot(goal, classes, dtype=logits.dtype) - tf.one_hot(source, classes, dtype=logits.dtype)
 
 
 def _nearest(norm, logits, pullback, goals, source):

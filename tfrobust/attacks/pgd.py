@@ -7,7 +7,6 @@ section 2.2. MI-FGSM: Dong et al., CVPR 2018, algorithm 1.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -24,7 +23,7 @@ class PGD:
     that ends with the largest margin, which is a success if any run is one.
 
     Attributes:
-      ball: the allowed perturbations, such as `Linf(8 / 255)`.
+      ball: the allowed perturbations, `Linf(radius)` or `L2(radius)`.
       steps: gradient evaluations per run.
       step_size: length of a step in the ball's norm; None: 2.5 * radius / steps (Madry et al.), radius at most.
       random_start: start from a uniform draw of the ball, else from the clean image.
@@ -48,11 +47,12 @@ class PGD:
     needs = "gradients"
 
     def __post_init__(self):
-        if not isinstance(self.ball, balls.Ball):
-            raise InputError(f"this attack needs a ball with a radius, such as linf(8/255); got {self.ball!r}")
-        if self.steps < 1 or self.restarts < 1:
-            raise InputError(f"steps and restarts must be at least 1, got steps={self.steps}, restarts={self.restarts}")
-        if self.step_size is not None and not (math.isfinite(self.step_size) and self.step_size > 0):
+        _radius(self.ball)
+        for name in ("steps", "restarts"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if self.step_size is not None and not 0 < self.step_size < float("inf"):
             raise InputError(f"step_size must be a positive number, got {self.step_size!r}")
         if not self.momentum >= 0:
             raise InputError(f"momentum must be at least 0, got {self.momentum!r}")
@@ -122,15 +122,22 @@ def fgsm(ball, objective=objectives.cross_entropy):
 
     In linf this is the fast gradient sign method, in l2 the fast gradient method.
     """
-    return PGD(ball, steps=1, step_size=ball.radius or None, random_start=False, objective=objective)
+    return PGD(ball, steps=1, step_size=_radius(ball) or None, random_start=False, objective=objective)
 
 
 def bim(ball, steps=10, step_size=None, objective=objectives.cross_entropy):
-    """The basic iterative method: PGD from the clean image, by default with steps of radius / steps (Kurakin et al.)."""
-    return PGD(ball, steps, step_size or ball.radius / steps or None, random_start=False, objective=objective)
+    """The basic iterative method: PGD from the clean image, by default in steps of radius / steps (Kurakin et al.)."""
+    step_size = step_size or _radius(ball) / steps or None
+    return PGD(ball, steps, step_size, random_start=False, objective=objective)
 
 
 def mi_fgsm(ball, steps=10, step_size=None, momentum=1.0, objective=objectives.cross_entropy):
-    """Momentum iterative FGSM: the gradient, divided by its l1 norm per example, is accumulated before the sign."""
-    step_size = step_size or ball.radius / steps or None
+    """Momentum iterative FGSM: each gradient is divided by its l1 norm, then added to the decayed sum (Dong et al.)."""
+    step_size = step_size or _radius(ball) / steps or None
     return PGD(ball, steps, step_size, random_start=False, momentum=momentum, objective=objective)
+
+
+def _radius(ball):
+    if not isinstance(ball, (balls.Linf, balls.L2)):  # steepest ascent in l1 moves one value a step: too weak to report
+        raise InputError(f"this attack needs a linf or l2 ball with a radius, such as linf(8/255); got {ball!r}")
+    return ball.radius

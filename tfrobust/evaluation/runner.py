@@ -26,7 +26,8 @@ def evaluate(model, images, labels, attacks, *, source=None, seed=0, batch_size=
       images: float32 [examples, height, width, channels] in [0, 1].
       labels: int [examples].
       attacks: a list of specifications such as "pgd(linf(8/255))", or of attacks.
-      source: for attacks that need more than the model gives: a model of which they are made, to be carried over.
+      source: the model that an exported one came from. Attacks that need more than the model gives are made on it
+        and carried over, and its preprocessing defines rho_2 where the model does not say its own.
       seed: of all random draws; each example folds in its position.
       batch_size: examples at a time; results do not depend on it but for the rounding of kernels.
       dataset: the data's name, for the report.
@@ -61,9 +62,10 @@ def evaluate(model, images, labels, attacks, *, source=None, seed=0, batch_size=
         for name, attack in attacks.items()
     ]
     rows = [_row(outcome, crafters[outcome.name], images, labels, right) for outcome in outcomes]
+    origin = next((one.origin for one in (target, source) if one and one.origin is not None), 0.0)
     for row, attack in zip(rows, attacks.values()):
         if isinstance(attack, attacks_lib.DeepFool) and attack.norm is balls.L2 and target.gives == "gradients":
-            rho_2, _ = metrics.deepfool_rho_2(target.logits, images, labels, origin=target.origin, steps=attack.steps)
+            rho_2, _ = metrics.deepfool_rho_2(target.logits, images, labels, origin=origin, steps=attack.steps)
             row["rho_2"] = float(rho_2.mean())
     bounded = [outcome for outcome in outcomes if outcome.ball is not None]  # a minimal-norm attack breaks everything
     survivors = np.logical_and.reduce([right, *(~outcome.broken for outcome in bounded)])

@@ -18,11 +18,11 @@ class Target(abc.ABC):
       name: the path or address, for reports.
       gives: "gradients" (a TensorFlow graph that can be differentiated), "scores" (numbers only) or "labels".
       input_shape: (height, width, channels); None where the target does not say.
-      origin: the image that its preprocessing maps to zero, 0.0 where that is not known.
+      origin: the image that its preprocessing maps to zero; None where the target does not say.
     """
 
     gives = "scores"
-    origin = 0.0
+    origin = None
 
     def __init__(self, name, input_shape):
         self.name = str(name)

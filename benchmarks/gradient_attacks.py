@@ -1,0 +1,74 @@
+"""What `fgsm` and `pgd` cost beside as many bare gradient evaluations of the same model, on one core.
+
+    python -m benchmarks.gradient_attacks --model=runs/reference/model.keras --dataset=mnist
+
+Prints for each attack the milliseconds, the ratio to its floor and the peak memory.
+"""
+
+from absl import flags
+
+import tfrobust as tfr
+from benchmarks import measure
+from trainers import program
+
+MODEL = flags.DEFINE_string("model", None, "A trained .keras file.", required=True)
+DATASET = flags.DEFINE_string("dataset", "digits", "Where the batch comes from: the first test images.")
+ATTACK = flags.DEFINE_multi_string(
+    "attack",
+    ["fgsm(linf(0.1))", "bim(linf(0.1), steps=10)", "pgd(linf(0.1), steps=10)", "pgd(linf(0.1), steps=40)"]
+    + ["pgd(l2(1.5), steps=40)", "mi_fgsm(linf(0.1), steps=10)"],
+    "What to measure.",
+)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Examples in the batch.", lower_bound=1)
+ROUNDS = flags.DEFINE_integer("rounds", 15, "Repetitions.", lower_bound=1)
+
+
+def main():
+    measure.pin_to_one_core()
+    import tensorflow as tf
+
+    test = tfr.data.load(DATASET.value, "test", program.DATA_DIR.value, program.DOWNLOAD.value).take(BATCH_SIZE.value)
+    images, labels = tf.constant(test.floats()), tf.constant(test.labels)
+    model = tfr.targets.load_model(MODEL.value)
+    print(f"{'attack':34}{'ms':>9}{'floor ms':>10}{'ratio':>8}")
+    for text in ATTACK.value:
+        attack = tfr.attacks.parse(text)
+        functions = {"attack": compiled_attack(attack, model, images, labels)}
+        functions["floor"] = compiled_gradients(attack.steps, model, images, labels)
+        medians = measure.interleaved_medians(functions, ROUNDS.value)
+        ratio = medians["attack"] / medians["floor"]
+        print(f"{text:34}{medians['attack'] * 1000:9.1f}{medians['floor'] * 1000:10.1f}{ratio:8.3f}")
+    print(f"peak memory {measure.peak_memory():.0f} MiB")
+
+
+def compiled_attack(attack, model, images, labels):
+    import tensorflow as tf
+
+    @tf.function
+    def run(images, labels):
+        return attack(lambda x: model(x, training=False), images, labels, seed=0)
+
+    return lambda: run(images, labels).numpy()
+
+
+def compiled_gradients(steps, model, images, labels):
+    """`steps` bare gradient evaluations, each of an input that depends on the one before."""
+    import tensorflow as tf
+
+    @tf.function
+    def run(images, labels):
+        for _ in tf.range(steps):
+            with tf.GradientTape() as tape:
+                tape.watch(images)
+                logits = model(images, training=False)
+                loss = tf.reduce_sum(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+            images += 0.0 * tape.gradient(loss, images)
+        return images
+
+    return lambda: run(images, labels).numpy()
+
+
+flags.adopt_module_key_flags(program)
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,105 @@
+"""Projected gradient ascent against answers known in closed form on linear classifiers."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import classifiers
+from tfrobust import attacks, balls, objectives
+from tfrobust.errors import InputError
+
+WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)  # label 0 has the logit 3 a - 4 b
+IMAGES = tf.fill([2, 1, 2, 1], 0.5)
+LABELS = tf.constant([0, 0])
+LOGITS = classifiers.two_class_linear(WEIGHTS)
+
+
+def change(attack, logits_fn=LOGITS, images=IMAGES, labels=LABELS):
+    return tf.reshape(attack(logits_fn, images, labels, seed=0) - images, [-1, 2]).numpy()
+
+
+@pytest.mark.parametrize(
+    "ball, expected", [(balls.Linf(0.1), [-0.1, 0.1]), (balls.L2(0.1), [-0.06, 0.08])]
+)
+@pytest.mark.parametrize("make", [attacks.fgsm, attacks.bim, attacks.pgd, attacks.mi_fgsm])
+def test_on_a_linear_model_every_variant_ends_at_the_optimum(make, ball, expected):
+    found = change(make(ball) if make is attacks.fgsm else make(ball, steps=100))
+    # From a random start, l2 slides along the ball's surface towards the optimum and comes near it.
+    np.testing.assert_allclose(found[0], expected, atol=1e-2 if make is attacks.pgd else 1e-5)
+
+
+def test_clips_to_the_image_range():
+    bright = tf.fill([1, 1, 2, 1], 0.95)
+    np.testing.assert_allclose(change(attacks.fgsm(balls.Linf(0.1)), images=bright, labels=LABELS[:1]), [[-0.1, 0.05]], atol=1e-6)
+
+
+def test_fgsm_is_one_step_of_the_radius_and_bim_steps_of_radius_over_steps():
+    assert attacks.fgsm(balls.Linf(0.1)) == attacks.PGD(balls.Linf(0.1), 1, 0.1, random_start=False)
+    assert attacks.bim(balls.Linf(0.1), steps=5).step_size == pytest.approx(0.02)
+
+
+def test_momentum_divides_each_gradient_by_its_l1_norm_before_it_is_added():
+    """One coordinate's gradient turns its sign once: only the decayed sum decides the last step (Dong et al., eq. 6)."""
+    weights = tf.Variable([[1.0, 1.0]])
+
+    def logits_fn(images):
+        flat = tf.reshape(images, [-1, 2])
+        score = tf.reduce_sum(flat * weights, axis=1) - 4.0 * tf.nn.relu(0.5 - flat[:, 0])  # a kink at 0.5
+        return tf.stack([score, tf.zeros_like(score)], axis=1)
+
+    images = tf.constant([[[[0.55], [0.5]]]])
+    attack = attacks.mi_fgsm(balls.Linf(0.3), steps=2, step_size=0.1, momentum=1.0, objective=objectives.margin)
+    # Gradients of the margin: (-1, -1), then (-5, -1) at 0.45; normalised (-1/2, -1/2) and (-5/6, -1/6).
+    np.testing.assert_allclose(change(attack, logits_fn, images, LABELS[:1]), [[-0.2, -0.2]], atol=1e-6)
+    slow = attacks.mi_fgsm(balls.L2(1.0), steps=2, step_size=0.1, momentum=1.0, objective=objectives.margin)
+    first, total = np.array([1, 1]) / np.sqrt(2), np.array([1 / 2 + 5 / 6, 1 / 2 + 1 / 6])
+    expected = -0.1 * (first + total / np.linalg.norm(total))
+    np.testing.assert_allclose(change(slow, logits_fn, images, LABELS[:1])[0], expected, atol=1e-5)
+
+
+def test_a_zero_gradient_gives_the_start_and_no_nan():
+    def constant(images):
+        return tf.zeros([tf.shape(images)[0], 2]) + 0.0 * tf.reduce_sum(images)
+
+    for ball in (balls.Linf(0.1), balls.L2(0.1)):
+        np.testing.assert_array_equal(change(attacks.bim(ball), constant), np.zeros([2, 2]))
+        np.testing.assert_array_equal(change(attacks.mi_fgsm(ball), constant), np.zeros([2, 2]))
+
+
+def test_restarts_keep_the_best_run_of_each_example():
+    """Two hills: only some starts climb the one that fools. More restarts fool no fewer, and in the end all."""
+
+    def hills(images):
+        a = tf.reshape(images, [-1, 2])[:, 0]
+        wrong = tf.where(a > 0.52, 30.0 * (a - 0.52) - 0.1, 3.0 * (0.52 - a) - 0.6)
+        return tf.stack([tf.zeros_like(wrong), wrong], axis=1)
+
+    images, labels = tf.fill([40, 1, 2, 1], 0.5), tf.zeros([40], tf.int32)
+
+    def broken(restarts):
+        attack = attacks.pgd(balls.Linf(0.1), steps=10, restarts=restarts)
+        return int(tf.reduce_sum(tf.argmax(hills(attack(hills, images, labels, seed=1)), axis=1)))
+
+    counts = [broken(restarts) for restarts in (1, 3, 12)]
+    assert counts[0] < counts[1] <= counts[2] and counts[2] == 40
+
+
+def test_targeted_objective_reaches_the_goal():
+    matrix = tf.random.stateless_normal([4, 5], [1, 2])
+
+    def logits_fn(images):
+        return tf.reshape(images, [-1, 4]) @ matrix
+
+    attack = attacks.pgd(balls.Linf(0.5), steps=40, objective=objectives.targeted(objectives.cross_entropy))
+    images, goals = tf.fill([5, 2, 2, 1], 0.5), tf.range(5)
+    before = objectives.cross_entropy(logits_fn(images), goals)
+    assert np.all(objectives.cross_entropy(logits_fn(attack(logits_fn, images, goals, seed=0)), goals) < before)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"steps": 0}, {"step_size": -1.0}, {"restarts": 0}, {"momentum": -1.0}, {"restarts": 2, "random_start": False}],
+)
+def test_senseless_settings_are_refused(arguments):
+    with pytest.raises(InputError, match=next(iter(arguments))):
+        attacks.PGD(balls.Linf(0.1), **arguments)

@@ -1,0 +1,35 @@
+"""Where the reference data is: `TFROBUST_SHARED`, else ../shared beside the checkout. Tests that need it skip elsewhere."""
+
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+FOLDER = pathlib.Path(os.environ.get("TFROBUST_SHARED", pathlib.Path(__file__).parents[3] / "shared"))
+GOLDEN = FOLDER / "golden"
+DATA_DIR = FOLDER / "tensorflow_datasets"
+
+needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"needs {GOLDEN}; set TFROBUST_SHARED")
+needs_data = pytest.mark.skipif(not DATA_DIR.is_dir(), reason=f"needs {DATA_DIR}; set TFROBUST_SHARED")
+
+
+def golden(name):
+    """The arrays of a reference file, its uint8 images as float32 [batch, 28, 28, 1] in [0, 1]."""
+    with np.load(GOLDEN / f"{name}.npz") as arrays:
+        found = dict(arrays)
+    if "images" in found:
+        found["images"] = found["images"][..., None].astype("float32") / np.float32(255)
+        found["labels"] = found["labels"].astype("int32")
+    return found
+
+
+def reference_lenet():
+    """The LeNet that Deep Defense starts from."""
+    from tfrobust import models
+
+    weights = golden("lenet_mnist")
+    network = models.lenet(mean=weights["mean_image"][..., None] / 255, std=1 / 255)
+    for name in ("conv1", "conv2", "fc1", "fc2"):
+        network.get_layer(name).set_weights([weights[f"{name}_kernel"], weights[f"{name}_bias"]])
+    return network
