@@ -23,7 +23,7 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@if command -v npm >/dev/null; then \
-	  npx --yes @bazel/buildifier@8.2.1 -mode=check -lint=warn -r . ; \
+	  npx --yes @bazel/buildifier@8.2.1 -mode=check -lint=warn BUILD MODULE.bazel; \
 	else echo "buildifier skipped: npm is not installed"; fi
 
 format: .venv/installed

@@ -17,7 +17,7 @@ def flat(tensor):
 
 @pytest.mark.parametrize("norm, sizes", [(balls.Linf, [4, 0]), (balls.L2, [5, 0]), (balls.L1, [7, 0]), (balls.L0, [2, 0])])
 def test_size_of_three_four(norm, sizes):
-    np.testing.assert_allclose(norm.size(THREE_FOUR), sizes)
+    np.testing.assert_allclose(norm.size(THREE_FOUR), sizes, atol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +83,14 @@ def test_samples_are_inside_and_fill_the_ball(ball):
         share = np.mean(ball.size(samples) <= ball.radius / 2)
         assert abs(share - 0.25) < 4 * np.sqrt(0.25 * 0.75 / 4000)  # four standard deviations
         assert np.all(np.abs(np.mean(flat(samples), axis=0)) < 4 * 0.3 / np.sqrt(4000))
+
+
+def test_l2_size_of_nothing_has_a_derivative():
+    delta = tf.zeros([1, 2, 1, 1])
+    with tf.GradientTape() as tape:
+        tape.watch(delta)
+        size = balls.L2.size(delta)
+    np.testing.assert_array_equal(tape.gradient(size, delta), delta)
 
 
 def test_the_same_example_gets_the_same_sample_in_any_batch():

@@ -27,9 +27,9 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
 DATA = {
     "tests": ["pyproject.toml"],  # pytest's settings
     "tests.build_test": [
-        "*.txt",
         "BUILD",
-        *sorted(f"{path.parent.name}/**/*.py" for path in ROOT.glob("*/__init__.py")),
+        "constraints.txt",
+        *sorted(f"{top.parent.name}/**/*.py" for top in ROOT.glob("*/__init__.py")),
     ],
     "trainers": ["trainers/configs/*.flags"],
 }
@@ -112,13 +112,15 @@ def target(name, files, labels):
     """The call that declares a target, as buildifier formats it."""
     test = name.endswith("_test")
     program = not test and 'if __name__ == "__main__":' in (ROOT / files[-1]).read_text()
+    patterns = [file for file in DATA.get(name, []) if "*" in file]
+    plain = [file for file in DATA.get(name, []) if "*" not in file]
     attributes = {
         "name": f'"{name}"',
         "size": test and ('"small"' if {"@pypi//pytest", ":tests", ":tfrobust"}.issuperset(labels) else '"medium"'),
         "testonly": not test and name.split(".")[0] == "tests" and "True",
         "srcs": quoted(files),
         "args": test and quoted(files),
-        "data": name in DATA and f"glob({quoted(DATA[name])})",
+        "data": " + ".join([quoted(plain)] * bool(plain) + [f"glob({quoted(patterns)})"] * bool(patterns)),
         "imports": not test and not program and '["."]',
         "main": program and f'"{files[-1]}"',
         "main_module": test and '"pytest"',

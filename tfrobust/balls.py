@@ -106,7 +106,8 @@ class L2(Ball):
 
     @staticmethod
     def size(delta):
-        return tf.sqrt(tf.reduce_sum(tf.square(delta), _axes(delta)))
+        # Not below _TINY: the square root has no derivative at 0, and Deep Defense differentiates this.
+        return tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(delta), _axes(delta)), _TINY**2))
 
     @staticmethod
     def dual(gradient):

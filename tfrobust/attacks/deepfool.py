@@ -58,8 +58,8 @@ def minimal_perturbation(
       steps: the largest number of steps.
       overshoot: the final factor is 1 + overshoot; an example stops when its overshot image is there.
       candidates: among how many classes of largest clean logits to look, the predicted one included.
-      tiny: added to every component of w, so that a vanishing gradient makes no huge step. The Deep Defense
-        authors take 5e-6 for MNIST, for gradients with respect to pixels of 0 to 255.
+      tiny: added to every component of w in the norm that a step is divided by, |f| / ||w + tiny||^2 * w, so that a
+        vanishing gradient makes no huge step. The Deep Defense authors take 5e-6 for MNIST with 0-255 pixels.
       clip: keep images + delta inside [0, 1] at every step. The original does not.
 
     Returns:
@@ -92,8 +92,9 @@ def minimal_perturbation(
         # predicted one step earlier, as in the authors' code; the two differ only for a wrong prediction that
         # passes through several classes on its way.
         margin = tf.reduce_sum(logits * _difference(goal, state.previous, logits), axis=1)
-        normal = pullback(_difference(goal, state.current, logits)) + tiny
-        step = balls.per_example(tf.abs(margin) / norm.dual(normal), normal) * norm.steepest(normal)
+        normal = pullback(_difference(goal, state.current, logits))
+        length = tf.abs(margin) * norm.dual(normal) / tf.maximum(norm.dual(normal + tiny), 1e-12) ** 2
+        step = balls.per_example(length, normal) * norm.steepest(normal)
         total = tf.tensor_scatter_nd_add(state.total, state.rows[:, None], step)
         prediction = _predict(logits_fn(tf.stop_gradient(moved(total, state.rows, 1.0 + overshoot))))
         unmoved = (prediction == tf.gather(labels, state.rows)) == tf.gather(right, state.rows)

@@ -1,0 +1,105 @@
+"""Data sets and what is refused as images."""
+
+import time
+
+import numpy as np
+import pytest
+
+from tests.support import classifiers, shared
+from tfrobust import data
+from tfrobust.errors import InputError
+
+IMAGES = classifiers.random_images(3, (4, 4, 1))
+
+
+def test_digits_are_real_images_of_ten_classes_split_once_and_for_all():
+    train, test = data.load("digits", "train"), data.load("digits", "test")
+    assert train.images.shape == (1438, 28, 28, 1) and test.images.shape == (359, 28, 28, 1)
+    assert train.images.dtype == np.uint8 and train.images.max() == 255
+    assert sorted(set(test.labels)) == list(range(10)) and test.classes == 10
+    assert not {image.tobytes() for image in train.images} & {image.tobytes() for image in test.images}
+
+
+@shared.needs_data
+@pytest.mark.parametrize("name, shape", [("mnist", (28, 28, 1)), ("cifar10", (32, 32, 3))])
+def test_tfds_data_loads_from_a_folder(name, shape):
+    test = data.load(name, "test", data_dir=shared.DATA_DIR, download=False)
+    assert test.images.shape == (10000, *shape) and test.images.dtype == np.uint8 and test.classes == 10
+
+
+def test_batches_are_float32_in_0_1_and_shuffled_anew_each_epoch_but_alike_for_a_seed():
+    train = data.load("digits", "train").take(100)
+
+    def epochs():
+        pipeline = data.batches(train, 30, seed=4)
+        return [np.concatenate([labels for _, labels in pipeline]) for _ in range(2)]
+
+    first, second = epochs()
+    assert not np.array_equal(first, second) and sorted(first) == sorted(train.labels)
+    np.testing.assert_array_equal([first, second], epochs())
+    images, _ = next(iter(data.batches(train, 30)))
+    np.testing.assert_array_equal(images, train.floats()[:30])
+    assert images.dtype == "float32"
+    assert [len(labels) for _, labels in data.batches(train, 30, drop_remainder=True)] == [30, 30, 30]
+
+
+def test_own_images_come_from_an_npz_file(tmp_path):
+    np.savez(tmp_path / "own.npz", images=IMAGES, labels=[0, 2, 1])
+    split = data.load(tmp_path / "own.npz", "test")
+    np.testing.assert_array_equal(split.floats(), IMAGES)
+    assert split.classes == 3
+
+
+@pytest.mark.parametrize(
+    "images, labels, said",
+    [
+        ((IMAGES * 255).astype("uint8"), None, "uint8"),
+        (IMAGES[0], None, r"\(4, 4, 1\)"),
+        (IMAGES[:0], None, "no images"),
+        (np.where(IMAGES == IMAGES[1, 2, 2, 0], np.nan, IMAGES), None, "NaN.*image 1"),
+        (IMAGES + np.array([0, 0, 1]).reshape(3, 1, 1, 1), None, "image 2"),
+        (IMAGES - 0.5, None, r"\[0, 1\]"),
+        (IMAGES, [0, 1], r"labels.*\[3\]"),
+        (IMAGES, [0.0, 1.0, 2.0], "labels.*float"),
+        (IMAGES, [0, -1, 1], "at least 0"),
+    ],
+)
+def test_what_is_no_batch_of_images_is_refused(images, labels, said):
+    with pytest.raises(InputError, match=said):
+        data.check_images(images, labels)
+
+
+@pytest.mark.parametrize("contents", [b"", b"PK\x03\x04 not really", None])
+def test_a_file_that_cannot_be_used_is_refused(tmp_path, contents):
+    path = tmp_path / "own.npz"
+    if contents is None:
+        np.savez(path, pictures=IMAGES)
+    else:
+        path.write_bytes(contents)
+    with pytest.raises(InputError, match=r"own\.npz"):
+        data.load(path, "test")
+
+
+def test_missing_data_is_refused_at_once(tmp_path):
+    started = time.monotonic()
+    with pytest.raises(InputError, match="TFDS_DATA_DIR"):
+        data.load("mnist", "test", data_dir=tmp_path, download=False)
+    assert time.monotonic() - started < 20
+
+
+def test_an_unreachable_host_is_found_out_in_seconds(tmp_path, monkeypatch):
+    """TFDS itself would go on trying for minutes. The host asked here is a port on this machine that nobody serves."""
+    import tensorflow_datasets as tfds
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "url_infos", {"http://127.0.0.1:9/mnist": None})
+    started = time.monotonic()
+    with pytest.raises(InputError, match="does not answer"):
+        data.load("mnist", "test", data_dir=tmp_path, download=True)
+    assert time.monotonic() - started < 20
+
+
+def test_unknown_names_are_refused_with_the_known_ones():
+    with pytest.raises(InputError, match="digits, mnist, cifar10"):
+        data.load("minst", "test")
+    with pytest.raises(InputError, match="train and test"):
+        data.load("digits", "validation")

@@ -1,0 +1,128 @@
+"""Deep Defense's training step against the authors' numbers, and as a Keras model."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tests.support import classifiers, shared
+from tfrobust.defenses import DeepDefense
+from tfrobust.layers import Standardize
+
+LAYERS = ("conv1", "conv2", "fc1", "fc2")
+
+
+def relative_error(found, expected):
+    return np.linalg.norm(found - expected) / np.linalg.norm(expected)
+
+
+@shared.needs_golden
+def test_one_batch_gives_the_authors_losses_and_gradients():
+    """80 right and 20 wrong predictions; their regulariser includes lam = 15."""
+    expected = shared.golden("deep_defense_step")
+    model = DeepDefense(shared.reference_lenet())
+    images, labels = tf.constant(expected["images"]), tf.constant(expected["labels"])
+
+    @tf.function
+    def losses_and_gradients():
+        with tf.GradientTape(persistent=True) as tape:
+            penalty, rho_2, logits = model.perturbation_penalty(images, labels)
+            cross_entropy = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+            regularizer = model.lam * tf.reduce_mean(penalty)
+        variables = model.trainable_variables
+        return rho_2, cross_entropy, regularizer, tape.gradient(cross_entropy, variables), tape.gradient(regularizer, variables)
+
+    rho_2, cross_entropy, regularizer, *gradients = losses_and_gradients()
+    np.testing.assert_allclose(rho_2, expected["rho_2"], rtol=1e-3)
+    np.testing.assert_allclose(cross_entropy, expected["cross_entropy"], rtol=1e-4)
+    np.testing.assert_allclose(regularizer, expected["regularizer"], rtol=1e-3)
+    for part, found in zip(("ce", "reg"), gradients):
+        for variable, gradient in zip(model.trainable_variables, found):
+            layer, kind = variable.path.split("/")[-2:]
+            assert relative_error(gradient.numpy(), expected[f"{part}_grad_{layer}_{kind}"]) < 1e-3, variable.path
+
+
+def small_model(**arguments):
+    network = classifiers.smooth_network()
+    model = DeepDefense(network, **arguments)
+    model.compile(
+        keras.optimizers.SGD(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
+    )
+    images = tf.constant(classifiers.random_images(40))
+    labels = np.argmax(network(images), axis=1)
+    labels[::5] = (labels[::5] + 1) % 4  # a fifth is misclassified
+    return model, images, labels
+
+
+def test_training_step_follows_the_gradient_of_the_whole_objective():
+    """An SGD step moves the weights by -rate * gradient of CE + lam R; the slope along it is checked by differences."""
+    model, images, labels = small_model(lam=2.0, c=3.0, d=2.0)
+    start = [variable.numpy() for variable in model.trainable_variables]
+
+    def objective(weights):
+        for variable, weight in zip(model.trainable_variables, weights):
+            variable.assign(weight)
+        penalty, _, logits = model.perturbation_penalty(images, labels)
+        cross_entropy = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
+        return float(cross_entropy + 2.0 * tf.reduce_mean(penalty))
+
+    at_start = objective(start)
+    loss = model.train_on_batch(images, labels, return_dict=True)["loss"]
+    np.testing.assert_allclose(loss, at_start, rtol=1e-5)
+    gradient = [(old - variable.numpy()) / 1e-2 for old, variable in zip(start, model.trainable_variables)]
+    step = 1e-4
+    above = objective([old + step * slope for old, slope in zip(start, gradient)])
+    below = objective([old - step * slope for old, slope in zip(start, gradient)])
+    squared_length = sum(float(np.sum(slope**2)) for slope in gradient)
+    np.testing.assert_allclose((above - below) / (2 * step), squared_length, rtol=0.02)
+
+
+def test_penalty_rewards_distance_where_right_and_nearness_where_wrong():
+    model, images, labels = small_model(c=3.0, d=2.0)
+    penalty, rho_2, logits = model.perturbation_penalty(images, labels)
+    right = np.argmax(logits, axis=1) == labels
+    assert 0 < right.sum() < len(right)
+    np.testing.assert_allclose(penalty, np.exp(np.where(right, -3.0, 2.0) * rho_2), rtol=1e-5)
+
+
+def test_rho_is_measured_from_the_origin_of_the_preprocessing():
+    network = classifiers.smooth_network()
+    shifted = keras.Sequential([keras.Input((6, 5, 3)), Standardize(0.25, 1.0), *network.layers])
+    images, labels = tf.constant(classifiers.random_images(4, high=0.7)), np.zeros(4, "int32")
+    _, rho_2, _ = DeepDefense(shifted).perturbation_penalty(images + 0.25, labels)
+    _, expected, _ = DeepDefense(network).perturbation_penalty(images, labels)
+    np.testing.assert_allclose(rho_2, expected, rtol=1e-3)
+
+
+def test_fine_tuning_raises_rho_2():
+    model, images, labels = small_model(lam=1.0, c=5.0)
+    labels = np.argmax(model(images), axis=1)
+    before = model.evaluate(images, labels, verbose=0, return_dict=True)
+    model.fit(images, labels, batch_size=20, epochs=20, verbose=0)
+    after = model.evaluate(images, labels, verbose=0, return_dict=True)
+    assert after["rho_2"] > 1.1 * before["rho_2"] and after["accuracy"] >= 0.8
+    assert set(after) == {"loss", "cross_entropy", "regularizer", "rho_2", "accuracy"}
+
+
+def test_batch_normalisation_learns_its_statistics_and_is_attacked_with_them():
+    keras.utils.set_random_seed(0)
+    normalisation = keras.layers.BatchNormalization()
+    network = keras.Sequential([keras.Input((4, 4, 1)), normalisation, keras.layers.Flatten(), keras.layers.Dense(3)])
+    images, labels = tf.constant(classifiers.random_images(16, (4, 4, 1))), np.arange(16) % 3
+    model = DeepDefense(network)
+    model.compile(keras.optimizers.SGD(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    _, _, logits = model.perturbation_penalty(images, labels)
+    np.testing.assert_allclose(logits, network(images, training=False), rtol=1e-5)
+    mean = normalisation.moving_mean.numpy()
+    model.train_on_batch(images, labels)
+    assert not np.array_equal(mean, normalisation.moving_mean.numpy())
+
+
+def test_saves_and_loads(tmp_path):
+    model, images, labels = small_model(lam=2.0)
+    model.fit(images, labels, epochs=1, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.lam == 2.0
+    np.testing.assert_array_equal(loaded.predict(images, verbose=0), model.predict(images, verbose=0))
+    model.network.save(tmp_path / "network.keras")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "network.keras")(images), model(images))
