@@ -15,8 +15,7 @@ MODEL = flags.DEFINE_string("model", None, "A trained .keras file.", required=Tr
 DATASET = flags.DEFINE_string("dataset", "digits", "Where the batch comes from: the first test images.")
 ATTACK = flags.DEFINE_multi_string(
     "attack",
-    ["fgsm(linf(0.1))", "bim(linf(0.1), steps=10)", "pgd(linf(0.1), steps=10)", "pgd(linf(0.1), steps=40)"]
-    + ["pgd(l2(1.5), steps=40)", "mi_fgsm(linf(0.1), steps=10)"],
+    ["fgsm(linf(0.1))", "pgd(linf(0.1), steps=10)", "pgd(linf(0.1), steps=40)", "pgd(l2(1.5), steps=40)"],
     "What to measure.",
 )
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Examples in the batch.", lower_bound=1)

@@ -14,23 +14,22 @@ import pathlib
 from absl import flags
 
 import tfrobust as tfr
+from export import common
 from trainers import program
 
-MODEL = flags.DEFINE_string("model", None, "The .keras file.", required=True)
-OUTPUT = flags.DEFINE_string("output", None, "The model's folder; the version is a folder in it.", required=True)
-VERSION = flags.DEFINE_integer("version", 1, "The version, a positive number.", lower_bound=1)
+VERSION = flags.DEFINE_integer("version", 1, "The version, a folder of that number in --output.", lower_bound=1)
 
 
 def main():
-    version = pathlib.Path(OUTPUT.value) / str(VERSION.value)
+    version = pathlib.Path(common.OUTPUT.value) / str(VERSION.value)
     if version.exists():
         raise tfr.InputError(f"{version} exists; give another --version or remove it")
-    program.writable_folder(OUTPUT.value)
-    model = tfr.targets.keras.load_model(MODEL.value)
+    program.writable_folder(common.OUTPUT.value)
+    model = tfr.targets.keras.load_model(common.MODEL.value)
     with program.written(version) as path:
         write(model, path)
         difference = largest_difference(model, tfr.targets.SavedModelTarget(path))
-        print(f"largest logit difference to {MODEL.value}: {difference:.2g}")
+        print(f"largest logit difference to {common.MODEL.value}: {difference:.2g}")
         if difference > 1e-4:
             return 1
     print(f"saved model: {version}")
@@ -78,6 +77,7 @@ def largest_difference(model, target, examples=16):
     return float(np.abs(expected - target.predictor()(images)).max())
 
 
+flags.adopt_module_key_flags(common)
 flags.adopt_module_key_flags(program)
 
 if __name__ == "__main__":

@@ -13,10 +13,9 @@ import pathlib
 from absl import flags
 
 import tfrobust as tfr
+from export import common
 from trainers import program
 
-MODEL = flags.DEFINE_string("model", None, "The .keras file.", required=True)
-OUTPUT = flags.DEFINE_string("output", None, "The .tflite file to write.", required=True)
 MODES = ("float32", "float16", "dynamic", "int8", "int16x8")
 QUANTIZE = flags.DEFINE_enum("quantize", "float32", MODES, "Precision of weights, and for int modes of activations.")
 CALIBRATION = flags.DEFINE_string("calibration", None, "Data set whose training images calibrate int8 and int16x8.")
@@ -24,15 +23,15 @@ CALIBRATION_EXAMPLES = flags.DEFINE_integer("calibration_examples", 500, "How ma
 
 
 def main():
-    output = pathlib.Path(OUTPUT.value)
+    output = pathlib.Path(common.OUTPUT.value)
     if output.suffix != ".tflite":
         raise tfr.InputError(f"--output must end in .tflite, got {output}")
     program.writable_folder(output.parent)
     calibrated = QUANTIZE.value in ("int8", "int16x8")
     if calibrated and not CALIBRATION.value:
         raise tfr.InputError(f"--quantize={QUANTIZE.value} needs --calibration, such as --calibration=mnist")
-    model = tfr.targets.keras.load_model(MODEL.value)
-    tfr.targets.check_logits(model(zeros(model)).numpy(), MODEL.value)
+    model = tfr.targets.keras.load_model(common.MODEL.value)
+    tfr.targets.check_logits(model(zeros(model)).numpy(), common.MODEL.value)
     images = None
     if calibrated:
         train = tfr.data.load(CALIBRATION.value, "train", program.DATA_DIR.value, program.DOWNLOAD.value)
@@ -83,6 +82,7 @@ def convert(model, quantize="float32", calibration_images=None):
         raise tfr.InputError(f"the model cannot be written as {quantize} TFLite: {error}") from error
 
 
+flags.adopt_module_key_flags(common)
 flags.adopt_module_key_flags(program)
 
 if __name__ == "__main__":

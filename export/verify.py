@@ -15,7 +15,9 @@ import tfrobust as tfr
 from trainers import program
 
 REFERENCE = flags.DEFINE_string("reference", None, "The .keras file that the artefacts came from.", required=True)
-ARTIFACT = flags.DEFINE_multi_string("artifact", None, "SavedModel directory or .tflite; several allowed.", required=True)
+ARTIFACT = flags.DEFINE_multi_string(
+    "artifact", None, "SavedModel directory or .tflite; several allowed.", required=True
+)
 DATASET = flags.DEFINE_string("dataset", "digits", "digits, mnist, cifar10, or an .npz file with images and labels.")
 EXAMPLES = flags.DEFINE_integer("examples", None, "Use the first so many test images; default: all.", lower_bound=1)
 ATTACK = flags.DEFINE_multi_string("attack", [], "Such as 'pgd(linf(8/255), steps=40)'; may be given several times.")
@@ -40,7 +42,8 @@ def main():
     test = tfr.data.load(DATASET.value, "test", program.DATA_DIR.value, program.DOWNLOAD.value).take(EXAMPLES.value)
     arguments = {"source": reference, "seed": SEED.value, "dataset": DATASET.value}
     expected, *evaluations = [
-        tfr.evaluate(target, test.floats(), test.labels, list(attacks), **arguments) for target in [reference, *artifacts]
+        tfr.evaluate(target, test.floats(), test.labels, list(attacks), **arguments)
+        for target in [reference, *artifacts]
     ]
     flip_rates = [float((found.predictions != expected.predictions).mean()) for found in evaluations]
     failures = [line for pair in zip(evaluations, flip_rates) for line in failed_thresholds(*pair)]

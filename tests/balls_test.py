@@ -15,7 +15,9 @@ def flat(tensor):
     return tf.reshape(tensor, [tensor.shape[0], -1]).numpy()
 
 
-@pytest.mark.parametrize("norm, sizes", [(balls.Linf, [4, 0]), (balls.L2, [5, 0]), (balls.L1, [7, 0]), (balls.L0, [2, 0])])
+@pytest.mark.parametrize(
+    "norm, sizes", [(balls.Linf, [4, 0]), (balls.L2, [5, 0]), (balls.L1, [7, 0]), (balls.L0, [2, 0])]
+)
 def test_size_of_three_four(norm, sizes):
     np.testing.assert_allclose(norm.size(THREE_FOUR), sizes, atol=1e-9)
 

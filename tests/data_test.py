@@ -56,7 +56,7 @@ def test_own_images_come_from_an_npz_file(tmp_path):
         ((IMAGES * 255).astype("uint8"), None, "uint8"),
         (IMAGES[0], None, r"\(4, 4, 1\)"),
         (IMAGES[:0], None, "no images"),
-        (np.where(IMAGES == IMAGES[1, 2, 2, 0], np.nan, IMAGES), None, "NaN.*image 1"),
+        (np.where(IMAGES[1, 2, 2, 0] == IMAGES, np.nan, IMAGES), None, "NaN.*image 1"),
         (IMAGES + np.array([0, 0, 1]).reshape(3, 1, 1, 1), None, "image 2"),
         (IMAGES - 0.5, None, r"\[0, 1\]"),
         (IMAGES, [0, 1], r"labels.*\[3\]"),

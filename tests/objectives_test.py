@@ -11,7 +11,9 @@ LABELS = tf.constant([1, 2])
 
 
 def test_cross_entropy_is_minus_log_softmax():
-    np.testing.assert_allclose(objectives.cross_entropy(LOGITS, LABELS), [np.log(1 + np.exp(-1) + np.exp(-2)), np.log(3)], rtol=1e-6)
+    np.testing.assert_allclose(
+        objectives.cross_entropy(LOGITS, LABELS), [np.log(1 + np.exp(-1) + np.exp(-2)), np.log(3)], rtol=1e-6
+    )
 
 
 def test_margin_is_best_wrong_logit_minus_label():
@@ -25,7 +27,9 @@ def test_dlr_does_not_change_with_shift_or_scale_of_the_logits():
 
 
 def test_targeted_turns_the_sign():
-    np.testing.assert_array_equal(objectives.targeted(objectives.margin)(LOGITS, LABELS), -objectives.margin(LOGITS, LABELS))
+    np.testing.assert_array_equal(
+        objectives.targeted(objectives.margin)(LOGITS, LABELS), -objectives.margin(LOGITS, LABELS)
+    )
 
 
 @pytest.mark.parametrize("objective", [objectives.cross_entropy, objectives.margin, objectives.dlr])

@@ -26,6 +26,7 @@ def run(main):
     Flag errors and `InputError` end the program with one line and exit code 2; any other exception is a bug and
     keeps its traceback.
     """
+
     def parse(argv):
         try:
             return flags.FLAGS(argv)

@@ -117,11 +117,16 @@ def test_reference_lenet_gives_the_authors_distances_per_image():
     expected = shared.golden("deepfool_lenet_mnist")
     network = shared.reference_lenet()
     found = tf.function(minimal_perturbation)(
-        lambda x: network(x, training=False), tf.constant(expected["images"]), tf.constant(expected["labels"]), tiny=5e-6 * 255
+        lambda x: network(x, training=False),
+        tf.constant(expected["images"]),
+        tf.constant(expected["labels"]),
+        tiny=5e-6 * 255,
     )
     np.testing.assert_allclose(found.logits, expected["logits"], atol=1e-4)
     l2 = balls.L2.size(found.delta)
     np.testing.assert_allclose(255 * l2, expected["l2_0_255"], rtol=1e-3)
-    np.testing.assert_allclose(l2 / balls.L2.size(expected["images"] - layers.origin(network)), expected["rho_2"], rtol=1e-3)
+    np.testing.assert_allclose(
+        l2 / balls.L2.size(expected["images"] - layers.origin(network)), expected["rho_2"], rtol=1e-3
+    )
     labels = np.argmax(network(expected["images"] + found.delta), axis=1)
     np.testing.assert_array_equal(labels, expected["adversarial_labels"])

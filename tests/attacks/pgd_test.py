@@ -18,9 +18,7 @@ def change(attack, logits_fn=LOGITS, images=IMAGES, labels=LABELS):
     return tf.reshape(attack(logits_fn, images, labels, seed=0) - images, [-1, 2]).numpy()
 
 
-@pytest.mark.parametrize(
-    "ball, expected", [(balls.Linf(0.1), [-0.1, 0.1]), (balls.L2(0.1), [-0.06, 0.08])]
-)
+@pytest.mark.parametrize("ball, expected", [(balls.Linf(0.1), [-0.1, 0.1]), (balls.L2(0.1), [-0.06, 0.08])])
 @pytest.mark.parametrize("make", [attacks.fgsm, attacks.bim, attacks.pgd, attacks.mi_fgsm])
 def test_on_a_linear_model_every_variant_ends_at_the_optimum(make, ball, expected):
     found = change(make(ball) if make is attacks.fgsm else make(ball, steps=100))
@@ -30,7 +28,9 @@ def test_on_a_linear_model_every_variant_ends_at_the_optimum(make, ball, expecte
 
 def test_clips_to_the_image_range():
     bright = tf.fill([1, 1, 2, 1], 0.95)
-    np.testing.assert_allclose(change(attacks.fgsm(balls.Linf(0.1)), images=bright, labels=LABELS[:1]), [[-0.1, 0.05]], atol=1e-6)
+    np.testing.assert_allclose(
+        change(attacks.fgsm(balls.Linf(0.1)), images=bright, labels=LABELS[:1]), [[-0.1, 0.05]], atol=1e-6
+    )
 
 
 def test_fgsm_is_one_step_of_the_radius_and_bim_steps_of_radius_over_steps():

@@ -29,7 +29,13 @@ def test_one_batch_gives_the_authors_losses_and_gradients():
             cross_entropy = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
             regularizer = model.lam * tf.reduce_mean(penalty)
         variables = model.trainable_variables
-        return rho_2, cross_entropy, regularizer, tape.gradient(cross_entropy, variables), tape.gradient(regularizer, variables)
+        return (
+            rho_2,
+            cross_entropy,
+            regularizer,
+            tape.gradient(cross_entropy, variables),
+            tape.gradient(regularizer, variables),
+        )
 
     rho_2, cross_entropy, regularizer, *gradients = losses_and_gradients()
     np.testing.assert_allclose(rho_2, expected["rho_2"], rtol=1e-3)

@@ -3,6 +3,8 @@
 After Carlini et al., "On Evaluating Adversarial Robustness" (2019), and the checks of AutoAttack and RobustBench.
 """
 
+import itertools
+
 import numpy as np
 import tensorflow as tf
 
@@ -113,7 +115,7 @@ def _monotone(rows):
             families.setdefault(family, []).append((row["radius"], row["robust_accuracy"], row["attack"]))
     for family in families.values():
         family.sort(key=lambda entry: entry[0])
-        for (_, small, small_name), (_, large, large_name) in zip(family, family[1:]):
+        for (_, small, small_name), (_, large, large_name) in itertools.pairwise(family):
             if large > small + 0.002:
                 yield _warning(
                     "MONOTONE",

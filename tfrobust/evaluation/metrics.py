@@ -40,7 +40,9 @@ def round_to_uint8(adversarial, images, ball=None):
     if ball is not None:
         change = (rounded / 255.0 - clean / 255.0).astype("float32")
         outside = ~in_ball(change, ball)
-        rounded[outside] = clean[outside] + np.trunc((attacked - clean)[outside] + 1e-4 * np.sign(attacked - clean)[outside])
+        rounded[outside] = clean[outside] + np.trunc(
+            (attacked - clean)[outside] + 1e-4 * np.sign(attacked - clean)[outside]
+        )
     return (np.clip(rounded, 0, 255) / 255.0).astype("float32")
 
 

@@ -101,7 +101,10 @@ def table(evaluations):
     rows = list(_rows(evaluations))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
-        "  ".join(cell.ljust(width) if column < 2 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths)))
+        "  ".join(
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        )
         for row in rows
     ]
     lines.insert(1, "-" * len(lines[0]))
@@ -139,7 +142,11 @@ def pictures(evaluations, count=6):
         _show(axes[0, column], first.images[index], f"label {first.labels[index]}")
         for row, (outcome, evaluation) in enumerate(zip(shown, evaluations), start=1):
             distance = np.linalg.norm(outcome.adversarial[index] - evaluation.images[index])
-            _show(axes[row, column], outcome.adversarial[index], f"seen as {outcome.predictions[index]}\nl2 {distance:.2f}")
+            _show(
+                axes[row, column],
+                outcome.adversarial[index],
+                f"seen as {outcome.predictions[index]}\nl2 {distance:.2f}",
+            )
     for row, name in enumerate(["clean", *_short_names(evaluations)]):
         axes[row, 0].set_ylabel(name, fontsize=9)
     buffer = io.BytesIO()
@@ -202,7 +209,9 @@ def page(evaluations, picture=None):
         summary=html.escape(summary),
         table=_html_table(heading, rows),
         warnings="\n".join(warnings),
-        picture=f'<h2>Pictures</h2><img alt="clean and adversarial images" src="data:image/png;base64,{image}">' if image else "",
+        picture=f'<h2>Pictures</h2><img alt="clean and adversarial images" src="data:image/png;base64,{image}">'
+        if image
+        else "",
         footer=html.escape(", ".join(f"{name} {version}" for name, version in report["versions"].items() if version)),
     )
 
@@ -211,7 +220,9 @@ def _html_table(heading, rows):
     lines = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in heading) + "</tr>"]
     for row in rows:
         cells = [
-            f'<td class="bar" style="--share: {cell}">{cell}</td>' if cell.endswith("%") else f"<td>{html.escape(cell)}</td>"
+            f'<td class="bar" style="--share: {cell}">{cell}</td>'
+            if cell.endswith("%")
+            else f"<td>{html.escape(cell)}</td>"
             for cell in row
         ]
         lines.append("<tr>" + "".join(cells) + "</tr>")

@@ -7,6 +7,7 @@ broken.
 
 import dataclasses
 import time
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -50,25 +51,22 @@ def evaluate(model, images, labels, attacks, *, source=None, seed=0, batch_size=
     data.check_images(images, labels)
     images = images.astype("float32")
     target.check(images)
-    crafters = {name: _crafter(target, source, attack, name) for name, attack in attacks.items()}
+    crafters = [_crafter(name, attack, target, source) for name, attack in attacks.items()]
     judge = _Judge(target, min(batch_size, len(images)))
     clean = judge.logits(images)
     targets.check_logits(clean, target.name)
     if labels.max() >= clean.shape[1]:
         raise InputError(f"{target.name} has {clean.shape[1]} classes, but there is a label {labels.max()}")
-    right = clean.argmax(axis=1) == labels
-    outcomes = [
-        _attack(name, attack, crafters[name], judge, images, labels, right, seed, progress)
-        for name, attack in attacks.items()
-    ]
-    rows = [_row(outcome, crafters[outcome.name], images, labels, right) for outcome in outcomes]
+    examples = _Examples(images, labels, right=clean.argmax(axis=1) == labels)
+    outcomes = [_attack(crafter, judge, examples, seed, progress) for crafter in crafters]
+    rows = [_row(outcome, crafter.source, examples) for outcome, crafter in zip(outcomes, crafters)]
     origin = next((one.origin for one in (target, source) if one and one.origin is not None), 0.0)
     for row, attack in zip(rows, attacks.values()):
         if isinstance(attack, attacks_lib.DeepFool) and attack.norm is balls.L2 and target.gives == "gradients":
             rho_2, _ = metrics.deepfool_rho_2(target.logits, images, labels, origin=origin, steps=attack.steps)
             row["rho_2"] = float(rho_2.mean())
     bounded = [outcome for outcome in outcomes if outcome.ball is not None]  # a minimal-norm attack breaks everything
-    survivors = np.logical_and.reduce([right, *(~outcome.broken for outcome in bounded)])
+    survivors = np.logical_and.reduce([examples.right, *(~outcome.broken for outcome in bounded)])
     return report.Evaluation(
         report={
             "model": target.name,
@@ -76,7 +74,7 @@ def evaluate(model, images, labels, attacks, *, source=None, seed=0, batch_size=
             "examples": len(images),
             "seed": seed,
             "versions": report.versions(),
-            "clean_accuracy": float(right.mean()),
+            "clean_accuracy": float(examples.right.mean()),
             "attacks": rows,
             "worst_case": {"robust_accuracy": float(survivors.mean()) if bounded else None},
             "warnings": checks.run(target, judge, images, labels, clean, attacks, rows, outcomes),
@@ -114,6 +112,14 @@ class Outcome:
     seconds: float
 
 
+class _Examples(NamedTuple):
+    """What is attacked, and bool [examples]: whether the clean image is classified correctly."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    right: np.ndarray
+
+
 class _Judge:
     """Recomputes predictions in batches of one fixed size, so that nothing compiles twice."""
 
@@ -137,10 +143,10 @@ def _padded(batch_size, *arrays):
 
 
 class _Crafter:
-    """An attack bound to the model it differentiates, compiled once. `carried_over` if that is not the one attacked."""
+    """An attack bound to the model it differentiates, compiled once. `source` names that model if it is another one."""
 
-    def __init__(self, attack, victim, carried_over):
-        self.source = victim.name if carried_over else None
+    def __init__(self, name, attack, victim, source=None):
+        self.name, self.ball, self.source = name, getattr(attack, "ball", None), source
         self.queries = tf.Variable(0, dtype=tf.int64, trainable=False)
 
         def logits_fn(images):
@@ -154,9 +160,9 @@ class _Crafter:
         self.craft = craft
 
 
-def _crafter(target, source, attack, name):
+def _crafter(name, attack, target, source):
     if target.allows(attack):
-        return _Crafter(attack, target, carried_over=False)
+        return _Crafter(name, attack, target)
     if source is None:
         raise InputError(
             f"attack {name!r} needs {attack.needs}, but {target.name} gives {target.gives} only: "
@@ -164,33 +170,33 @@ def _crafter(target, source, attack, name):
         )
     if not source.allows(attack):
         raise InputError(f"attack {name!r} needs {attack.needs}, but the source {source.name} gives {source.gives}")
-    return _Crafter(attack, source, carried_over=True)
+    return _Crafter(name, attack, source, source.name)
 
 
-def _attack(name, attack, crafter, judge, images, labels, right, seed, progress):
+def _attack(crafter, judge, examples, seed, progress):
+    images, labels, right = examples
     started = time.monotonic()
     adversarial, predictions = images.copy(), np.where(right, labels, -1)
     attacked = np.flatnonzero(right)
     survivors = len(attacked)
-    with tqdm.tqdm(total=len(attacked), desc=name, unit="image", disable=not progress) as bar:
-        for rows, count in _padded(judge.batch_size, attacked):
-            keys = seeds.per_example(seed, tf.constant(rows, tf.int32))
-            batch = crafter.craft(tf.constant(images[rows]), tf.constant(labels[rows].astype("int32")), keys).numpy()
-            rows = rows[:count]
+    with tqdm.tqdm(total=len(attacked), desc=crafter.name, unit="image", disable=not progress) as bar:
+        for padded, count in _padded(judge.batch_size, attacked):
+            keys = seeds.per_example(seed, padded)
+            batch = crafter.craft(tf.constant(images[padded]), tf.constant(labels[padded], tf.int32), keys).numpy()
+            rows = padded[:count]
             adversarial[rows] = batch[:count]
             predictions[rows] = judge.predictions(batch)[:count]
             survivors -= int((predictions[rows] != labels[rows]).sum())
             bar.update(count)
             bar.set_postfix(robust=f"{survivors / len(images):.2%}")
     seconds = time.monotonic() - started
-    ball = getattr(attack, "ball", None)
-    valid = _valid(adversarial, images, ball)
-    rounded = metrics.round_to_uint8(np.nan_to_num(adversarial), images, ball)
+    valid = _valid(adversarial, images, crafter.ball)
+    rounded = metrics.round_to_uint8(np.nan_to_num(adversarial), images, crafter.ball)
     rounded[~right] = images[~right]
     processed = -(-len(attacked) // judge.batch_size) * judge.batch_size
     return Outcome(
-        name=name,
-        ball=ball,
+        name=crafter.name,
+        ball=crafter.ball,
         adversarial=adversarial,
         predictions=predictions,
         broken=~right | ((predictions != labels) & valid),
@@ -202,27 +208,28 @@ def _attack(name, attack, crafter, judge, images, labels, right, seed, progress)
 
 
 def _valid(adversarial, images, ball):
+    """Which images are finite, inside [0, 1] and inside the ball."""
     flat = adversarial.reshape(len(adversarial), -1)
     with np.errstate(invalid="ignore"):
         valid = np.isfinite(flat).all(axis=1) & (flat.min(axis=1) >= 0) & (flat.max(axis=1) <= 1)
     return valid if ball is None else valid & metrics.in_ball(adversarial - images, ball)
 
 
-def _row(outcome, crafter, images, labels, right):
+def _row(outcome, source, examples):
     """One entry of the report's list of attacks. Medians are over the examples that the attack itself broke."""
-    hit = outcome.broken & right
-    delta = outcome.adversarial[hit] - images[hit]
+    hit = outcome.broken & examples.right
+    delta = outcome.adversarial[hit] - examples.images[hit]
     return {
         "attack": outcome.name,
         "norm": None if outcome.ball is None else type(outcome.ball).__name__.lower(),
         "radius": None if outcome.ball is None else outcome.ball.radius,
         "robust_accuracy": float(1 - outcome.broken.mean()),
         "robust_accuracy_uint8": float(1 - outcome.broken_uint8.mean()),
-        "success_rate": float(hit.sum() / right.sum()) if right.any() else None,
+        "success_rate": float(hit.sum() / examples.right.sum()) if examples.right.any() else None,
         "median_l2": float(np.median(balls.L2.size(delta))) if len(delta) else None,
         "median_linf": float(np.median(balls.Linf.size(delta))) if len(delta) else None,
         "rho_2": None,
         "queries": outcome.queries,
         "seconds": round(outcome.seconds, 3),
-        "source": crafter.source,
+        "source": source,
     }

@@ -36,4 +36,13 @@ def as_target(model):
     return load(model) if isinstance(model, (str, pathlib.Path)) else KerasTarget(model)
 
 
-__all__ = ["KerasTarget", "SavedModelTarget", "TFLiteTarget", "Target", "as_target", "check_logits", "load", "load_model"]
+__all__ = [
+    "KerasTarget",
+    "SavedModelTarget",
+    "TFLiteTarget",
+    "Target",
+    "as_target",
+    "check_logits",
+    "load",
+    "load_model",
+]

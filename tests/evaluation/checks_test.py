@@ -1,0 +1,95 @@
+"""Each warning comes where it should, and a sound evaluation has none."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import classifiers
+from tfrobust import evaluate, targets
+from tfrobust.evaluation import checks
+
+IMAGES = classifiers.random_images(40)
+
+
+class Wrapped(targets.Target):
+    """Another function in front of or behind a network."""
+
+    gives = "gradients"
+
+    def __init__(self, logits_fn):
+        super().__init__("wrapped", (6, 5, 3))
+        self.logits = logits_fn
+
+    def logits(self, images):
+        raise AssertionError("replaced in __init__")
+
+
+@pytest.fixture(scope="module")
+def network():
+    return classifiers.smooth_network()
+
+
+def codes(network, logits_fn, attacks=()):
+    labels = np.argmax(network(IMAGES), axis=1)
+    warnings = evaluate(Wrapped(logits_fn), IMAGES, labels, list(attacks), progress=False).report["warnings"]
+    assert all(warning["evidence"] and warning["remedy"] for warning in warnings)
+    return {warning["code"] for warning in warnings}
+
+
+def test_a_plain_network_is_warned_of_only_for_the_number_of_images(network):
+    assert codes(network, network, ["fgsm(linf(0.1))", "pgd(linf(0.1))", "deepfool()"]) <= {"N", "GRID"}
+
+
+def test_saturated_cross_entropy(network):
+    assert "LOGITS" in codes(network, lambda x: 1000.0 * network(x))
+
+
+def test_random_models(network):
+    assert "RANDOM" in codes(network, lambda x: network(x) + 0.01 * tf.random.normal([tf.shape(x)[0], 4]))
+
+
+def test_masked_gradients(network):
+    def rounded(x):
+        return network(tf.round(x * 255.0) / 255.0) + 0.0 * tf.reduce_sum(x)
+
+    assert "ZEROGRAD" in codes(network, rounded)
+
+
+def test_broken_gradients(network):
+    def root_of_zero(x):
+        return network(x) + tf.sqrt(tf.reduce_sum(0.0 * x)) * [1.0, 0.0, 0.0, 0.0]
+
+    assert "NANGRAD" in codes(network, root_of_zero)
+
+
+def test_few_classes():
+    two = classifiers.smooth_network(classes=2)
+    assert "FEWCLS" in codes(two, two)
+
+
+def row(attack, robust, radius=0.1, uint8=None):
+    return {
+        **{"attack": attack, "norm": "linf", "radius": radius, "robust_accuracy": robust, "source": None},
+        "robust_accuracy_uint8": robust if uint8 is None else uint8,
+    }
+
+
+def test_one_step_that_beats_many():
+    from tfrobust import attacks as attacks_lib
+
+    attacks = {text: attacks_lib.parse(text) for text in ("fgsm(linf(0.1))", "pgd(linf(0.1))", "pgd(linf(0.2))")}
+    rows = [row("fgsm(linf(0.1))", 0.3), row("pgd(linf(0.1))", 0.4), row("pgd(linf(0.2))", 0.5, 0.2)]
+    assert [warning["code"] for warning in checks._order(attacks, rows)] == ["ORDER"]
+    assert not list(checks._order(attacks, [row("fgsm(linf(0.1))", 0.4), *rows[1:]]))
+
+
+def test_more_survivors_in_a_larger_ball():
+    small, large = row("pgd(linf(0.1), steps=5)", 0.4), row("pgd(linf(0.2), steps=5)", 0.5, 0.2)
+    assert [warning["code"] for warning in checks._monotone([large, small])] == ["MONOTONE"]
+    assert not list(checks._monotone([small, {**large, "attack": "pgd(linf(0.2), steps=9)"}]))
+    assert not list(checks._monotone([small, {**large, "robust_accuracy": 0.4}]))
+
+
+def test_rounding_that_matters():
+    assert [warning["code"] for warning in checks._grid([row("a", 0.4, uint8=0.5)])] == ["GRID"]
+    assert not list(checks._grid([row("a", 0.4), row("minimal", 0.0, radius=None, uint8=0.5)]))

@@ -1,0 +1,95 @@
+"""Metrics against hand-computed numbers."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import classifiers, shared
+from tfrobust import balls, layers
+from tfrobust.evaluation import metrics
+
+WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)
+LOGITS = classifiers.two_class_linear(WEIGHTS)
+
+
+def pixels(*values):
+    """Images of two values each, given on the 0 to 255 scale."""
+    return np.array(values, "float32").reshape(-1, 1, 2, 1) / np.float32(255)
+
+
+def test_accuracy():
+    assert metrics.accuracy([1, 2, 3, 4], [1, 2, 0, 0]) == 0.5
+
+
+def test_wilson_interval_of_a_known_example():
+    low, high = metrics.wilson_interval(0.1, 100)
+    assert (round(low, 4), round(high, 4)) == (0.0552, 0.1744)
+    assert metrics.wilson_interval(0.0, 50)[0] == 0
+
+
+def test_rounding_goes_to_the_nearest_grid_value():
+    rounded = metrics.round_to_uint8(pixels([10.4, 200.6]), pixels([10, 200]))
+    np.testing.assert_allclose(rounded, pixels([10, 201]), atol=1e-7)
+
+
+@pytest.mark.parametrize("ball", [balls.Linf(8 / 255), balls.L2(8 / 255), balls.Linf(7.6 / 255)])
+def test_rounding_stays_in_the_ball_and_never_below_what_fits(ball):
+    generator = np.random.default_rng(0)
+    clean = pixels(*generator.integers(20, 235, (500, 2)))
+    delta = ball.project(tf.constant(generator.normal(size=clean.shape).astype("float32"))).numpy()
+    rounded = metrics.round_to_uint8(clean + delta, clean, ball)
+    np.testing.assert_allclose(rounded * 255, np.round(rounded * 255), atol=1e-4)
+    assert metrics.in_ball(rounded - clean, ball).all()
+    assert np.abs(rounded - clean - delta).max() < 1 / 255 + 1e-6
+
+
+def test_the_whole_radius_survives_rounding():
+    """8/255 up or down is on the grid; truncation would lose a level of some."""
+    clean = pixels(*[[value, value] for value in range(8, 248)])
+    for sign in (1, -1):
+        adversarial = clean + np.float32(sign * 8 / 255)
+        rounded = metrics.round_to_uint8(adversarial, clean, balls.Linf(8 / 255))
+        np.testing.assert_array_equal(np.round((rounded - clean) * 255), np.full(clean.shape, sign * 8))
+
+
+@pytest.mark.parametrize("ball", [balls.Linf(0.1), balls.L2(0.1)])
+def test_the_surface_is_inside_and_a_little_more_is_not(ball):
+    clean = classifiers.random_images(50)
+    direction = ball.steepest(tf.constant(classifiers.random_images(50, seed=1) - 0.5)).numpy()
+    assert metrics.in_ball((clean + 0.1 * direction) - clean, ball).all()
+    assert not metrics.in_ball((clean + 0.10003 * direction) - clean, ball).any()
+
+
+def test_rho_2_of_a_linear_model_is_its_closed_form():
+    images, origin = pixels([204, 51], [51, 204]), 0.1  # f = 1.6 and -2.6
+    rho_2, l2 = metrics.deepfool_rho_2(LOGITS, images, np.array([0, 0]), origin=origin)
+    np.testing.assert_allclose(l2, [1.02 * 1.6 / 5, 1.02 * 2.6 / 5], rtol=1e-2)  # the second is wrong: to its label
+    np.testing.assert_allclose(rho_2, l2 / np.linalg.norm((images - origin).reshape(2, -1), axis=1), rtol=1e-5)
+
+
+def test_rho_inf_is_measured_where_half_are_fooled():
+    """f = 0.7, 1.4, 2.1 and 2.8 are fooled from the radii 0.1, 0.2, 0.3 and 0.4 on: half of them at 0.2."""
+    images = np.array([[0.7 / 3, 0], [1.4 / 3, 0], [0.7, 0], [2.8 / 3, 0]], "float32").reshape(4, 1, 2, 1)
+    rho_inf, radius = metrics.fgsm_rho_inf(LOGITS, images, np.zeros(4, "int64"))
+    assert radius == pytest.approx(0.2, abs=2e-4)
+    assert rho_inf == pytest.approx(np.mean(radius / images.max(axis=(1, 2, 3))), rel=1e-5)
+
+
+def test_rho_inf_of_what_cannot_be_fooled_is_infinite():
+    def constant(images):
+        return tf.zeros([tf.shape(images)[0], 2]) + [1.0, 0.0] + 0.0 * tf.reduce_sum(images)
+
+    assert metrics.fgsm_rho_inf(constant, pixels([1, 2]), np.array([0])) == (math.inf, math.inf)
+
+
+@shared.needs_golden
+def test_reference_lenet_on_the_first_hundred_images():
+    expected = shared.golden("deepfool_lenet_mnist")
+    network = shared.reference_lenet()
+    rho_2, l2 = metrics.deepfool_rho_2(
+        lambda x: network(x, training=False), expected["images"], expected["labels"], origin=layers.origin(network)
+    )
+    np.testing.assert_allclose(rho_2, expected["rho_2"], rtol=1e-3)
+    np.testing.assert_allclose(255 * l2, expected["l2_0_255"], rtol=1e-3)

@@ -1,0 +1,70 @@
+"""What a reader sees."""
+
+import html.parser
+import json
+import struct
+
+import numpy as np
+import pytest
+
+from tests.support import classifiers
+from tfrobust import evaluate, evaluation
+
+IMAGES = classifiers.random_images(12)
+
+
+@pytest.fixture(scope="module")
+def found():
+    network = classifiers.smooth_network()
+    labels = np.argmax(network(IMAGES), axis=1)
+    return evaluate(network, IMAGES, labels, ["fgsm(linf(0.02))", "deepfool()"], dataset="<noise>", progress=False)
+
+
+def test_table_has_a_line_for_each_attack_and_the_worst_case(found):
+    heading, _, clean, fgsm, deepfool, worst, *_ = found.table().splitlines()
+    assert heading.split()[:3] == ["attack", "model", "robust"]
+    assert clean.split()[::2] == ["none", "100.00%"]
+    assert f"{found.report['attacks'][0]['robust_accuracy']:.2%}" in fgsm
+    assert f"{found.report['attacks'][1]['rho_2']:.4f}" in deepfool and worst.startswith("worst case")
+
+
+def test_save_leaves_three_whole_files(found, tmp_path):
+    page = found.save(tmp_path / "new" / "folder")
+    assert sorted(path.name for path in page.parent.iterdir()) == ["pictures.png", "report.html", "report.json"]
+    assert json.loads((page.parent / "report.json").read_text()) == found.report
+    contents = (page.parent / "pictures.png").read_bytes()
+    width, height = struct.unpack(">II", contents[16:24])
+    assert contents.startswith(b"\x89PNG") and width > 300 and height > 300
+
+
+def test_page_is_one_well_formed_file_that_loads_nothing(found, tmp_path):
+    text = found.save(tmp_path).read_text()
+    assert "<noise>" not in text and "&lt;noise&gt;" in text
+    opened = []
+
+    class Balance(html.parser.HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            assert not any(value and value.startswith(("http", "//")) for _, value in attributes)
+            if tag not in ("meta", "img", "br"):
+                opened.append(tag)
+
+        def handle_endtag(self, tag):
+            assert opened.pop() == tag
+
+    Balance().feed(text)
+    assert not opened and "data:image/png;base64," in text
+
+
+def test_baseline_and_model_stand_side_by_side(found, tmp_path):
+    text = evaluation.table([found, found])
+    assert text.count("fgsm(linf(0.02))") >= 2 and text.count("worst case") == 2
+    page = evaluation.save(tmp_path, {**found.report, "baseline": found.report}, [found, found])
+    assert page.read_text().count("<td>worst case</td>") == 2
+
+
+def test_without_attacks_there_is_no_picture(tmp_path):
+    network = classifiers.smooth_network()
+    clean = evaluate(network, IMAGES, np.zeros(12, "int64"), [], progress=False)
+    clean.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
+    assert clean.report["worst_case"]["robust_accuracy"] is None

@@ -1,0 +1,139 @@
+"""The one rule of success, and what an evaluation reports."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import classifiers
+from tfrobust import attacks, evaluate, targets
+from tfrobust.balls import Linf
+from tfrobust.errors import InputError
+
+IMAGES = classifiers.random_images(23)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return classifiers.smooth_network()
+
+
+@pytest.fixture(scope="module")
+def labels(network):
+    """The network's predictions, but for every fifth image."""
+    found = np.argmax(network(IMAGES), axis=1)
+    found[::5] = (found[::5] + 1) % 4
+    return found
+
+
+class Shift:
+    """An attack that adds a constant, whatever happens."""
+
+    needs = "gradients"
+
+    def __init__(self, amount, radius=0.1):
+        self.amount, self.ball, self.steps = amount, Linf(radius), 1
+
+    def __call__(self, logits_fn, images, labels, *, seed):
+        return images + self.amount * tf.sign(attacks.pgd(self.ball)(logits_fn, images, labels, seed=seed) - images)
+
+
+def run(network, labels, attack_list, **arguments):
+    return evaluate(network, IMAGES, labels, attack_list, progress=False, **arguments)
+
+
+def test_clean_accuracy_and_misclassified_images_are_left_alone(network, labels):
+    evaluation = run(network, labels, ["pgd(linf(0.05))", "deepfool()"])
+    assert evaluation.report["clean_accuracy"] == pytest.approx(18 / 23)
+    for outcome in evaluation.outcomes:
+        np.testing.assert_array_equal(outcome.adversarial[::5], IMAGES[::5])
+        assert outcome.broken[::5].all()
+
+
+def test_robust_accuracy_counts_recomputed_predictions(network, labels):
+    evaluation = run(network, labels, ["pgd(linf(0.02))", "fgsm(linf(0.05))", "deepfool()"])
+    for row, outcome in zip(evaluation.report["attacks"], evaluation.outcomes):
+        right = np.argmax(network(outcome.adversarial), axis=1) == labels
+        assert row["robust_accuracy"] == pytest.approx(right.mean())
+    first, second, minimal = evaluation.report["attacks"]
+    assert minimal["robust_accuracy"] == 0
+    survivors = ~evaluation.outcomes[0].broken & ~evaluation.outcomes[1].broken
+    assert evaluation.report["worst_case"]["robust_accuracy"] == pytest.approx(survivors.mean())
+    assert survivors.mean() <= min(first["robust_accuracy"], second["robust_accuracy"])
+
+
+def test_what_leaves_the_ball_or_the_range_does_not_count(network, labels):
+    clean = run(network, labels, []).report["clean_accuracy"]
+    far, infinite = (run(network, labels, [Shift(amount)]) for amount in (0.5, float("nan")))
+    for evaluation in (far, infinite):
+        assert evaluation.report["attacks"][0]["robust_accuracy"] == clean
+    assert far.outcomes[0].invalid > 0
+    assert "BUDGET" in {warning["code"] for warning in far.report["warnings"]}
+    assert run(network, labels, [Shift(0.1)]).report["attacks"][0]["robust_accuracy"] < clean
+
+
+def test_medians_are_over_the_images_the_attack_broke(network, labels):
+    evaluation = run(network, labels, ["deepfool()"])
+    (outcome,), (row,) = evaluation.outcomes, evaluation.report["attacks"]
+    hit = outcome.broken & (np.argmax(network(IMAGES), axis=1) == labels)
+    distances = np.linalg.norm((outcome.adversarial - IMAGES)[hit].reshape(hit.sum(), -1), axis=1)
+    assert row["median_l2"] == pytest.approx(np.median(distances), rel=1e-5)
+    assert row["success_rate"] == 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 23, 100])
+def test_does_not_depend_on_the_batch_size(network, labels, batch_size):
+    found, expected = (
+        run(network, labels, ["pgd(linf(0.03))", "deepfool()"], batch_size=size) for size in (batch_size, 10)
+    )
+    for one, other in zip(found.outcomes, expected.outcomes):
+        np.testing.assert_allclose(one.adversarial, other.adversarial, atol=1e-4)
+
+
+def test_queries_are_forward_passes_per_image(network, labels):
+    rows = run(network, labels, ["fgsm(linf(0.1))", "pgd(linf(0.1), steps=7)", "pgd(linf(0.1), steps=7, restarts=2)"])
+    assert [row["queries"] for row in rows.report["attacks"]] == [1, 7, 16]
+
+
+def test_report_is_json_with_every_field(network, labels):
+    report = json.loads(json.dumps(run(network, labels, ["fgsm(linf(8/255))", "deepfool()"], dataset="noise").report))
+    assert set(report) == {
+        *("model", "dataset", "examples", "seed", "versions", "clean_accuracy", "attacks", "worst_case", "warnings")
+    }
+    fields = "attack norm radius robust_accuracy robust_accuracy_uint8 success_rate median_l2 median_linf rho_2 queries"
+    for row in report["attacks"]:
+        assert set(row) == {*fields.split(), "seconds", "source"}
+    fgsm, deepfool = report["attacks"]
+    assert (fgsm["norm"], fgsm["rho_2"]) == ("linf", None) and fgsm["radius"] == pytest.approx(8 / 255)
+    assert (deepfool["norm"], deepfool["radius"]) == (None, None) and deepfool["rho_2"] > 0
+
+
+def test_a_target_without_gradients_is_attacked_by_transfer_only(network, labels):
+    class ScoresOnly(targets.Target):
+        def logits(self, images):
+            return network(images).numpy()
+
+    target = ScoresOnly("scores only", (6, 5, 3))
+    with pytest.raises(InputError, match=r"needs gradients.*scores only gives scores"):
+        run(target, labels, ["fgsm(linf(0.1))"])
+    evaluation = run(target, labels, ["fgsm(linf(0.1))"], source=network)
+    direct = run(network, labels, ["fgsm(linf(0.1))"])
+    assert evaluation.report["attacks"][0]["source"] == network.name
+    assert evaluation.report["attacks"][0]["robust_accuracy"] == direct.report["attacks"][0]["robust_accuracy"]
+    assert "TRANSFER" in {warning["code"] for warning in evaluation.report["warnings"]}
+
+
+def test_everything_misclassified_is_no_error(network):
+    wrong = (np.argmax(network(IMAGES), axis=1) + 1) % 4
+    report = run(network, wrong, ["fgsm(linf(0.1))"]).report
+    assert report["clean_accuracy"] == 0 and report["attacks"][0]["success_rate"] is None
+
+
+def test_wrong_input_is_refused(network, labels):
+    with pytest.raises(InputError, match=r"\[0, 1\]"):
+        evaluate(network, IMAGES * 255, labels, [])
+    with pytest.raises(InputError, match="4 classes, but there is a label 9"):
+        evaluate(network, IMAGES, np.full(23, 9), [], progress=False)
+    with pytest.raises(InputError, match="takes images of shape"):
+        evaluate(network, classifiers.random_images(2, (4, 4, 3)), labels[:2], [], progress=False)

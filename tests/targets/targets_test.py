@@ -1,0 +1,147 @@
+"""Targets: the same model behind three formats gives the same logits, and nothing else is mistaken for one."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from export import saved_model, tflite
+from tests.support import classifiers
+from tfrobust import models, objectives, targets
+from tfrobust.errors import InputError
+from tfrobust.gradients import value_and_gradient
+
+IMAGES = classifiers.random_images(5, (28, 28, 1))
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return models.lenet(mean=0.3, std=0.1)
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    """model.keras, model.tflite, int8.tflite and saved/2/, and saved/1/ of another model."""
+    folder = tmp_path_factory.mktemp("targets")
+    model.save(folder / "model.keras")
+    saved_model.write(models.lenet(), folder / "saved" / "1")
+    saved_model.write(model, folder / "saved" / "2")
+    (folder / "saved" / "latest").mkdir()
+    (folder / "model.tflite").write_bytes(tflite.convert(model))
+    (folder / "int8.tflite").write_bytes(tflite.convert(model, "int8", IMAGES))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name, gives",
+    [("model.keras", "gradients"), ("saved", "gradients"), ("saved/2", "gradients"), ("model.tflite", "scores")],
+)
+def test_every_format_gives_the_models_logits(model, folder, name, gives):
+    target = targets.load(folder / name)
+    assert target.gives == gives and target.input_shape == (28, 28, 1)
+    predict = target.predictor()
+    for images in (IMAGES, IMAGES[:2]):  # a second batch size
+        np.testing.assert_allclose(predict(images), model(images), atol=1e-5)
+
+
+def test_the_lower_version_is_still_there(model, folder):
+    assert not np.allclose(targets.load(folder / "saved" / "1").predictor()(IMAGES), model(IMAGES))
+
+
+def test_gradients_flow_through_a_saved_model(model, folder):
+    labels = tf.constant([0, 1, 2, 3, 4])
+    found, expected = (
+        value_and_gradient(objectives.cross_entropy, target.logits, tf.constant(IMAGES), labels)[1]
+        for target in (targets.load(folder / "saved"), targets.KerasTarget(model))
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.abs(found).max() > 0
+
+
+def test_int8_is_near(model, folder):
+    logits = targets.load(folder / "int8.tflite").predictor()(IMAGES)
+    error = np.abs(logits - model(IMAGES)).max()
+    assert 0 < error < 0.1 * np.abs(model(IMAGES)).max()
+
+
+def test_integer_input_and_output_are_converted(model, tmp_path):
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.representative_dataset = lambda: ([image[None]] for image in IMAGES)
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+    (tmp_path / "whole_int8.tflite").write_bytes(converter.convert())
+    logits = targets.load(tmp_path / "whole_int8.tflite").predictor()(IMAGES)
+    assert logits.dtype == np.float32
+    assert np.abs(logits - model(IMAGES)).max() < 0.1 * np.abs(model(IMAGES)).max()
+
+
+def test_an_attack_is_allowed_where_the_target_gives_what_it_needs(model, folder):
+    class Needs:
+        def __init__(self, needs):
+            self.needs = needs
+
+    white_box, scores = targets.KerasTarget(model), targets.load(folder / "model.tflite")
+    assert [white_box.allows(Needs(needs)) for needs in ("gradients", "scores", "labels")] == [True, True, True]
+    assert [scores.allows(Needs(needs)) for needs in ("gradients", "scores", "labels")] == [False, True, True]
+
+
+def test_other_image_sizes_are_refused(model):
+    with pytest.raises(InputError, match=r"\(28, 28, 1\).*\(32, 32, 3\)"):
+        targets.KerasTarget(model).check(classifiers.random_images(1, (32, 32, 3)))
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.tflite"])
+@pytest.mark.parametrize("kept", [0, 100, 0.5])
+def test_truncated_files_are_refused(folder, tmp_path, name, kept):
+    contents = (folder / name).read_bytes()
+    (tmp_path / name).write_bytes(contents[: int(kept * len(contents)) if kept < 1 else kept])
+    with pytest.raises(InputError, match="not a readable") as raised:
+        targets.load(tmp_path / name)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_keras_model_of_something_else_is_refused(tmp_path):
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(tmp_path / "vectors.keras")
+    with pytest.raises(InputError, match="does not take images"):
+        targets.load(tmp_path / "vectors.keras")
+
+
+@pytest.mark.parametrize(
+    "name", ["nothing.keras", "nothing.tflite", "nothing", "http://localhost:8501/v1/models/lenet"]
+)
+def test_what_is_not_there_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match=r"nothing|localhost"):
+        targets.load(name if ":" in name else tmp_path / name)
+
+
+def test_a_tflite_file_that_needs_tensorflows_operations_is_refused(tmp_path):
+    def count(x):
+        return x[:, 0, :, 0] * tf.math.bincount(tf.cast(x, tf.int32), minlength=4, maxlength=4, dtype=tf.float32)
+
+    model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Lambda(count)])
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    (tmp_path / "flex.tflite").write_bytes(converter.convert())
+    with pytest.raises(InputError, match="FlexDenseBincount"):
+        targets.load(tmp_path / "flex.tflite")
+
+
+@pytest.mark.parametrize(
+    "logits, said",
+    [
+        (np.full([3, 4], 0.25), "probabilities"),
+        (np.eye(3), "probabilities"),
+        (np.array([[0.0, np.nan]]), "NaN"),
+        (np.zeros([3, 1]), "two classes"),
+        (np.zeros([3]), "two classes"),
+    ],
+)
+def test_outputs_that_are_no_logits_are_refused(logits, said):
+    with pytest.raises(InputError, match=said):
+        targets.check_logits(logits, "the model")
+
+
+def test_logits_between_0_and_1_are_no_probabilities():
+    targets.check_logits(np.array([[0.2, 0.3], [0.9, 0.4]]), "the model")
