@@ -6,7 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/quickstart
-ATTACKS := --attack='fgsm(linf(0.1))' --attack='pgd(linf(0.1), steps=20)' --attack='deepfool()'
+ATTACKS := --attack='fgsm(linf(0.1))' --attack='pgd(linf(0.1), steps=20, objective=margin)' --attack='deepfool()'
 
 .PHONY: quickstart test lint format
 .DELETE_ON_ERROR:

@@ -19,6 +19,7 @@ def value_and_gradient(objective, logits_fn, images, labels):
     Returns:
       (value float32 [batch], gradient of each example's value with respect to its own image).
     """
+    images = tf.convert_to_tensor(images)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(images)
         value = objective(logits_fn(images), labels)
@@ -33,6 +34,7 @@ def logits_and_pullback(logits_fn, images):
       `sum_k weights_k * logits_k` with respect to each image. Call it as often as needed: class gradients are
       `pullback(one_hot(k))`, a boundary's normal is `pullback(one_hot(k) - one_hot(label))`.
     """
+    images = tf.convert_to_tensor(images)
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
         tape.watch(images)
         logits = logits_fn(images)

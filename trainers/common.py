@@ -1,7 +1,6 @@
 """What the trainers share: flags, networks and optimizers made from them, and what a run leaves in its workdir."""
 
 import json
-import pathlib
 import sys
 import time
 
@@ -152,7 +151,3 @@ def finish(workdir, network, test, history, started):
 def verbosity():
     """A progress bar on a terminal, a line an epoch in a log."""
     return 1 if sys.stdout.isatty() else 2
-
-
-def metrics_path():
-    return pathlib.Path(WORKDIR.value) / "metrics.json"
