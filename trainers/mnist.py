@@ -30,7 +30,6 @@ def main():
     keras.utils.set_random_seed(common.SEED.value)
     train, test = common.load_data(DATASET.value)
     network = common.make_network(MODEL.value, train)
-    workdir = common.open_workdir()
     if DEFENSE.value == "deep_defense":
         model = tfr.defenses.DeepDefense(network, LAM.value, C.value, D.value, steps=DEEPFOOL_STEPS.value)
     else:
@@ -41,6 +40,7 @@ def main():
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
+    workdir = common.open_workdir()
     history = model.fit(
         batches,
         validation_data=tfr.data.batches(test, batch_size=200),

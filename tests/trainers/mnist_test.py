@@ -1,0 +1,83 @@
+"""`trainers.mnist` as its users run it."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from tests.support import programs
+
+QUICK = ("--flagfile=trainers/configs/quickstart.flags", "--epochs=2")
+
+
+def weights(workdir):
+    return keras.saving.load_model(workdir / "model.keras", compile=False).get_weights()
+
+
+def assert_same_weights(one, other):
+    for first, second in zip(weights(one), weights(other), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_a_run_leaves_what_the_contract_says(artifacts):
+    left = {path.name for path in artifacts.workdir.iterdir()}
+    assert left == {"flags.txt", "model.keras", "metrics.json", "checkpoints", "tensorboard"}
+    metrics = json.loads((artifacts.workdir / "metrics.json").read_text())
+    assert metrics["accuracy"] > 0.5 and 0 < metrics["rho_2"] < 1 and len(metrics["history"]["loss"]) == 2
+    assert any((artifacts.workdir / "tensorboard").rglob("events.out*"))
+
+
+def test_flags_txt_repeats_the_run_to_the_bit(artifacts, tmp_path):
+    programs.succeed("trainers.mnist", f"--flagfile={artifacts.workdir / 'flags.txt'}", f"--workdir={tmp_path}")
+    assert_same_weights(artifacts.workdir, tmp_path)
+
+
+def test_the_same_command_does_not_train_twice_and_other_flags_are_refused(artifacts):
+    before = (artifacts.workdir / "flags.txt").read_text()
+    output = programs.succeed("trainers.mnist", *QUICK, f"--workdir={artifacts.workdir}")
+    assert "Epoch" not in output
+    process = programs.run("trainers.mnist", *QUICK, "--seed=1", f"--workdir={artifacts.workdir}")
+    assert process.returncode == 2 and "other flags" in programs.errors(process)[0]
+    assert (artifacts.workdir / "flags.txt").read_text() == before
+
+
+def test_deep_defense_fine_tunes_and_saves_the_plain_network(artifacts, tmp_path):
+    programs.succeed(
+        "trainers.mnist",
+        "--flagfile=trainers/configs/quickstart_deep_defense.flags",
+        f"--init_weights={artifacts.model}",
+        "--epochs=1",
+        f"--workdir={tmp_path}",
+    )
+    network = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    assert [layer.name for layer in network.layers] == [
+        layer.name for layer in keras.saving.load_model(artifacts.model, compile=False).layers
+    ]
+    history = json.loads((tmp_path / "metrics.json").read_text())["history"]
+    assert {"rho_2", "regularizer", "cross_entropy", "val_rho_2", "val_accuracy"} <= set(history)
+
+
+def test_initial_weights_come_from_an_npz_file(tmp_path):
+    generator = np.random.default_rng(0)
+    shapes = {"fc1": (784, 500), "fc2": (500, 150), "fc3": (150, 10)}
+    arrays = {f"{name}_kernel": generator.normal(size=shape, scale=0.01) for name, shape in shapes.items()}
+    arrays |= {f"{name}_bias": np.full(shape[1], 0.5) for name, shape in shapes.items()}
+    np.savez(tmp_path / "weights.npz", mean_image=np.full((28, 28), 51.0), **arrays)
+    arguments = ("--dataset=digits", "--model=mlp", "--epochs=0", f"--init_weights={tmp_path / 'weights.npz'}")
+    programs.succeed("trainers.mnist", *arguments, f"--workdir={tmp_path / 'run'}")
+    network = keras.saving.load_model(tmp_path / "run" / "model.keras", compile=False)
+    for name in shapes:
+        for found, kind in zip(network.get_layer(name).get_weights(), ("kernel", "bias")):
+            np.testing.assert_allclose(found, arrays[f"{name}_{kind}"], rtol=1e-6)
+    np.testing.assert_allclose(network.get_layer("preprocessing").mean, 0.2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["lenet", "mlp"])
+@pytest.mark.parametrize("suffix", ["", "_deep_defense"])
+def test_every_mnist_flagfile_parses(model, suffix, tmp_path):
+    """Without data it stops there, and not before."""
+    flagfile = f"--flagfile=trainers/configs/mnist_{model}{suffix}.flags"
+    arguments = (flagfile, f"--data_dir={tmp_path}", "--nodownload", f"--workdir={tmp_path / 'run'}")
+    process = programs.run("trainers.mnist", *arguments)
+    assert process.returncode == 2 and "mnist is not in the data dir" in programs.errors(process)[0]
