@@ -25,7 +25,7 @@ def main():
     if version.exists():
         raise tfr.InputError(f"{version} exists; give another --version or remove it")
     program.writable_folder(common.OUTPUT.value)
-    model = tfr.targets.keras.load_model(common.MODEL.value)
+    model = tfr.targets.load_model(common.MODEL.value)
     with program.written(version) as path:
         write(model, path)
         difference = largest_difference(model, tfr.targets.SavedModelTarget(path))

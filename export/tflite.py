@@ -30,7 +30,7 @@ def main():
     calibrated = QUANTIZE.value in ("int8", "int16x8")
     if calibrated and not CALIBRATION.value:
         raise tfr.InputError(f"--quantize={QUANTIZE.value} needs --calibration, such as --calibration=mnist")
-    model = tfr.targets.keras.load_model(common.MODEL.value)
+    model = tfr.targets.load_model(common.MODEL.value)
     tfr.targets.check_logits(model(zeros(model)).numpy(), common.MODEL.value)
     images = None
     if calibrated:

@@ -16,6 +16,7 @@ def test_digits_are_real_images_of_ten_classes_split_once_and_for_all():
     train, test = data.load("digits", "train"), data.load("digits", "test")
     assert train.images.shape == (1438, 28, 28, 1) and test.images.shape == (359, 28, 28, 1)
     assert train.images.dtype == np.uint8 and train.images.max() == 255
+    np.testing.assert_allclose(train.mean_image(), train.floats().mean(axis=0), atol=1e-5)
     assert sorted(set(test.labels)) == list(range(10)) and test.classes == 10
     assert not {image.tobytes() for image in train.images} & {image.tobytes() for image in test.images}
 

@@ -37,6 +37,10 @@ class Split(NamedTuple):
             return self.images.astype("float32") / np.float32(255)
         return self.images
 
+    def mean_image(self):
+        """The mean of all images, float64 [height, width, channels] in [0, 1]."""
+        return self.images.mean(axis=0, dtype="float64") / (255 if self.images.dtype == np.uint8 else 1)
+
 
 def load(name, split, data_dir=None, download=True):
     """Loads a split into memory.
@@ -110,14 +114,26 @@ def _first_bad(bad):
     return int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
 
 
-def _load_npz(path):
+def read_arrays(path):
+    """All arrays of an .npz file, name -> array.
+
+    Raises:
+      InputError: if there is no such file or it is not a sound archive of arrays.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            images, labels = arrays["images"], arrays["labels"]
+            return dict(arrays)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except Exception as error:  # NumPy raises half a dozen kinds for a damaged archive
-        raise InputError(f"{path}: not an .npz file with arrays `images` and `labels` ({error})") from error
+        raise InputError(f"{path} is not a readable .npz file: {error}") from error
+
+
+def _load_npz(path):
+    arrays = read_arrays(path)
+    if not {"images", "labels"} <= set(arrays):
+        raise InputError(f"{path} must hold the arrays images and labels, it holds {sorted(arrays)}")
+    images, labels = arrays["images"], arrays["labels"]
     try:
         check_images(images, labels)
     except InputError as error:

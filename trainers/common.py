@@ -37,35 +37,28 @@ def load_data(name):
 
 
 def make_network(name, train):
-    """The network that --model and --init_weights ask for, preprocessing with the training set's mean image."""
-    import numpy as np
+    """The network that --model and --init_weights ask for. A new one subtracts the training set's mean image.
 
+    Raises:
+      InputError: if the weights cannot be read or do not fit the network or the data.
+    """
     weights = INIT_WEIGHTS.value
     if weights and weights.endswith(".keras"):
-        return tfr.targets.keras.load_model(weights)
-    arrays = read_arrays(weights) if weights else {}
-    mean = arrays.get("mean_image", train.images.mean(axis=0, dtype=np.float64)).reshape(train.images.shape[1:]) / 255
-    network = tfr.models.build(name, input_shape=train.images.shape[1:], classes=train.classes, mean=mean, std=1 / 255)
-    for layer in network.layers if weights else []:
-        if layer.weights:
-            try:
-                layer.set_weights([arrays[f"{layer.name}_{variable.name}"] for variable in layer.weights])
-            except (KeyError, ValueError) as error:
-                raise InputError(f"{weights} does not fit {name}, layer {layer.name}: {error}") from error
-    return network
-
-
-def read_arrays(path):
-    """All arrays of an .npz file."""
-    import numpy as np
-
+        network = tfr.targets.load_model(weights)
+        tfr.targets.KerasTarget(network, weights).check(train.images)
+        if network.output_shape[-1] < train.classes:
+            raise InputError(f"{weights} has {network.output_shape[-1]} classes, the data {train.classes}")
+        return network
+    shape = train.images.shape[1:]
+    arrays = tfr.data.read_arrays(weights) if weights else {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except Exception as error:  # NumPy raises half a dozen kinds for a damaged archive
-        raise InputError(f"{path}: neither a .keras file nor an .npz archive of weights ({error})") from error
+        mean = arrays["mean_image"].reshape(shape) / 255 if "mean_image" in arrays else train.mean_image()
+        network = tfr.models.build(name, input_shape=shape, classes=train.classes, mean=mean, std=1 / 255)
+        for layer in network.layers if weights else []:
+            layer.set_weights([arrays[f"{layer.name}_{variable.name}"] for variable in layer.weights])
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{name} with {weights or 'new weights'} does not fit images of {shape}: {error}") from error
+    return network
 
 
 def make_optimizer(steps_per_epoch):

@@ -63,7 +63,7 @@ CASES = {
     "weights that do not fit": (
         "trainers.mnist",
         [*["--dataset=digits", "--init_weights={bright}", "--workdir={output}"]],
-        "does not fit lenet",
+        "does not fit images",
     ),
     "no data dir": ("trainers.mnist", ["--data_dir={nothing}", "--nodownload", "--workdir={output}"], "TFDS_DATA_DIR"),
     "no calibration": ("export.tflite", ["--model={model}", "--output={tflite}", "--quantize=int8"], "--calibration"),
