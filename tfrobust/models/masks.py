@@ -1,0 +1,94 @@
+"""Where a network is masked, as one small value.
+
+A network has numbered blocks: 0 is the stem, the others are its stages. Written as text, a placement is a list of
+`where=ratio`, and options:
+
+    shallow=0.7                     the paper's 0.7-Shallow
+    shallow=0.3,deep=0.7            0.3-Shallow, 0.7-Deep
+    0=0.7,1=0.7                     blocks 0 and 1 only
+    shallow=0.7,kind=same           one spatial mask for all channels of a layer (SM)
+    shallow=0.5,kind=channel        no masks, but fewer channels in those blocks (DC)
+    shallow=0.7,width=2             twice the channels in those blocks (x2)
+    shallow=0.7,seed=3              other masks
+
+Luo et al., ICLR 2019 submission, table 2.
+"""
+
+import dataclasses
+import zlib
+
+from tfrobust.errors import InputError
+
+KINDS = ("random", "same", "channel")
+
+
+@dataclasses.dataclass(frozen=True)
+class Masks:
+    """Which blocks of a network are masked, and how.
+
+    Attributes:
+      ratios: pairs (block, ratio), a block being its number or "shallow" or "deep", which each family of networks
+        defines. The ratio is the share of units, or for kind "channel" of channels, that are left out.
+      kind: "random", "same" or "channel".
+      width: factor of the number of channels in the masked blocks.
+      seed: of all masks; every layer folds in its name.
+    """
+
+    ratios: tuple = ()
+    kind: str = "random"
+    width: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise InputError(f"masks: kind must be one of {', '.join(KINDS)}; got {self.kind!r}")
+        if not self.width > 0:
+            raise InputError(f"masks: width must be positive, got {self.width}")
+        for block, ratio in self.ratios:
+            if not 0 <= ratio < 1:
+                raise InputError(f"masks: the ratio of {block} is the share left out, in [0, 1); got {ratio}")
+
+    def __str__(self):
+        options = {field.name: field.default for field in dataclasses.fields(self)[1:]}
+        changed = [
+            f"{name}={getattr(self, name):g}" if name == "width" else f"{name}={getattr(self, name)}"
+            for name, default in options.items()
+            if getattr(self, name) != default
+        ]
+        return ",".join([*(f"{block}={ratio:g}" for block, ratio in self.ratios), *changed])
+
+    def ratio(self, block, shallow, deep):
+        """The ratio of a block's masks, 0 where there are none; `shallow` and `deep` are the family's block numbers."""
+        groups = {"shallow": shallow, "deep": deep}
+        return next((ratio for name, ratio in self.ratios if block in groups.get(name, (name,))), 0.0)
+
+    def layer_seed(self, name):
+        """The seed of one layer's mask."""
+        return zlib.crc32(f"{self.seed}/{name}".encode())
+
+
+def parse(text):
+    """Reads a placement from its text; the empty text masks nothing.
+
+    Raises:
+      InputError: saying what is wrong.
+
+    Example:
+      >>> parse("shallow=0.7,kind=same").ratios
+      (('shallow', 0.7),)
+    """
+    ratios, options = [], {}
+    for term in filter(None, (term.strip() for term in text.split(","))):
+        name, _, value = term.partition("=")
+        try:
+            if name in ("shallow", "deep"):
+                ratios.append((name, float(value)))
+            elif name.isdigit():
+                ratios.append((int(name), float(value)))
+            else:
+                options[name] = {"kind": str, "width": float, "seed": int}[name](value)
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"masks {text!r}: {term!r} is not one of shallow=RATIO, deep=RATIO, BLOCK=RATIO, kind=, width=, seed="
+            ) from error
+    return Masks(tuple(ratios), **options)
