@@ -48,6 +48,7 @@ def make_network(name, train):
         tfr.targets.KerasTarget(network, weights).check(train.images)
         if network.output_shape[-1] < train.classes:
             raise InputError(f"{weights} has {network.output_shape[-1]} classes, the data {train.classes}")
+        tfr.targets.check_logits(network.predict(train.take(16).floats(), verbose=0), weights)
         return network
     shape = train.images.shape[1:]
     arrays = tfr.data.read_arrays(weights) if weights else {}
@@ -72,10 +73,9 @@ def make_optimizer(steps_per_epoch):
             super().update_step(gradient + WEIGHT_DECAY.value * variable, variable, learning_rate)
 
     rate = LEARNING_RATE.value
-    try:
-        drops = [int(epoch) for epoch in LEARNING_RATE_DROPS.value]
-    except ValueError as error:
-        raise InputError(f"--learning_rate_drops takes epochs, such as 4,8; got {LEARNING_RATE_DROPS.value}") from error
+    drops = [int(epoch) if epoch.isdecimal() else 0 for epoch in LEARNING_RATE_DROPS.value]
+    if drops != sorted({*drops} - {0}):
+        raise InputError(f"--learning_rate_drops takes rising epochs, such as 4,8; got {LEARNING_RATE_DROPS.value}")
     if drops:
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(
             [epoch * steps_per_epoch for epoch in drops],
@@ -107,12 +107,15 @@ def callbacks(workdir):
 
     return [
         keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False),
-        keras.callbacks.BackupAndRestore(workdir / "checkpoints", delete_checkpoint=False),
+        keras.callbacks.BackupAndRestore(workdir / "checkpoints", delete_checkpoint=False, double_checkpoint=True),
     ]
 
 
 def finish(workdir, network, test, history, started):
     """Evaluates the network on the test split and writes model.keras and metrics.json."""
+    metrics_file = workdir / "metrics.json"
+    if not history and metrics_file.exists():  # the same command again: nothing was left to train
+        history = json.loads(metrics_file.read_text())["history"]
     images, labels = test.floats(), test.labels
     logits = network.predict(images, batch_size=500, verbose=0)
     origin = tfr.layers.origin(network)
@@ -134,7 +137,7 @@ def finish(workdir, network, test, history, started):
     }
     with program.written(workdir / "model.keras") as path:
         network.save(path)
-    with program.written(workdir / "metrics.json") as path:
+    with program.written(metrics_file) as path:
         path.write_text(json.dumps(metrics, indent=2) + "\n")
     shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in ("accuracy", "rho_2", "l2", "rho_inf"))
     print(f"test: {shown}\nmodel: {workdir / 'model.keras'}")

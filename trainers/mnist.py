@@ -35,6 +35,8 @@ def main():
     else:
         model = network
     batches = tfr.data.batches(train, common.BATCH_SIZE.value, seed=common.SEED.value, drop_remainder=True)
+    if not len(batches):
+        raise tfr.InputError(f"--batch_size={common.BATCH_SIZE.value} is more than the {len(train.labels)} examples")
     model.compile(
         optimizer=common.make_optimizer(steps_per_epoch=len(batches)),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

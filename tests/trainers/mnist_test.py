@@ -1,18 +1,24 @@
 """`trainers.mnist` as its users run it."""
 
 import json
+import os
+import shutil
 
 import keras
 import numpy as np
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
 from tests.support import programs
+from tfrobust import InputError, data, targets
+from trainers import common
 
 QUICK = ("--flagfile=trainers/configs/quickstart.flags", "--epochs=2")
 
 
 def weights(workdir):
-    return keras.saving.load_model(workdir / "model.keras", compile=False).get_weights()
+    return targets.load_model(workdir / "model.keras").get_weights()
 
 
 def assert_same_weights(one, other):
@@ -35,11 +41,21 @@ def test_flags_txt_repeats_the_run_to_the_bit(artifacts, tmp_path):
 
 def test_the_same_command_does_not_train_twice_and_other_flags_are_refused(artifacts):
     before = (artifacts.workdir / "flags.txt").read_text()
+    history = json.loads((artifacts.workdir / "metrics.json").read_text())["history"]
     output = programs.succeed("trainers.mnist", *QUICK, f"--workdir={artifacts.workdir}")
     assert "Epoch" not in output
+    assert json.loads((artifacts.workdir / "metrics.json").read_text())["history"] == history
     process = programs.run("trainers.mnist", *QUICK, "--seed=1", f"--workdir={artifacts.workdir}")
     assert process.returncode == 2 and "other flags" in programs.errors(process)[0]
     assert (artifacts.workdir / "flags.txt").read_text() == before
+
+
+def test_a_run_killed_while_it_wrote_a_checkpoint_goes_on_from_the_one_before(artifacts, tmp_path):
+    shutil.copytree(artifacts.workdir / "checkpoints", tmp_path / "checkpoints")
+    os.truncate(tmp_path / "checkpoints" / "latest.weights.h5", 10_000)
+    output = programs.succeed("trainers.mnist", *QUICK, f"--workdir={tmp_path}")
+    assert "Epoch 2/2" in output and "Epoch 1/2" not in output
+    assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"] > 0.5
 
 
 def test_deep_defense_fine_tunes_and_saves_the_plain_network(artifacts, tmp_path):
@@ -50,9 +66,9 @@ def test_deep_defense_fine_tunes_and_saves_the_plain_network(artifacts, tmp_path
         "--epochs=1",
         f"--workdir={tmp_path}",
     )
-    network = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    network = targets.load_model(tmp_path / "model.keras")
     assert [layer.name for layer in network.layers] == [
-        layer.name for layer in keras.saving.load_model(artifacts.model, compile=False).layers
+        layer.name for layer in targets.load_model(artifacts.model).layers
     ]
     history = json.loads((tmp_path / "metrics.json").read_text())["history"]
     assert {"rho_2", "regularizer", "cross_entropy", "val_rho_2", "val_accuracy"} <= set(history)
@@ -66,11 +82,38 @@ def test_initial_weights_come_from_an_npz_file(tmp_path):
     np.savez(tmp_path / "weights.npz", mean_image=np.full((28, 28), 51.0), **arrays)
     arguments = ("--dataset=digits", "--model=mlp", "--epochs=0", f"--init_weights={tmp_path / 'weights.npz'}")
     programs.succeed("trainers.mnist", *arguments, f"--workdir={tmp_path / 'run'}")
-    network = keras.saving.load_model(tmp_path / "run" / "model.keras", compile=False)
+    network = targets.load_model(tmp_path / "run" / "model.keras")
     for name in shapes:
         for found, kind in zip(network.get_layer(name).get_weights(), ("kernel", "bias")):
             np.testing.assert_allclose(found, arrays[f"{name}_{kind}"], rtol=1e-6)
     np.testing.assert_allclose(network.get_layer("preprocessing").mean, 0.2, rtol=1e-6)
+
+
+def test_a_batch_larger_than_the_data_is_refused(tmp_path):
+    process = programs.run("trainers.mnist", *QUICK, "--batch_size=2000", f"--workdir={tmp_path / 'run'}")
+    assert process.returncode == 2 and "--batch_size=2000 is more than the 1438" in programs.errors(process)[0]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("drops", [["8", "4"], ["4", "4"], ["0"], ["-4"], ["4.5"], [""]])
+def test_epochs_of_learning_rate_drops_rise(drops):
+    flags.FLAGS.mark_as_parsed()
+    with (
+        flagsaver.as_parsed(workdir="unused", learning_rate_drops=drops),
+        pytest.raises(InputError, match="rising epochs"),
+    ):
+        common.make_optimizer(steps_per_epoch=10)
+
+
+def test_initial_weights_that_give_probabilities_are_refused(tmp_path):
+    flags.FLAGS.mark_as_parsed()
+    layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
+    keras.Sequential(layers).save(tmp_path / "softmax.keras")
+    with (
+        flagsaver.as_parsed(workdir="unused", init_weights=str(tmp_path / "softmax.keras")),
+        pytest.raises(InputError, match=r"softmax\.keras gives probabilities"),
+    ):
+        common.make_network("lenet", data.load("digits", "train"))
 
 
 @pytest.mark.parametrize("model", ["lenet", "mlp"])

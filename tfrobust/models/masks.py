@@ -18,6 +18,7 @@ import dataclasses
 import zlib
 
 from tfrobust.errors import InputError
+from tfrobust.layers import FixedMask
 
 KINDS = ("random", "same", "channel")
 
@@ -65,6 +66,41 @@ class Masks:
     def layer_seed(self, name):
         """The seed of one layer's mask."""
         return zlib.crc32(f"{self.seed}/{name}".encode())
+
+
+@dataclasses.dataclass(frozen=True)
+class MaskedBlocks:
+    """A placement on one family of networks: what its builder asks while it adds layers.
+
+    Attributes:
+      masks: the placement.
+      shallow, deep: the numbers of the family's shallow and deep blocks.
+    """
+
+    masks: Masks
+    shallow: tuple
+    deep: tuple
+
+    def __post_init__(self):
+        known = ("shallow", "deep", *self.shallow, *self.deep)
+        for block, _ in self.masks.ratios:
+            if block not in known:
+                raise InputError(f"masks: this network has the blocks {known[2:]}, there is no block {block}")
+
+    def channels(self, channels, block):
+        """How many channels a layer of `channels` has in this block: kind "channel" and `width` change them."""
+        ratio = self.masks.ratio(block, self.shallow, self.deep)
+        if not ratio:
+            return channels
+        kept = 1 - ratio if self.masks.kind == "channel" else 1
+        return max(1, round(channels * self.masks.width * kept))
+
+    def mask(self, x, block, name):
+        """Masks a layer's output, if its block is masked."""
+        ratio = self.masks.ratio(block, self.shallow, self.deep)
+        if not ratio or self.masks.kind == "channel":
+            return x
+        return FixedMask(ratio, self.masks.kind, self.masks.layer_seed(name), name=f"{name}_mask")(x)
 
 
 def parse(text):

@@ -1,0 +1,39 @@
+"""A SavedModel is published only if it gives the model's logits."""
+
+import keras
+import pytest
+
+from export import saved_model
+from tests.support import programs
+from tfrobust import models, targets
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """Two networks that differ in their weights."""
+    keras.utils.set_random_seed(0)
+    return models.lenet(mean=0.3), models.lenet(mean=0.3)
+
+
+def test_largest_difference_tells_networks_apart(networks):
+    one, other = (targets.KerasTarget(network) for network in networks)
+    assert saved_model.largest_difference(one, one) < 1e-5
+    assert saved_model.largest_difference(one, other) > 1e-2
+
+
+def test_an_export_that_differs_is_not_published(artifacts, tmp_path):
+    output = tmp_path / "served"
+    process = programs.run_code(
+        f"""
+import sys
+from export import saved_model
+from trainers import program
+
+sys.argv = ["saved_model", "--model={artifacts.model}", "--output={output}"]
+saved_model.largest_difference = lambda *arguments: 0.5
+program.run(saved_model.main)
+"""
+    )
+    assert process.returncode == 1, process.stderr[-2000:]
+    assert "failed: the logits differ" in process.stdout and "saved model:" not in process.stdout
+    assert list(output.iterdir()) == []
