@@ -68,6 +68,9 @@ class Masks:
         return zlib.crc32(f"{self.seed}/{name}".encode())
 
 
+NO_MASKS = Masks()
+
+
 @dataclasses.dataclass(frozen=True)
 class MaskedBlocks:
     """A placement on one family of networks: what its builder asks while it adds layers.

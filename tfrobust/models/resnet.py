@@ -8,12 +8,12 @@ import keras
 from keras import layers
 
 from tfrobust.layers import Standardize
-from tfrobust.models.masks import MaskedBlocks, Masks
+from tfrobust.models.masks import NO_MASKS, MaskedBlocks
 
 SHALLOW, DEEP = (0, 1, 2), (3, 4)
 
 
-def resnet18(input_shape=(32, 32, 3), classes=10, width=64, masks=Masks(), mean=0.0, std=1.0):
+def resnet18(input_shape=(32, 32, 3), classes=10, width=64, masks=NO_MASKS, mean=0.0, std=1.0):
     """Two blocks of two 3x3 convolutions in each of four stages: 11,173,962 trainable weights at full width.
 
     Args:
@@ -41,7 +41,7 @@ def resnet18(input_shape=(32, 32, 3), classes=10, width=64, masks=Masks(), mean=
     return keras.Model(images, _head(x, classes), name="resnet18")
 
 
-def resnet50(input_shape=(32, 32, 3), classes=10, width=64, masks=Masks(), mean=0.0, std=1.0):
+def resnet50(input_shape=(32, 32, 3), classes=10, width=64, masks=NO_MASKS, mean=0.0, std=1.0):
     """Bottlenecks, 3, 4, 6 and 3 of them: 23,520,842 trainable weights at full width. Their 3x3 convolutions are masked.
 
     Arguments and result are those of `resnet18`.
