@@ -88,6 +88,16 @@ def test_missing_data_is_refused_at_once(tmp_path):
     assert time.monotonic() - started < 20
 
 
+@shared.needs_data
+def test_an_incomplete_data_dir_is_refused(tmp_path):
+    folder = tmp_path / "mnist" / "3.0.1"
+    folder.mkdir(parents=True)
+    for name in ("dataset_info.json", "features.json"):
+        (folder / name).write_bytes((shared.DATA_DIR / "mnist" / "3.0.1" / name).read_bytes())
+    with pytest.raises(InputError, match="incomplete or damaged"):
+        data.load("mnist", "test", data_dir=tmp_path, download=False)
+
+
 def test_an_unreachable_host_is_found_out_in_seconds(tmp_path, monkeypatch):
     """TFDS itself would go on trying for minutes. The host asked here is a port on this machine that nobody serves."""
     import tensorflow_datasets as tfds

@@ -167,7 +167,12 @@ def _load_tfds(name, split, data_dir, download):
         if not _reachable(builder):
             raise InputError(f"{where}, and its host does not answer; pass --data_dir or set TFDS_DATA_DIR")
         builder.download_and_prepare()
-    examples = builder.as_dataset(split=split, batch_size=-1)
+    try:
+        examples = builder.as_dataset(split=split, batch_size=-1)
+    except Exception as error:  # TFDS raises whatever a missing or damaged file leads it to
+        raise InputError(
+            f"{builder.data_path} is incomplete or damaged: remove it or copy it anew ({error})"
+        ) from error
     labels = examples["label"].numpy().astype("int64")
     return Split(examples["image"].numpy(), labels, builder.info.features["label"].num_classes)
 

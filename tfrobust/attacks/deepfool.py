@@ -161,8 +161,9 @@ class DeepFool:
     def __post_init__(self):
         if self.norm not in (balls.L2, balls.Linf):
             raise InputError(f"deepfool works in l2 and linf, got {self.norm!r}")
-        if self.steps < 1 or self.candidates < 2 or self.overshoot < 0:
-            raise InputError(f"deepfool needs steps >= 1, candidates >= 2 and overshoot >= 0, got {self}")
+        whole = isinstance(self.steps, int) and isinstance(self.candidates, int)
+        if not whole or self.steps < 1 or self.candidates < 2 or self.overshoot < 0:
+            raise InputError(f"deepfool needs whole steps >= 1, candidates >= 2 and overshoot >= 0, got {self}")
 
     def __call__(self, logits_fn, images, labels, *, seed):
         """Images [batch, height, width, channels] in [0, 1] -> adversarial images. `seed` is not used."""

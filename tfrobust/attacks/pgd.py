@@ -54,6 +54,8 @@ class PGD:
                 raise InputError(f"{name} must be a whole number of at least 1, got {value!r}")
         if self.step_size is not None and not 0 < self.step_size < float("inf"):
             raise InputError(f"step_size must be a positive number, got {self.step_size!r}")
+        if not callable(self.objective) or isinstance(self.objective, type):
+            raise InputError(f"objective must be cross_entropy, margin or dlr, got {self.objective!r}")
         if not self.momentum >= 0:
             raise InputError(f"momentum must be at least 0, got {self.momentum!r}")
         if self.restarts > 1 and not self.random_start:

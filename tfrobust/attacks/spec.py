@@ -51,8 +51,8 @@ def parse(text):
     """
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise _wrong(text, f"it does not parse ({error.msg})") from error
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise _wrong(text, f"it does not parse ({getattr(error, 'msg', 'nested too deeply')})") from error
     if isinstance(tree, ast.Name):
         tree = ast.Call(func=tree, args=[], keywords=[])
     if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):
@@ -96,7 +96,7 @@ def _call(name, args, keywords, text):
         return _CALLABLE[name](*args, **keywords)
     except InputError as error:
         raise _wrong(text, str(error)) from error
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, ArithmeticError) as error:
         raise _wrong(text, f"{name}: {str(error).replace('__init__() ', '')}") from error
 
 

@@ -42,4 +42,6 @@ def load_model(path):
         raise InputError(f"{path} is not a readable Keras model: {first_line(error)}") from error
     if not isinstance(model.input_shape, tuple) or len(model.input_shape) != 4:
         raise InputError(f"{path} does not take images [batch, height, width, channels], but {model.input_shape}")
+    if len(model.outputs) != 1:
+        raise InputError(f"{path} gives {len(model.outputs)} outputs, expected one: logits [batch, classes]")
     return model

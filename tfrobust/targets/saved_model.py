@@ -50,7 +50,7 @@ def version_directory(path):
     path = pathlib.Path(path)
     if (path / "saved_model.pb").exists():
         return path
-    versions = [entry for entry in path.iterdir() if entry.name.isdigit()] if path.is_dir() else []
+    versions = [entry for entry in path.iterdir() if entry.is_dir() and entry.name.isdecimal()] if path.is_dir() else []
     if not versions:
         raise InputError(f"{path} holds neither saved_model.pb nor numbered versions")
     return max(versions, key=lambda entry: int(entry.name))

@@ -51,7 +51,10 @@ class TFLiteTarget(Target):
             self._interpreter.allocate_tensors()
             self._batch = len(images)
         self._interpreter.set_tensor(self._input["index"], _quantize(images, self._input))
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise InputError(f"{self.name} cannot be run: {first_line(error)}") from error
         return _dequantize(self._interpreter.get_tensor(self._output["index"]), self._output)
 
 
