@@ -138,7 +138,8 @@ def finish(workdir, network, test, history, started):
     with program.written(workdir / "model.keras") as path:
         network.save(path)
     with program.written(metrics_file) as path:
-        path.write_text(json.dumps(metrics, indent=2) + "\n")
+        finite = {name: None if value == float("inf") else value for name, value in metrics.items()}  # JSON has no inf
+        path.write_text(json.dumps(finite, indent=2) + "\n")
     shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in ("accuracy", "rho_2", "l2", "rho_inf"))
     print(f"test: {shown}\nmodel: {workdir / 'model.keras'}")
     return metrics
