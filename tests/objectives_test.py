@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfrobust import gradients, objectives
+from tfrobust.errors import InputError
 
 LOGITS = tf.constant([[1.0, 3.0, 2.0], [0.0, 0.0, 0.0]])
 LABELS = tf.constant([1, 2])
@@ -24,6 +25,11 @@ def test_dlr_does_not_change_with_shift_or_scale_of_the_logits():
     value = objectives.dlr(LOGITS[:1], LABELS[:1])
     np.testing.assert_allclose(value, [-0.5], rtol=1e-6)
     np.testing.assert_allclose(objectives.dlr(7 * LOGITS[:1] - 4, LABELS[:1]), value, rtol=1e-6)
+
+
+def test_dlr_of_two_classes_is_refused():
+    with pytest.raises(InputError, match="three classes"):
+        objectives.dlr(LOGITS[:, :2], LABELS)
 
 
 def test_targeted_turns_the_sign():

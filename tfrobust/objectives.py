@@ -6,6 +6,8 @@ averages over the batch, so a gradient never depends on who else is in it.
 
 import tensorflow as tf
 
+from tfrobust.errors import InputError
+
 
 def cross_entropy(logits, labels):
     """-log softmax(logits)[label] (Goodfellow et al., ICLR 2015, eq. for J)."""
@@ -24,8 +26,11 @@ def margin(logits, labels):
 def dlr(logits, labels):
     """Difference of logits ratio, invariant to shift and scale of the logits (Croce and Hein, ICML 2020, eq. 6).
 
-    Needs at least three classes.
+    Raises:
+      InputError: for fewer than three classes.
     """
+    if logits.shape[1] < 3:
+        raise InputError(f"objective dlr needs three classes or more, the model has {logits.shape[1]}: use margin")
     ordered = tf.math.top_k(logits, 3).values
     return margin(logits, labels) / (ordered[:, 0] - ordered[:, 2] + 1e-12)
 

@@ -30,15 +30,7 @@ def resnet18(input_shape=(32, 32, 3), classes=10, width=64, masks=NO_MASKS, mean
       >>> resnet18(width=16, masks=masks.parse("shallow=0.7")).name
       'resnet18'
     """
-    network = _Network(MaskedBlocks(masks, SHALLOW, DEEP))
-    images = keras.Input(input_shape, name="image")
-    x = Standardize(mean, std, name="preprocessing")(images)
-    x = network.stem(x, width)
-    for stage, blocks in enumerate((2, 2, 2, 2), start=1):
-        for block in range(1, blocks + 1):
-            strides = 2 if stage > 1 and block == 1 else 1
-            x = network.basic_block(x, width * 2 ** (stage - 1), strides, stage, f"stage{stage}_block{block}")
-    return keras.Model(images, _head(x, classes), name="resnet18")
+    return _build("resnet18", _Network.basic_block, (2, 2, 2, 2), input_shape, classes, width, masks, mean, std)
 
 
 def resnet50(input_shape=(32, 32, 3), classes=10, width=64, masks=NO_MASKS, mean=0.0, std=1.0):
@@ -46,15 +38,20 @@ def resnet50(input_shape=(32, 32, 3), classes=10, width=64, masks=NO_MASKS, mean
 
     Arguments and result are those of `resnet18`.
     """
+    return _build("resnet50", _Network.bottleneck, (3, 4, 6, 3), input_shape, classes, width, masks, mean, std)
+
+
+def _build(name, add_block, stages, input_shape, classes, width, masks, mean, std):
     network = _Network(MaskedBlocks(masks, SHALLOW, DEEP))
     images = keras.Input(input_shape, name="image")
     x = Standardize(mean, std, name="preprocessing")(images)
     x = network.stem(x, width)
-    for stage, blocks in enumerate((3, 4, 6, 3), start=1):
+    for stage, blocks in enumerate(stages, start=1):
         for block in range(1, blocks + 1):
             strides = 2 if stage > 1 and block == 1 else 1
-            x = network.bottleneck(x, width * 2 ** (stage - 1), strides, stage, f"stage{stage}_block{block}")
-    return keras.Model(images, _head(x, classes), name="resnet50")
+            x = add_block(network, x, width * 2 ** (stage - 1), strides, stage, f"stage{stage}_block{block}")
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    return keras.Model(images, layers.Dense(classes, name="logits")(x), name=name)
 
 
 class _Network:
@@ -95,8 +92,3 @@ class _Network:
             channels, size, strides, padding="same", use_bias=False, kernel_initializer="he_normal", name=name
         )
         return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(convolution(x))
-
-
-def _head(x, classes):
-    x = layers.GlobalAveragePooling2D(name="pool")(x)
-    return layers.Dense(classes, name="logits")(x)
