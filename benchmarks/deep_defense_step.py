@@ -23,7 +23,7 @@ def main():
     import keras
     import tensorflow as tf
 
-    test = tfr.data.load(DATASET.value, "test", program.DATA_DIR.value, program.DOWNLOAD.value).take(BATCH_SIZE.value)
+    test = program.load_data(DATASET.value, "test").take(BATCH_SIZE.value)
     images, labels = tf.constant(test.floats()), tf.constant(test.labels)
 
     def compiled(model):

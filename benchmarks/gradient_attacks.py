@@ -30,7 +30,7 @@ def main():
     measure.pin_to_one_core()
     import tensorflow as tf
 
-    test = tfr.data.load(DATASET.value, "test", program.DATA_DIR.value, program.DOWNLOAD.value).take(BATCH_SIZE.value)
+    test = program.load_data(DATASET.value, "test").take(BATCH_SIZE.value)
     images, labels = tf.constant(test.floats()), tf.constant(test.labels)
     model = tfr.targets.load_model(MODEL.value)
     print(f"{'attack':34}{'ms':>9}{'floor ms':>10}{'ratio':>8}")

@@ -34,7 +34,7 @@ def main():
     tfr.targets.check_logits(model(zeros(model)).numpy(), common.MODEL.value)
     images = None
     if calibrated:
-        train = tfr.data.load(CALIBRATION.value, "train", program.DATA_DIR.value, program.DOWNLOAD.value)
+        train = program.load_data(CALIBRATION.value, "train")
         images = train.take(CALIBRATION_EXAMPLES.value).floats()
         tfr.targets.as_target(model).check(images)
     contents = convert(model, QUANTIZE.value, images)

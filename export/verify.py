@@ -12,51 +12,35 @@ prediction differs from the reference's; --min_robust_accuracy holds for each at
 from absl import flags
 
 import tfrobust as tfr
-from trainers import program
+from trainers import attacking, program
 
 REFERENCE = flags.DEFINE_string("reference", None, "The .keras file that the artefacts came from.", required=True)
 ARTIFACT = flags.DEFINE_multi_string(
     "artifact", None, "SavedModel directory or .tflite; several allowed.", required=True
 )
-DATASET = flags.DEFINE_string("dataset", "digits", "digits, mnist, cifar10, or an .npz file with images and labels.")
-EXAMPLES = flags.DEFINE_integer("examples", None, "Use the first so many test images; default: all.", lower_bound=1)
-ATTACK = flags.DEFINE_multi_string("attack", [], "Such as 'pgd(linf(8/255), steps=40)'; may be given several times.")
-SEED = flags.DEFINE_integer("seed", 0, "Seed of the attacks' random draws.", lower_bound=0)
 MIN_ROBUST_ACCURACY = flags.DEFINE_float(
     "min_robust_accuracy", None, "Fail below this under any attack with a radius.", lower_bound=0.0, upper_bound=1.0
 )
 MAX_FLIP_RATE = flags.DEFINE_float(
     "max_flip_rate", None, "Fail if more clean predictions than this differ.", lower_bound=0.0, upper_bound=1.0
 )
-OUTPUT = flags.DEFINE_string("output", None, "Folder for report.json, report.html and pictures.png.")
 
 
 def main():
-    attacks = {text: tfr.attacks.parse(text) for text in ATTACK.value}
-    if MIN_ROBUST_ACCURACY.value is not None and not any(hasattr(attack, "ball") for attack in attacks.values()):
+    if MIN_ROBUST_ACCURACY.value is not None and not any(hasattr(attack, "ball") for attack in attacking.attacks()):
         raise tfr.InputError("--min_robust_accuracy needs an --attack with a radius, such as 'pgd(linf(8/255))'")
-    if OUTPUT.value:
-        program.writable_folder(OUTPUT.value)
-    reference = tfr.targets.load(REFERENCE.value)
-    artifacts = [tfr.targets.load(path) for path in ARTIFACT.value]
-    test = tfr.data.load(DATASET.value, "test", program.DATA_DIR.value, program.DOWNLOAD.value).take(EXAMPLES.value)
-    arguments = {"source": reference, "seed": SEED.value, "dataset": DATASET.value}
-    expected, *evaluations = [
-        tfr.evaluate(target, test.floats(), test.labels, list(attacks), **arguments)
-        for target in [reference, *artifacts]
-    ]
+    expected, *evaluations = attacking.evaluate([REFERENCE.value, *ARTIFACT.value], source=REFERENCE.value)
     flip_rates = [float((found.predictions != expected.predictions).mean()) for found in evaluations]
     failures = [line for pair in zip(evaluations, flip_rates) for line in failed_thresholds(*pair)]
     print(tfr.evaluation.table([expected, *evaluations]))
     for found, flip_rate in zip(evaluations, flip_rates):
         print(f"{found.report['model']}: {flip_rate:.2%} of the clean predictions differ from the reference's")
-    if OUTPUT.value:
-        report = {
-            **expected.report,
-            "artifacts": [{**found.report, "flip_rate": rate} for found, rate in zip(evaluations, flip_rates)],
-            "failures": failures,
-        }
-        print(f"report: {tfr.evaluation.save(OUTPUT.value, report, [expected, *evaluations])}")
+    report = {
+        **expected.report,
+        "artifacts": [{**found.report, "flip_rate": rate} for found, rate in zip(evaluations, flip_rates)],
+        "failures": failures,
+    }
+    attacking.save(report, [expected, *evaluations])
     for failure in failures:
         print(f"failed: {failure}")
     return 1 if failures else 0
@@ -72,6 +56,7 @@ def failed_thresholds(evaluation, flip_rate):
             yield f"{name}: {row['attack']} leaves {row['robust_accuracy']:.4f} < {MIN_ROBUST_ACCURACY.value}"
 
 
+flags.adopt_module_key_flags(attacking)
 flags.adopt_module_key_flags(program)
 
 if __name__ == "__main__":

@@ -202,3 +202,17 @@ def _keep_pixels(delta, count):
     chosen = tf.math.top_k(strength, tf.minimum(count, tf.shape(strength)[1])).indices
     kept = tf.reduce_sum(tf.one_hot(chosen, tf.shape(strength)[1]), axis=1)
     return delta * tf.reshape(kept, tf.concat([shape[:-1], [1]], axis=0))
+
+
+def relative_size(norm, delta, images, origin=0.0):
+    """||delta|| / ||images - origin|| per example: rho of Deep Defense, eq. 7. An image that is the origin divides by 0.
+
+    Args:
+      norm: a ball's class, such as `L2`.
+      delta, images: float32 [batch, height, width, channels].
+      origin: the image that preprocessing maps to zero.
+
+    Returns:
+      float32 [batch].
+    """
+    return norm.size(delta) / norm.size(images - tf.cast(origin, images.dtype))

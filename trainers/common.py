@@ -30,12 +30,6 @@ INIT_WEIGHTS = flags.DEFINE_string(
 )
 
 
-def load_data(name):
-    """The training and the test split of the data set."""
-    arguments = {"data_dir": program.DATA_DIR.value, "download": program.DOWNLOAD.value}
-    return tfr.data.load(name, "train", **arguments), tfr.data.load(name, "test", **arguments)
-
-
 def make_network(name, train):
     """The network that --model and --init_weights ask for. A new one subtracts the training set's mean image.
 

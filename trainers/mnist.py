@@ -28,7 +28,7 @@ def main():
 
     started = time.monotonic()
     keras.utils.set_random_seed(common.SEED.value)
-    train, test = common.load_data(DATASET.value)
+    train, test = (program.load_data(DATASET.value, split) for split in ("train", "test"))
     network = common.make_network(MODEL.value, train)
     if DEFENSE.value == "deep_defense":
         model = tfr.defenses.DeepDefense(network, LAM.value, C.value, D.value, steps=DEEPFOOL_STEPS.value)

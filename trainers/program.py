@@ -12,12 +12,18 @@ import sys
 
 from absl import app, flags, logging
 
+import tfrobust as tfr
 from tfrobust.errors import InputError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS data dir; default: TFDS_DATA_DIR, else TFDS' own.")
 DOWNLOAD = flags.DEFINE_bool("download", True, "Whether missing data may be downloaded.")
+
+
+def load_data(name, split):
+    """A split of a data set, from --data_dir."""
+    return tfr.data.load(name, split, data_dir=DATA_DIR.value, download=DOWNLOAD.value)
 
 
 def run(main):

@@ -16,6 +16,8 @@ import tensorflow as tf
 from tfrobust import balls, gradients
 from tfrobust.errors import InputError
 
+MNIST_TINY = 5e-6 * 255  # what Deep Defense's authors take for 0-255 pixels, on the [0, 1] scale
+
 
 class Perturbation(NamedTuple):
     """What `minimal_perturbation` returns.
@@ -59,7 +61,7 @@ def minimal_perturbation(
       overshoot: the final factor is 1 + overshoot; an example stops when its overshot image is there.
       candidates: among how many classes of largest clean logits to look, the predicted one included.
       tiny: added to every component of w in the norm that a step is divided by, |f| / ||w + tiny||^2 * w, so that a
-        vanishing gradient makes no huge step. The Deep Defense authors take 5e-6 for MNIST with 0-255 pixels.
+        vanishing gradient makes no huge step, such as `MNIST_TINY`.
       clip: keep images + delta inside [0, 1] at every step. The original does not.
 
     Returns:

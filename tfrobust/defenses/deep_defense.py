@@ -27,7 +27,7 @@ class DeepDefense(keras.Model):
       network: a Keras model from images in [0, 1] to logits. It is trained in place.
       lam, c, d: weights of the regulariser; the defaults are the paper's for MNIST and CIFAR-10.
       steps: DeepFool iterations.
-      tiny: see `minimal_perturbation`; the default is the authors' MNIST value, 5e-6 for 0-255 pixels.
+      tiny: see `minimal_perturbation`; the default is the authors' MNIST value.
 
     Example:
       >>> model = DeepDefense(network)
@@ -37,7 +37,7 @@ class DeepDefense(keras.Model):
       >>> model.network.save("model.keras")
     """
 
-    def __init__(self, network, lam=15.0, c=25.0, d=5.0, steps=5, overshoot=0.02, tiny=5e-6 * 255, **kwargs):
+    def __init__(self, network, lam=15.0, c=25.0, d=5.0, steps=5, overshoot=0.02, tiny=deepfool.MNIST_TINY, **kwargs):
         super().__init__(**kwargs)
         self.network = network
         self.lam, self.c, self.d = lam, c, d
@@ -69,7 +69,7 @@ class DeepDefense(keras.Model):
             overshoot=self.overshoot,
             tiny=self.tiny,
         )
-        rho_2 = balls.L2.size(found.delta) / balls.L2.size(images - self.origin)
+        rho_2 = balls.relative_size(balls.L2, found.delta, images, self.origin)
         right = tf.argmax(found.logits, axis=1, output_type=tf.int32) == tf.cast(labels, tf.int32)
         return tf.exp(tf.where(right, -self.c, self.d) * rho_2), rho_2, found.logits
 

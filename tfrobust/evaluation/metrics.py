@@ -53,11 +53,6 @@ def in_ball(delta, ball):
     return (ball.size(delta) <= ball.radius * (1 + 1e-6) + rounding).numpy()
 
 
-def relative_size(norm, delta, images, origin=0.0):
-    """||delta|| / ||images - origin|| per example: rho of Deep Defense, eq. 7. Images that are the origin give inf."""
-    return (norm.size(delta) / norm.size(images - tf.cast(origin, tf.float32))).numpy()
-
-
 def deepfool_rho_2(logits_fn, images, labels, *, origin=0.0, steps=50, batch_size=200):
     """How far the nearest boundary is by DeepFool, per example, as Deep Defense reports it.
 
@@ -77,13 +72,13 @@ def deepfool_rho_2(logits_fn, images, labels, *, origin=0.0, steps=50, batch_siz
 
     @tf.function
     def perturb(images, labels):
-        return deepfool.minimal_perturbation(logits_fn, images, labels, steps=steps, tiny=5e-6 * 255).delta
+        return deepfool.minimal_perturbation(logits_fn, images, labels, steps=steps, tiny=deepfool.MNIST_TINY).delta
 
     rho_2, l2 = [], []
     for start in range(0, len(images), batch_size):
         batch = tf.constant(images[start : start + batch_size])
         delta = perturb(batch, tf.constant(labels[start : start + batch_size]))
-        rho_2.append(relative_size(balls.L2, delta, batch, origin))
+        rho_2.append(balls.relative_size(balls.L2, delta, batch, origin).numpy())
         l2.append(balls.L2.size(delta).numpy())
     return np.concatenate(rho_2), np.concatenate(l2)
 
