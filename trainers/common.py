@@ -1,37 +1,59 @@
-"""What the trainers share: flags, networks and optimizers made from them, and what a run leaves in its workdir."""
+"""What the trainers share: flags, networks made from them, fitting, and what a run leaves in its workdir."""
 
+import contextlib
 import json
+import pathlib
 import sys
+import tempfile
 import time
 
 from absl import flags
 
 import tfrobust as tfr
 from tfrobust.errors import InputError
-from trainers import program
+from trainers import optimization, program, strategies
 
 WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder for flags.txt, model.keras, metrics.json, checkpoints/, tensorboard/.", required=True
 )
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the initial weights and of the order of the examples.", lower_bound=0)
 EPOCHS = flags.DEFINE_integer("epochs", 10, "Passes over the training data; 0 only evaluates.", lower_bound=0)
-BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Examples per step.", lower_bound=1)
-LEARNING_RATE = flags.DEFINE_float("learning_rate", 5e-4, "Initial learning rate of SGD.", lower_bound=0.0)
-LEARNING_RATE_DROPS = flags.DEFINE_list(
-    "learning_rate_drops", [], "Epochs after which the learning rate is multiplied by --learning_rate_factor."
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Examples per step, over all devices.", lower_bound=1)
+VALIDATION_EXAMPLES = flags.DEFINE_integer(
+    "validation_examples", 0, "Hold out so many training examples; 0 shows the test split's accuracy.", lower_bound=0
 )
-LEARNING_RATE_FACTOR = flags.DEFINE_float(
-    "learning_rate_factor", 0.5, "See --learning_rate_drops.", lower_bound=0.0, upper_bound=1.0
+EARLY_STOP = flags.DEFINE_integer(
+    "early_stop",
+    None,
+    "Stop after so many epochs without a better validation accuracy, and keep the best.",
+    lower_bound=1,
 )
-MOMENTUM = flags.DEFINE_float("momentum", 0.9, "Momentum of SGD.", lower_bound=0.0, upper_bound=1.0)
-WEIGHT_DECAY = flags.DEFINE_float("weight_decay", 5e-4, "Times each weight, added to its gradient.", lower_bound=0.0)
 INIT_WEIGHTS = flags.DEFINE_string(
     "init_weights", None, "Start from a .keras file, or from an .npz of LAYER_kernel, LAYER_bias and mean_image."
 )
 
 
-def make_network(name, train):
+def load_splits(name):
+    """The training, validation and test examples of a data set."""
+    train, test = (program.load_data(name, split) for split in ("train", "test"))
+    held_out = VALIDATION_EXAMPLES.value
+    if EARLY_STOP.value and not held_out:
+        raise InputError("--early_stop chooses by validation accuracy: hold some out by --validation_examples=5000")
+    if held_out >= len(train.labels):
+        raise InputError(f"--validation_examples={held_out} leaves nothing of {len(train.labels)} training examples")
+    kept = len(train.labels) - held_out
+    if BATCH_SIZE.value > kept:
+        raise InputError(f"--batch_size={BATCH_SIZE.value} is more than the {kept} examples")
+    return train.take(kept), (train.drop(kept) if held_out else test), test
+
+
+def make_network(name, train, std=1 / 255, **arguments):
     """The network that --model and --init_weights ask for. A new one subtracts the training set's mean image.
+
+    Args:
+      name: of a network in `tfrobust.models`.
+      train: the training split.
+      std, arguments: of the network's builder.
 
     Raises:
       InputError: if the weights cannot be read or do not fit the network or the data.
@@ -48,7 +70,7 @@ def make_network(name, train):
     arrays = tfr.data.read_arrays(weights) if weights else {}
     try:
         mean = arrays["mean_image"].reshape(shape) / 255 if "mean_image" in arrays else train.mean_image()
-        network = tfr.models.build(name, input_shape=shape, classes=train.classes, mean=mean, std=1 / 255)
+        network = tfr.models.build(name, input_shape=shape, classes=train.classes, mean=mean, std=std, **arguments)
         for layer in network.layers if weights else []:
             layer.set_weights([arrays[f"{layer.name}_{variable.name}"] for variable in layer.weights])
     except (KeyError, ValueError) as error:
@@ -56,30 +78,8 @@ def make_network(name, train):
     return network
 
 
-def make_optimizer(steps_per_epoch):
-    """SGD with momentum, L2 weight decay and the step schedule, from the flags."""
-    import keras
-
-    class SGD(keras.optimizers.SGD):
-        """With the decay inside the gradient, as the papers train; Keras' own `weight_decay` bypasses the momentum."""
-
-        def update_step(self, gradient, variable, learning_rate):
-            super().update_step(gradient + WEIGHT_DECAY.value * variable, variable, learning_rate)
-
-    rate = LEARNING_RATE.value
-    drops = [int(epoch) if epoch.isdecimal() else 0 for epoch in LEARNING_RATE_DROPS.value]
-    if drops != sorted({*drops} - {0}):
-        raise InputError(f"--learning_rate_drops takes rising epochs, such as 4,8; got {LEARNING_RATE_DROPS.value}")
-    if drops:
-        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [epoch * steps_per_epoch for epoch in drops],
-            [rate * LEARNING_RATE_FACTOR.value**drop for drop in range(len(drops) + 1)],
-        )
-    return SGD(rate, momentum=MOMENTUM.value)
-
-
-def open_workdir():
-    """Makes the workdir and writes flags.txt, a flagfile that repeats the run.
+def open_workdir(strategy):
+    """Makes the workdir and, on the chief, writes flags.txt, a flagfile that repeats the run.
 
     Raises:
       InputError: if the workdir holds a run with other flags.
@@ -90,55 +90,126 @@ def open_workdir():
     written = workdir / "flags.txt"
     if written.exists() and written.read_text() != text:
         raise InputError(f"{workdir} holds a run with other flags (see {written}); choose another --workdir")
-    with program.written(written) as path:
-        path.write_text(text)
+    if strategies.is_chief(strategy):
+        with program.written(written) as path:
+            path.write_text(text)
     return workdir
 
 
-def callbacks(workdir):
-    """TensorBoard, and a checkpoint after each epoch from which the same command goes on after a stop."""
+def fit(strategy, workdir, defend, network, train, validation, augmentation=None):
+    """Trains a network in place, going on from the last checkpoint if there is one.
+
+    Args:
+      strategy: the `tf.distribute.Strategy` to train under.
+      workdir: of the run; all workers of a strategy share it.
+      defend: from a network to the Keras model that trains it.
+      network: made outside the strategy; what is trained is a copy, unless one device trains it as it is.
+      train, validation: splits.
+      augmentation: see `tfrobust.data.training_batches`.
+
+    Returns:
+      The history of all epochs: name -> list of values.
+    """
+    from trainers import checkpoints
+
+    folder, steps = workdir / "checkpoints", len(train.labels) // BATCH_SIZE.value
+    with strategy.scope():
+        trained = _copy_for_training(network, strategy)
+        model = defend(trained)
+        model.compile(
+            optimizer=optimization.make_optimizer(steps, EPOCHS.value),
+            loss=optimization.make_loss(),
+            metrics=["accuracy"],
+        )
+        history = checkpoints.restore(folder, model)
+        strategies.wait_for_all(strategy)  # before anybody writes
+        first = EPOCHS.value if checkpoints.stops(history, EARLY_STOP.value) else len(history)
+        batches = tfr.data.training_batches(
+            train,
+            BATCH_SIZE.value,
+            seed=SEED.value,
+            epochs=EPOCHS.value,
+            first_epoch=first,
+            augmentation=augmentation,
+        )
+        with _callbacks(strategy, workdir, folder, history) as callbacks:
+            model.fit(
+                batches,
+                validation_data=tfr.data.batches(validation, batch_size=200),
+                steps_per_epoch=steps,
+                initial_epoch=first,
+                epochs=EPOCHS.value,
+                callbacks=callbacks,
+                shuffle=False,  # `training_batches` has done it
+                verbose=verbosity(),
+            )
+        strategies.wait_for_all(strategy)  # the chief has written
+        if EARLY_STOP.value:
+            model.load_weights(folder / "best.weights.h5")
+    if trained is not network:
+        network.set_weights(trained.get_weights())
+    history = callbacks[0].history
+    return {name: [epoch[name] for epoch in history] for name in (history[0] if history else ())}
+
+
+def _copy_for_training(network, strategy):
+    """The network itself, or a copy on the strategy's devices, in --precision."""
+    precision = optimization.PRECISION.value
+    if strategy.num_replicas_in_sync == 1 and precision == "float32":
+        return network
+    copy = optimization.in_precision(network, precision)
+    if strategy.num_replicas_in_sync > 1:
+        strategies.synchronize(copy)
+    return copy
+
+
+@contextlib.contextmanager
+def _callbacks(strategy, workdir, folder, history):
+    """Checkpoints and, on the chief, TensorBoard. Saving is a step of all workers; the others' files are thrown away."""
     import keras
 
-    return [
-        keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False),
-        keras.callbacks.BackupAndRestore(workdir / "checkpoints", delete_checkpoint=False, double_checkpoint=True),
-    ]
+    from trainers import checkpoints
+
+    with tempfile.TemporaryDirectory() as elsewhere:
+        chief = strategies.is_chief(strategy)
+        folder = folder if chief else pathlib.Path(elsewhere)
+        callbacks = [checkpoints.Checkpoints(folder, history, EARLY_STOP.value)]
+        if chief:
+            callbacks.append(keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False))
+        yield callbacks
 
 
-def finish(workdir, network, test, history, started):
-    """Evaluates the network on the test split and writes model.keras and metrics.json."""
-    metrics_file = workdir / "metrics.json"
-    if not history and metrics_file.exists():  # the same command again: nothing was left to train
-        history = json.loads(metrics_file.read_text())["history"]
-    images, labels = test.floats(), test.labels
-    logits = network.predict(images, batch_size=500, verbose=0)
-    origin = tfr.layers.origin(network)
-    rho_2, l2 = tfr.evaluation.metrics.deepfool_rho_2(
-        lambda x: network(x, training=False), images, labels, origin=origin
-    )
-    rho_inf, radius = tfr.evaluation.metrics.fgsm_rho_inf(
-        lambda x: network(x, training=False), images, labels, origin=origin
-    )
-    metrics = {
-        "accuracy": tfr.evaluation.metrics.accuracy(logits.argmax(axis=1), labels),
-        "rho_2": float(rho_2.mean()),
-        "l2": float(l2.mean()),
-        "rho_inf": rho_inf,
-        "fgsm_radius_at_half": radius,
-        "examples": len(labels),
-        "history": {name: [float(value) for value in values] for name, values in history.items()},
-        "seconds": round(time.monotonic() - started, 1),
-    }
+def finish(workdir, network, test, history, started, **measured):
+    """Writes model.keras and metrics.json: accuracy on the test split, what else was measured, and the history."""
+    logits = network.predict(test.floats(), batch_size=500, verbose=0)
+    metrics = {"accuracy": tfr.evaluation.metrics.accuracy(logits.argmax(axis=1), test.labels), **measured}
     with program.written(workdir / "model.keras") as path:
         network.save(path)
-    with program.written(metrics_file) as path:
+    with program.written(workdir / "metrics.json") as path:
         finite = {name: None if value == float("inf") else value for name, value in metrics.items()}  # JSON has no inf
+        seconds = round(time.monotonic() - started, 1)
+        finite |= {"examples": len(test.labels), "history": history, "seconds": seconds}
         path.write_text(json.dumps(finite, indent=2) + "\n")
-    shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in ("accuracy", "rho_2", "l2", "rho_inf"))
+    shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
     print(f"test: {shown}\nmodel: {workdir / 'model.keras'}")
-    return metrics
+
+
+def perturbation_metrics(network, test):
+    """The robustness that Deep Defense reports: rho_2 and l2 under DeepFool, rho_inf under FGSM, on all test images."""
+
+    def logits_fn(images):
+        return network(images, training=False)
+
+    images, labels, origin = test.floats(), test.labels, tfr.layers.origin(network)
+    rho_2, l2 = tfr.evaluation.metrics.deepfool_rho_2(logits_fn, images, labels, origin=origin)
+    rho_inf, radius = tfr.evaluation.metrics.fgsm_rho_inf(logits_fn, images, labels, origin=origin)
+    return {"rho_2": float(rho_2.mean()), "l2": float(l2.mean()), "rho_inf": rho_inf, "fgsm_radius_at_half": radius}
 
 
 def verbosity():
     """A progress bar on a terminal, a line an epoch in a log."""
     return 1 if sys.stdout.isatty() else 2
+
+
+for module in (optimization, program, strategies):
+    flags.adopt_module_key_flags(module)

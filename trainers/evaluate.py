@@ -10,7 +10,7 @@ and pictures.png. A thousand MNIST images with the two attacks above take about 
 from absl import flags
 
 import tfrobust as tfr
-from trainers import attacking, program
+from trainers import attacking, program, strategies
 
 MODEL = flags.DEFINE_string("model", None, "The model: .keras, SavedModel directory or .tflite.", required=True)
 BASELINE = flags.DEFINE_string("baseline", None, "A second model to show beside it, such as the one before a defence.")
@@ -19,7 +19,11 @@ SOURCE = flags.DEFINE_string("source", None, "Where gradient attacks are made if
 
 def main():
     paths = [path for path in (BASELINE.value, MODEL.value) if path]
-    *baseline, evaluation = attacking.evaluate(paths, SOURCE.value)
+    strategy = strategies.make()
+    with strategy.scope():
+        *baseline, evaluation = attacking.evaluate(paths, SOURCE.value)
+    if not strategies.is_chief(strategy):
+        return
     print(tfr.evaluation.table([*baseline, evaluation]))
     report = {**evaluation.report, **({"baseline": baseline[0].report} if baseline else {})}
     attacking.save(report, [*baseline, evaluation])
@@ -27,6 +31,7 @@ def main():
 
 flags.adopt_module_key_flags(attacking)
 flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(strategies)
 
 if __name__ == "__main__":
     program.run(main)

@@ -82,6 +82,16 @@ def test_training_step_follows_the_gradient_of_the_whole_objective():
     np.testing.assert_allclose((above - below) / (2 * step), squared_length, rtol=0.02)
 
 
+def test_a_scaled_loss_gives_the_same_step():
+    """As in mixed precision, where Keras puts a LossScaleOptimizer around the optimizer."""
+    (plain, images, labels), (scaled, *_) = small_model(lam=2.0), small_model(lam=2.0)
+    scaled.optimizer = keras.optimizers.LossScaleOptimizer(scaled.optimizer)
+    losses = [model.train_on_batch(images, labels, return_dict=True)["loss"] for model in (plain, scaled)]
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    for one, other in zip(plain.network.get_weights(), scaled.network.get_weights()):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
 def test_penalty_rewards_distance_where_right_and_nearness_where_wrong():
     model, images, labels = small_model(c=3.0, d=2.0)
     penalty, rho_2, logits = model.perturbation_penalty(images, labels)

@@ -95,16 +95,6 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("drops", [["8", "4"], ["4", "4"], ["0"], ["-4"], ["4.5"], [""]])
-def test_epochs_of_learning_rate_drops_rise(drops):
-    flags.FLAGS.mark_as_parsed()
-    with (
-        flagsaver.as_parsed(workdir="unused", learning_rate_drops=drops),
-        pytest.raises(InputError, match="rising epochs"),
-    ):
-        common.make_optimizer(steps_per_epoch=10)
-
-
 def test_initial_weights_that_give_probabilities_are_refused(tmp_path):
     flags.FLAGS.mark_as_parsed()
     layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]

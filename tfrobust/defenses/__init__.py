@@ -1,5 +1,7 @@
-"""Ways to train more robust networks: each is a `keras.Model` around a network, with its own `train_step`."""
+"""Ways to more robust networks. Those that train are each a `keras.Model` around a network, to be compiled and fitted."""
 
+from tfrobust.defenses.adversarial_training import AdversarialTraining
 from tfrobust.defenses.deep_defense import DeepDefense
+from tfrobust.defenses.ensemble import IndependentMembers, MemberAverage, ensemble, is_ensemble
 
-__all__ = ["DeepDefense"]
+__all__ = ["AdversarialTraining", "DeepDefense", "IndependentMembers", "MemberAverage", "ensemble", "is_ensemble"]

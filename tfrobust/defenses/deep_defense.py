@@ -81,7 +81,8 @@ class DeepDefense(keras.Model):
                 logits = self.network(images, training=True)
             loss = self.compute_loss(images, labels, logits, sample_weight)
             total = loss + self.lam * tf.nn.scale_regularization_loss(tf.reduce_mean(penalty))
-        gradients = tape.gradient(total, self.trainable_variables)
+            scaled = self.optimizer.scale_loss(total)
+        gradients = tape.gradient(scaled, self.trainable_variables)
         self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
         return self._updated_metrics(images, labels, logits, sample_weight, loss, penalty, rho_2)
 

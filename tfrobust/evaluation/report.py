@@ -99,21 +99,26 @@ def _rows(evaluations):
 def table(evaluations):
     """A text table of one or more evaluations with the same attacks, a line for each attack and model."""
     rows = list(_rows(evaluations))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        )
-        for row in rows
-    ]
-    lines.insert(1, "-" * len(lines[0]))
+    lines = aligned(rows, left=2)
     warnings = [
         f"warning {warning['code']} ({evaluation.report['model']}): {warning['evidence']}; {warning['remedy']}"
         for evaluation in evaluations
         for warning in evaluation.report["warnings"]
     ]
     return "\n".join(line.rstrip() for line in [*lines, *warnings])
+
+
+def aligned(rows, left):
+    """Lines of a text table whose first row is the heading; the first `left` columns hold words, the others numbers."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        )
+        for row in rows
+    ]
+    return [lines[0], "-" * len(lines[0]), *lines[1:]]
 
 
 def pictures(evaluations, count=6):

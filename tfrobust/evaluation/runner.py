@@ -30,7 +30,8 @@ def evaluate(model, images, labels, attacks, *, source=None, seed=0, batch_size=
       source: the model that an exported one came from. Attacks that need more than the model gives are made on it
         and carried over, and its preprocessing defines rho_2 where the model does not say its own.
       seed: of all random draws; each example folds in its position.
-      batch_size: examples at a time; results do not depend on it but for the rounding of kernels.
+      batch_size: examples at a time; results do not depend on it but for the rounding of kernels. Called in the scope
+        of a `tf.distribute` strategy in which the model was made, attacks compute on all of its devices.
       dataset: the data's name, for the report.
       progress: show a progress bar for each attack.
 
@@ -51,14 +52,15 @@ def evaluate(model, images, labels, attacks, *, source=None, seed=0, batch_size=
     data.check_images(images, labels)
     images = images.astype("float32")
     target.check(images)
-    crafters = [_crafter(name, attack, target, source) for name, attack in attacks.items()]
-    judge = _Judge(target, min(batch_size, len(images)))
+    crafters = [make_crafter(name, attack, target, source) for name, attack in attacks.items()]
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    judge = Judge(target, -(-min(batch_size, len(images)) // devices) * devices)
     clean = judge.logits(images)
     targets.check_logits(clean, target.name)
     if labels.max() >= clean.shape[1]:
         raise InputError(f"{target.name} has {clean.shape[1]} classes, but there is a label {labels.max()}")
-    examples = _Examples(images, labels, right=clean.argmax(axis=1) == labels)
-    outcomes = [_attack(crafter, judge, examples, seed, progress) for crafter in crafters]
+    examples = Examples(images, labels, right=clean.argmax(axis=1) == labels)
+    outcomes = [run_attack(crafter, judge, examples, seed, progress) for crafter in crafters]
     rows = [_row(outcome, crafter.source, examples) for outcome, crafter in zip(outcomes, crafters)]
     origin = next((one.origin for one in (target, source) if one and one.origin is not None), 0.0)
     for row, attack in zip(rows, attacks.values()):
@@ -112,7 +114,7 @@ class Outcome:
     seconds: float
 
 
-class _Examples(NamedTuple):
+class Examples(NamedTuple):
     """What is attacked, and bool [examples]: whether the clean image is classified correctly."""
 
     images: np.ndarray
@@ -120,7 +122,7 @@ class _Examples(NamedTuple):
     right: np.ndarray
 
 
-class _Judge:
+class Judge:
     """Recomputes predictions in batches of one fixed size, so that nothing compiles twice."""
 
     def __init__(self, target, batch_size):
@@ -147,20 +149,41 @@ class _Crafter:
 
     def __init__(self, name, attack, victim, source=None):
         self.name, self.ball, self.source = name, getattr(attack, "ball", None), source
-        self.queries = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self.queries = tf.Variable(
+            0,
+            dtype=tf.int64,
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.SUM,
+        )
 
         def logits_fn(images):
             self.queries.assign_add(tf.shape(images, out_type=tf.int64)[0])
             return victim.logits(images)
 
-        @tf.function
-        def craft(images, labels, keys):
-            return attack(logits_fn, images, labels, seed=keys)
-
-        self.craft = craft
+        self.craft = _on_all_devices(lambda images, labels, keys: attack(logits_fn, images, labels, seed=keys))
 
 
-def _crafter(name, attack, target, source):
+def _on_all_devices(function):
+    """A function of a batch, compiled, and computed in equal parts on all devices of the current strategy."""
+    strategy = tf.distribute.get_strategy()
+    devices = strategy.num_replicas_in_sync
+    if devices == 1:
+        return tf.function(function)
+
+    @tf.function
+    def compute(parts):
+        return strategy.gather(strategy.run(function, args=parts), axis=0)
+
+    def share(array):
+        return strategy.experimental_distribute_values_from_function(
+            lambda context: tf.split(array, devices)[context.replica_id_in_sync_group]
+        )
+
+    return lambda *arrays: compute([share(array) for array in arrays])
+
+
+def make_crafter(name, attack, target, source):
     if target.allows(attack):
         return _Crafter(name, attack, target)
     if source is None:
@@ -173,7 +196,7 @@ def _crafter(name, attack, target, source):
     return _Crafter(name, attack, source, source.name)
 
 
-def _attack(crafter, judge, examples, seed, progress):
+def run_attack(crafter, judge, examples, seed, progress):
     images, labels, right = examples
     started = time.monotonic()
     adversarial, predictions = images.copy(), np.where(right, labels, -1)

@@ -1,6 +1,7 @@
 """Keras layers written in `keras.ops` alone, so that they run on every Keras back end."""
 
-from tfrobust.layers.fixed_mask import FixedMask, FixedMaskConv2D
+from tfrobust.layers.drop_block import DropBlock
+from tfrobust.layers.fixed_mask import FixedMask, FixedMaskConv2D, Placement
 from tfrobust.layers.preprocessing import Standardize, origin
 
-__all__ = ["FixedMask", "FixedMaskConv2D", "Standardize", "origin"]
+__all__ = ["DropBlock", "FixedMask", "FixedMaskConv2D", "Placement", "Standardize", "origin"]

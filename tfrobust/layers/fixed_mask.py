@@ -63,7 +63,7 @@ class FixedMask(keras.layers.Layer):
         )
 
     def call(self, inputs):
-        return ops.where(self.kept, inputs, ops.zeros((), inputs.dtype))
+        return ops.where(ops.convert_to_tensor(self.kept), inputs, ops.zeros((), inputs.dtype))
 
     def compute_output_shape(self, input_shape):
         return input_shape
@@ -98,6 +98,27 @@ class FixedMaskConv2D(keras.layers.Conv2D):
     def get_config(self):
         mask = {"ratio": self.mask.ratio, "kind": self.mask.kind, "mask_seed": self.mask.seed}
         return {**super().get_config(), **mask}
+
+
+@keras.saving.register_keras_serializable(package="tfrobust")
+class Placement(keras.layers.Layer):
+    """Passes its input on, and is where a model keeps the text of its mask placement.
+
+    The name says it too, in the characters that a name may have: `masks_shallow_0.7_kind_same`.
+    """
+
+    def __init__(self, masks, name=None, **kwargs):
+        super().__init__(name=name or f"masks_{masks.replace('=', '_').replace(',', '_')}", **kwargs)
+        self.masks = masks
+
+    def call(self, inputs):
+        return inputs
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "masks": self.masks}
 
 
 def draw_mask(shape, ratio, kind, seed):

@@ -43,7 +43,11 @@ def origin(model):
     """The image that a model's preprocessing maps to zero: a float32 array that broadcasts against its images.
 
     `rho_2` and `rho_inf` divide by the norm of the *preprocessed* image (Deep Defense, eq. 7), which is the
-    distance to this origin. A model without a `Standardize` layer has the origin 0.
+    distance to this origin. In an ensemble it is that of the first member; without a `Standardize` layer it is 0.
     """
-    means = [layer.mean for layer in getattr(model, "layers", []) if isinstance(layer, Standardize)]
-    return means[0] if means else np.zeros([], "float32")
+    for layer in getattr(model, "layers", []):
+        if isinstance(layer, Standardize):
+            return layer.mean
+        if isinstance(layer, keras.Model):
+            return origin(layer)
+    return np.zeros([], "float32")

@@ -10,6 +10,10 @@ A network has numbered blocks: 0 is the stem, the others are its stages. Written
     shallow=0.5,kind=channel        no masks, but fewer channels in those blocks (DC)
     shallow=0.7,width=2             twice the channels in those blocks (x2)
     shallow=0.7,seed=3              other masks
+    deep=0.1,kind=drop_block        the rivals, drawn anew in every step: dropout, spatial_dropout, drop_block
+
+A model keeps its placement in its configuration, `summary` shows it as the name of a layer, and `placement(model)`
+reads it back, also from a model that was saved and loaded or cloned.
 
 Luo et al., ICLR 2019 submission, table 2.
 """
@@ -17,10 +21,14 @@ Luo et al., ICLR 2019 submission, table 2.
 import dataclasses
 import zlib
 
-from tfrobust.errors import InputError
-from tfrobust.layers import FixedMask
+from keras import layers
 
-KINDS = ("random", "same", "channel")
+from tfrobust.errors import InputError
+from tfrobust.layers import DropBlock, FixedMask, Placement
+
+MASK_KINDS = ("random", "same")
+DROP_LAYERS = {"dropout": layers.Dropout, "spatial_dropout": layers.SpatialDropout2D, "drop_block": DropBlock}
+KINDS = (*MASK_KINDS, "channel", *DROP_LAYERS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +38,7 @@ class Masks:
     Attributes:
       ratios: pairs (block, ratio), a block being its number or "shallow" or "deep", which each family of networks
         defines. The ratio is the share of units, or for kind "channel" of channels, that are left out.
-      kind: "random", "same" or "channel".
+      kind: one of `KINDS`. Squares of "drop_block" are 3 pixels wide: the deep maps of a small image have 8 or 4.
       width: factor of the number of channels in the masked blocks.
       seed: of all masks; every layer folds in its name.
     """
@@ -85,10 +93,12 @@ class MaskedBlocks:
     deep: tuple
 
     def __post_init__(self):
-        known = ("shallow", "deep", *self.shallow, *self.deep)
+        groups = [name for name in ("shallow", "deep") if getattr(self, name)]
+        known = [*groups, *self.shallow, *self.deep]
         for block, _ in self.masks.ratios:
             if block not in known:
-                raise InputError(f"masks: this network has the blocks {known[2:]}, there is no block {block}")
+                blocks = f"the blocks {', '.join(map(str, known))}" if known else "no blocks that could be masked"
+                raise InputError(f"masks: this network has {blocks}; there is no block {block}")
 
     def channels(self, channels, block):
         """How many channels a layer of `channels` has in this block: kind "channel" and `width` change them."""
@@ -100,10 +110,27 @@ class MaskedBlocks:
 
     def mask(self, x, block, name):
         """Masks a layer's output, if its block is masked."""
-        ratio = self.masks.ratio(block, self.shallow, self.deep)
-        if not ratio or self.masks.kind == "channel":
+        ratio, kind, seed = (
+            self.masks.ratio(block, self.shallow, self.deep),
+            self.masks.kind,
+            self.masks.layer_seed(name),
+        )
+        if not ratio or kind == "channel":
             return x
-        return FixedMask(ratio, self.masks.kind, self.masks.layer_seed(name), name=f"{name}_mask")(x)
+        if kind in MASK_KINDS:
+            return FixedMask(ratio, kind, seed, name=f"{name}_mask")(x)
+        size = {"block_size": 3} if kind == "drop_block" else {}
+        return DROP_LAYERS[kind](ratio, **size, seed=seed, name=f"{name}_{kind}")(x)
+
+    def record(self, x):
+        """Writes the placement into the model, if there is one."""
+        return Placement(str(self.masks))(x) if self.masks != NO_MASKS else x
+
+
+def placement(model):
+    """Where a model is masked, read from the model itself: a `Masks`, `NO_MASKS` for one without."""
+    found = [layer.masks for layer in model.layers if isinstance(layer, Placement)]
+    return parse(found[0]) if found else NO_MASKS
 
 
 def parse(text):

@@ -4,17 +4,19 @@ import keras
 from keras import layers
 
 from tfrobust.layers.preprocessing import Standardize
+from tfrobust.models.masks import NO_MASKS, MaskedBlocks
 
 
-def mlp(input_shape=(28, 28, 1), classes=10, mean=0.0, std=1 / 255):
+def mlp(input_shape=(28, 28, 1), classes=10, masks=NO_MASKS, mean=0.0, std=1 / 255):
     """Dense layers 500, 150 and `classes` with ReLU between: 469,160 weights for MNIST.
 
-    Arguments and result are those of `lenet`.
+    Arguments and result are those of `lenet`, less the width. There is no block that could be masked.
 
     Example:
       >>> mlp().count_params()
       469160
     """
+    MaskedBlocks(masks, shallow=(), deep=())
     initializer = keras.initializers.RandomNormal(stddev=0.01)
     images = keras.Input(input_shape, name="image")
     x = Standardize(mean, std, name="preprocessing")(images)

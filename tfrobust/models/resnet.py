@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from tfrobust.layers import Standardize
+from tfrobust.models.convolution import normalized_convolution
 from tfrobust.models.masks import NO_MASKS, MaskedBlocks
 
 SHALLOW, DEEP = (0, 1, 2), (3, 4)
@@ -44,7 +45,7 @@ def resnet50(input_shape=(32, 32, 3), classes=10, width=64, masks=NO_MASKS, mean
 def _build(name, add_block, stages, input_shape, classes, width, masks, mean, std):
     network = _Network(MaskedBlocks(masks, SHALLOW, DEEP))
     images = keras.Input(input_shape, name="image")
-    x = Standardize(mean, std, name="preprocessing")(images)
+    x = network.placement.record(Standardize(mean, std, name="preprocessing")(images))
     x = network.stem(x, width)
     for stage, blocks in enumerate(stages, start=1):
         for block in range(1, blocks + 1):
@@ -61,34 +62,27 @@ class _Network:
         self.placement = placement
 
     def stem(self, x, channels):
-        x = self._convolution(x, self.placement.channels(channels, 0), 3, 1, "stem_conv")
+        x = normalized_convolution(x, self.placement.channels(channels, 0), 3, 1, "stem_conv")
         return layers.ReLU(name="stem_relu")(self.placement.mask(x, 0, "stem_conv"))
 
     def basic_block(self, x, channels, strides, stage, name):
         channels = self.placement.channels(channels, stage)
-        y = self._convolution(x, channels, 3, strides, f"{name}_conv1")
+        y = normalized_convolution(x, channels, 3, strides, f"{name}_conv1")
         y = layers.ReLU(name=f"{name}_relu1")(self.placement.mask(y, stage, f"{name}_conv1"))
-        y = self._convolution(y, channels, 3, 1, f"{name}_conv2")
+        y = normalized_convolution(y, channels, 3, 1, f"{name}_conv2")
         y = self.placement.mask(y, stage, f"{name}_conv2")
         if x.shape[-1] != channels or strides > 1:
-            x = self._convolution(x, channels, 1, strides, f"{name}_shortcut")
+            x = normalized_convolution(x, channels, 1, strides, f"{name}_shortcut")
             x = self.placement.mask(x, stage, f"{name}_shortcut")
         return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([x, y]))
 
     def bottleneck(self, x, channels, strides, stage, name):
         channels = self.placement.channels(channels, stage)
-        y = self._convolution(x, channels, 1, 1, f"{name}_conv1")
+        y = normalized_convolution(x, channels, 1, 1, f"{name}_conv1")
         y = layers.ReLU(name=f"{name}_relu1")(y)
-        y = self._convolution(y, channels, 3, strides, f"{name}_conv2")
+        y = normalized_convolution(y, channels, 3, strides, f"{name}_conv2")
         y = layers.ReLU(name=f"{name}_relu2")(self.placement.mask(y, stage, f"{name}_conv2"))
-        y = self._convolution(y, 4 * channels, 1, 1, f"{name}_conv3")
+        y = normalized_convolution(y, 4 * channels, 1, 1, f"{name}_conv3")
         if x.shape[-1] != 4 * channels or strides > 1:
-            x = self._convolution(x, 4 * channels, 1, strides, f"{name}_shortcut")
+            x = normalized_convolution(x, 4 * channels, 1, strides, f"{name}_shortcut")
         return layers.ReLU(name=f"{name}_relu3")(layers.Add(name=f"{name}_add")([x, y]))
-
-    def _convolution(self, x, channels, size, strides, name):
-        """A convolution without bias and its batch normalisation."""
-        convolution = layers.Conv2D(
-            channels, size, strides, padding="same", use_bias=False, kernel_initializer="he_normal", name=name
-        )
-        return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(convolution(x))

@@ -1,0 +1,83 @@
+"""What fixed masks cost: time of a ResNet-18 masked at shallow=0.7 beside the unmasked one, and bytes in a TFLite file.
+
+    python -m benchmarks.mask_overhead
+
+Times a training step and an inference pass of the narrow network on one core; expect ratios of medians below 1.05. One
+and the same graph, compiled twice, can differ by a quarter in speed on a CPU, so both sides are compiled several times.
+The files are those of the full-width and the narrow network, their batch norm folded; expect at most a byte a masked unit,
+and for the whole file a kilobyte or two of headers.
+"""
+
+import statistics
+
+import numpy as np
+from absl import flags
+
+import tfrobust as tfr
+from benchmarks import measure
+from trainers import program
+
+MASKS = flags.DEFINE_string("masks", "shallow=0.7", "Where the network is masked.")
+WIDTH = flags.DEFINE_integer("width", 16, "Channels of the narrow network's first stage.", lower_bound=1)
+DATASET = flags.DEFINE_string("dataset", "cifar10", "Where the batch comes from: the first training images.")
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Examples in the batch.", lower_bound=1)
+ROUNDS = flags.DEFINE_integer("rounds", 7, "Repetitions.", lower_bound=1)
+COPIES = flags.DEFINE_integer("copies", 7, "How often each side is compiled.", lower_bound=1)
+
+
+def main():
+    measure.pin_to_one_core()
+    import tensorflow as tf
+
+    from export import tflite  # not above: it would bring its program's flags along, some of them required
+
+    batch = program.load_data(DATASET.value, "train").take(BATCH_SIZE.value)
+    images, labels = tf.constant(batch.floats()), tf.constant(batch.labels)
+    print(f"{'':16}{'masked ms':>11}{'plain ms':>10}{'ratio':>8}")
+    for name, compiled in (("training step", compiled_step), ("inference", compiled_inference)):
+        functions = {}
+        for copy in range(COPIES.value):
+            functions["masked", copy] = compiled(network(WIDTH.value, MASKS.value), images, labels)
+            functions["plain", copy] = compiled(network(WIDTH.value), images, labels)
+        medians = measure.interleaved_medians(functions, ROUNDS.value)
+        masked, plain = (
+            statistics.median(medians[side, copy] for copy in range(COPIES.value)) for side in ("masked", "plain")
+        )
+        print(f"{name:16}{masked * 1000:11.1f}{plain * 1000:10.1f}{masked / plain:8.3f}", flush=True)
+    print(f"\n{'TFLite':16}{'masked bytes':>14}{'plain bytes':>13}{'masked units':>14}{'bytes a unit':>14}")
+    for width in (64, WIDTH.value):
+        model, other = network(width, MASKS.value), network(width)
+        units = sum(np.prod(layer.kept.shape) for layer in model.layers if isinstance(layer, tfr.layers.FixedMask))
+        masked, plain = (len(tflite.convert(side)) for side in (model, other))
+        print(f"{f'width {width}':16}{masked:14,}{plain:13,}{units:14,}{(masked - plain) / units:14.4f}", flush=True)
+
+
+def network(width, masks=""):
+    """A ResNet-18 whose moving statistics are not the initial ones, so that folding them changes every weight."""
+    model = tfr.models.resnet18(width=width, masks=tfr.models.masks.parse(masks))
+    random = np.random.default_rng(0)
+    for variable in model.non_trainable_variables:
+        if variable.name.startswith("moving"):
+            variable.assign(random.uniform(0.5, 1.5, variable.shape))
+    return model
+
+
+def compiled_step(model, images, labels):
+    import keras
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(1e-12, momentum=0.9), loss)
+    return lambda: model.train_on_batch(images, labels)
+
+
+def compiled_inference(model, images, _):
+    import tensorflow as tf
+
+    run = tf.function(lambda images: model(images, training=False))
+    return lambda: run(images).numpy()
+
+
+flags.adopt_module_key_flags(program)
+
+if __name__ == "__main__":
+    program.run(main)

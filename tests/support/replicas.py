@@ -1,0 +1,71 @@
+"""Two training steps on one device and on two, as a process of its own: the devices must be set before TensorFlow starts.
+
+    python -m tests.support.replicas
+
+prints, as its last line, a JSON object: of each way of training the largest relative differences of what `fit` and
+`evaluate` report ("logs"), and of how far the steps moved the weights ("steps").
+"""
+
+import json
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import data, models
+from tfrobust.defenses import AdversarialTraining, DeepDefense, IndependentMembers, ensemble
+
+STEPS = 2
+DEFENSES = {
+    "deep_defense": lambda: DeepDefense(lenet(), steps=3),
+    "adversarial_training": lambda: AdversarialTraining(lenet(), "pgd(linf(0.1), steps=2)"),
+    "half_clean": lambda: AdversarialTraining(lenet(), "fgsm(linf(0.1))", clean_share=0.5),
+    "ensemble": lambda: IndependentMembers(ensemble([lenet(), lenet()])),
+}
+
+
+def lenet():
+    return models.lenet(width=4, mean=0.3)
+
+
+def trained(defense, strategy, images, labels):
+    """What is reported, name -> value, and each weight before and after."""
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = DEFENSES[defense]()
+        model.compile(
+            keras.optimizers.SGD(0.01, momentum=0.9),
+            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            metrics=["accuracy"],
+        )
+    before = model.network.get_weights()
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(len(images) // STEPS)
+    logs = {f"fit {name}": value for name, (value,) in model.fit(batches, verbose=0).history.items()}
+    return {**logs, **model.evaluate(batches, verbose=0, return_dict=True)}, before, model.network.get_weights()
+
+
+def largest_difference(found, expected):
+    """Of pairs of arrays, relative to the norm of the expected one."""
+    return max(float(np.linalg.norm(one - other) / np.linalg.norm(other)) for one, other in zip(found, expected))
+
+
+def main():
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    train = data.load("digits", "train").take(64)
+    mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])  # one for all: a second one would wait for the first
+    differences = {}
+    for defense in DEFENSES:
+        (logs, start, weights), (their_logs, their_start, their_weights) = (
+            trained(defense, strategy, train.floats(), train.labels)
+            for strategy in (tf.distribute.get_strategy(), mirrored)
+        )
+        differences[defense] = {
+            "logs": largest_difference([their_logs[name] for name in logs], logs.values()),
+            "steps": largest_difference(map(np.subtract, their_weights, their_start), map(np.subtract, weights, start)),
+        }
+    print(json.dumps(differences))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Checkpoints, going on after a kill, and early stopping."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from tests.support import programs
+from tfrobust import targets
+from trainers import checkpoints
+
+CIFAR = (
+    "--dataset=digits",
+    "--model=vgg11",
+    "--width=4",
+    "--masks=shallow=0.1,kind=drop_block",
+    "--batch_size=64",
+    "--epochs=4",
+    "--learning_rate=0.02",
+    "--schedule=one_cycle",
+)
+
+
+def kill_after_epoch(epoch, program, *arguments, workdir):
+    """Starts a trainer and kills it as soon as it has a checkpoint of `epoch`."""
+    command = [sys.executable, "-m", program, *arguments, f"--workdir={workdir}"]
+    process = subprocess.Popen(command, cwd=programs.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(2000):
+        if (workdir / "checkpoints" / f"{epoch}.json").exists() or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+
+
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
+    """Order, augmentation, dropped units, momentum, rate and history are those of an uninterrupted run, to the bit."""
+    programs.succeed("trainers.cifar", *CIFAR, f"--workdir={tmp_path / 'whole'}")
+    kill_after_epoch(2, "trainers.cifar", *CIFAR, workdir=tmp_path / "killed")
+    assert not (tmp_path / "killed" / "model.keras").exists()
+    output = programs.succeed("trainers.cifar", *CIFAR, f"--workdir={tmp_path / 'killed'}")
+    assert "Epoch 4/4" in output and "Epoch 2/4" not in output
+    whole, killed = (targets.load_model(tmp_path / name / "model.keras") for name in ("whole", "killed"))
+    for one, other in zip(whole.get_weights(), killed.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    histories = [json.loads((tmp_path / name / "metrics.json").read_text())["history"] for name in ("whole", "killed")]
+    assert histories[0] == histories[1] and len(histories[0]["loss"]) == 4
+
+
+@pytest.mark.parametrize(
+    "accuracies, patience, stopped",
+    [
+        ([0.5], 1, False),
+        ([0.5, 0.4], 1, True),
+        ([0.5, 0.4, 0.6], 2, False),
+        ([0.5, 0.4, 0.5], 2, True),
+        ([0.5] * 9, None, False),
+    ],
+)
+def test_stops_after_so_many_epochs_without_a_better_one(accuracies, patience, stopped):
+    assert checkpoints.stops([{"val_accuracy": accuracy} for accuracy in accuracies], patience) == stopped
+
+
+def test_early_stop_keeps_the_best_epoch_and_does_not_train_on_when_run_again(tmp_path):
+    flags = (*CIFAR, "--epochs=30", "--learning_rate=1e-9", "--validation_examples=200", "--early_stop=2")
+    programs.succeed("trainers.cifar", *flags, f"--workdir={tmp_path}")
+    history = json.loads((tmp_path / "metrics.json").read_text())["history"]["val_accuracy"]
+    assert len(history) < 30 and len(history) == 2 + 1 + history.index(max(history))
+    weights = targets.load_model(tmp_path / "model.keras").get_weights()
+    assert "Epoch" not in programs.succeed("trainers.cifar", *flags, f"--workdir={tmp_path}")
+    for one, other in zip(weights, targets.load_model(tmp_path / "model.keras").get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_early_stop_without_held_out_examples_is_refused(tmp_path):
+    process = programs.run("trainers.cifar", *CIFAR, "--early_stop=2", f"--workdir={tmp_path}")
+    assert process.returncode == 2 and "--validation_examples" in programs.errors(process)[0]

@@ -1,0 +1,113 @@
+"""On which devices a program computes: one, all GPUs of a machine, or several machines (`tf.distribute`)."""
+
+import json
+import os
+
+from absl import flags
+
+from tfrobust.errors import InputError
+
+STRATEGY = flags.DEFINE_enum(
+    "strategy",
+    "auto",
+    ["auto", "one", "mirrored", "multi_worker"],
+    "one device; mirrored: all GPUs of this machine; multi_worker: the machines of TF_CONFIG. auto: what is there.",
+)
+VIRTUAL_DEVICES = flags.DEFINE_integer(
+    "virtual_devices",
+    None,
+    "Split the CPU into so many devices, to try --strategy=mirrored without GPUs.",
+    lower_bound=1,
+)
+
+
+def make():
+    """The strategy of --strategy. Call it before anything else that starts TensorFlow.
+
+    Raises:
+      InputError: where the devices or TF_CONFIG do not allow it.
+    """
+    import tensorflow as tf
+
+    if VIRTUAL_DEVICES.value:
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * VIRTUAL_DEVICES.value
+        )
+    workers = _workers()
+    kind = STRATEGY.value
+    if kind == "multi_worker" and not workers:
+        raise InputError(
+            "--strategy=multi_worker needs TF_CONFIG, such as "
+            '{"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": 0}}'
+        )
+    if kind == "multi_worker" or (kind == "auto" and workers > 1):
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        _mend_fit(tf)
+        return strategy
+    devices = _devices(tf)
+    if kind == "mirrored" or (kind == "auto" and len(devices) > 1):
+        return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.get_strategy()
+
+
+def _devices(tf):
+    """All GPUs, or the virtual CPUs that were asked for, or the CPU."""
+    gpus = [] if VIRTUAL_DEVICES.value else tf.config.list_logical_devices("GPU")
+    return [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
+
+
+def _workers():
+    """How many workers TF_CONFIG names; 0 without it."""
+    text = os.environ.get("TF_CONFIG", "")
+    try:
+        cluster = json.loads(text or "{}").get("cluster", {})
+        return len(cluster.get("chief", [])) + len(cluster.get("worker", []))
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"TF_CONFIG is not the JSON that tf.distribute takes: {text[:80]!r}") from error
+
+
+def _mend_fit(tf):
+    """Repairs what keeps `fit` of Keras 3.15 from running on several workers (keras-team/keras issue 20585).
+
+    It would build the model from one worker's share of a batch, and average scalars over an axis they do not have.
+    The models here are built before they are fitted.
+    """
+    from keras.src.backend.tensorflow import trainer
+
+    reduce = trainer.reduce_per_replica
+
+    def reduce_per_replica(values, strategy, reduction):
+        if reduction not in ("auto", "mean"):
+            return reduce(values, strategy, reduction)
+        return tf.nest.map_structure(lambda value: strategy.reduce("MEAN", value, axis=None), values)
+
+    trainer.reduce_per_replica = reduce_per_replica
+    trainer.TensorFlowTrainer._maybe_symbolic_build = lambda *_, **__: None
+
+
+def synchronize(network):
+    """Lets all batch normalisation take its statistics over all devices, as it would over a whole batch on one."""
+    import keras
+
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            synchronize(layer)
+        elif isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
+def is_chief(strategy):
+    """Whether this process writes files: always, but for the workers that follow a chief."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not resolver.task_type:
+        return True
+    chief = "chief" if "chief" in resolver.cluster_spec().as_dict() else "worker"
+    return resolver.task_type == chief and resolver.task_id == 0
+
+
+def wait_for_all(strategy):
+    """Returns when every worker has come here."""
+    import tensorflow as tf
+
+    tf.function(lambda: strategy.reduce("SUM", strategy.run(lambda: tf.constant(1.0)), axis=None))()
