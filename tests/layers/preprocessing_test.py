@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.support import classifiers
+from tfrobust import defenses, models
 from tfrobust.layers import Standardize, origin
 
 IMAGES = classifiers.random_images(2, (4, 3, 2))
@@ -40,3 +41,8 @@ def test_origin_is_what_becomes_zero():
     model = keras.Sequential([keras.Input((4, 3, 2)), Standardize(MEAN_IMAGE, 1 / 255)])
     np.testing.assert_array_equal(model(origin(model)[None]), np.zeros([1, 4, 3, 2]))
     assert origin(keras.Sequential([keras.Input((4, 3, 2)), keras.layers.Flatten()])) == 0
+
+
+def test_the_origin_of_an_ensemble_is_that_of_its_members():
+    members = [models.mlp(mean=0.25), models.mlp(mean=0.25)]
+    np.testing.assert_allclose(origin(defenses.ensemble(members)), 0.25)

@@ -2,6 +2,6 @@
 
 from tfrobust.defenses.adversarial_training import AdversarialTraining
 from tfrobust.defenses.deep_defense import DeepDefense
-from tfrobust.defenses.ensemble import IndependentMembers, MemberAverage, ensemble, is_ensemble
+from tfrobust.defenses.ensemble import IndependentMembers, ensemble, is_ensemble
 
-__all__ = ["AdversarialTraining", "DeepDefense", "IndependentMembers", "MemberAverage", "ensemble", "is_ensemble"]
+__all__ = ["AdversarialTraining", "DeepDefense", "IndependentMembers", "ensemble", "is_ensemble"]

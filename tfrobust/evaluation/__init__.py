@@ -3,5 +3,6 @@
 from tfrobust.evaluation import metrics
 from tfrobust.evaluation.report import Evaluation, save, table
 from tfrobust.evaluation.runner import Outcome, evaluate
+from tfrobust.evaluation.transfer import Transfer, evaluate_transfer
 
-__all__ = ["Evaluation", "Outcome", "evaluate", "metrics", "save", "table"]
+__all__ = ["Evaluation", "Outcome", "Transfer", "evaluate", "evaluate_transfer", "metrics", "save", "table"]

@@ -5,7 +5,10 @@ images that the *source* classifies correctly (Luo et al., ICLR 2019 submission,
 """
 
 import dataclasses
+import io
 import itertools
+import pathlib
+import textwrap
 
 import numpy as np
 
@@ -17,7 +20,7 @@ from tfrobust.evaluation import report, runner
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """The result of `transfer`.
+    """The result of `evaluate_transfer`.
 
     Attributes:
       report: a dict with "clean_accuracy" by model, and "defence_rates": a list of rows "source", "attack", "model",
@@ -42,8 +45,42 @@ class Transfer:
             rows.append([model, f"{clean:.2%}", *(f"{rate:.2%}" for rate in column)])
         return "\n".join([*report.aligned(rows, left=1), *notes])
 
+    def picture(self):
+        """A PNG with a panel for each source: how the defence rates of the models compare, attack by attack."""
+        from matplotlib import figure
 
-def transfer(sources, models, attacks, images, labels, *, examples=None, seed=0, batch_size=100, progress=True):
+        sources, attacks, models = (self.report[axis] for axis in ("sources", "attacks", "models"))
+        wrapped = [textwrap.fill(attack, 16) for attack in attacks]
+        size = (2 + 1.1 * len(attacks) * len(sources), 2 + 0.4 * len(models))
+        canvas = figure.Figure(figsize=size, layout="constrained")
+        canvas.suptitle("Defence rate", fontsize=11)
+        panels = canvas.subplots(1, len(sources), squeeze=False, sharey=True)[0]
+        for panel, source, rates in zip(panels, _distinct(sources), self.rates()):
+            panel.imshow(rates.T, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+            panel.set_title(f"attacks made on {source}", fontsize=9)
+            panel.set_xticks(range(len(attacks)), wrapped, fontsize=7)
+            panel.set_yticks(range(len(models)), _distinct(models), fontsize=8)
+            for (column, row), rate in np.ndenumerate(rates):
+                color = "white" if rate > 0.6 else "black"
+                panel.text(column, row, f"{rate:.0%}", ha="center", va="center", fontsize=8, color=color)
+        buffer = io.BytesIO()
+        canvas.savefig(buffer, format="png", dpi=120)
+        return buffer.getvalue()
+
+
+def _distinct(names):
+    """Paths without the leading folders and the file name that all of them share."""
+    parts = [pathlib.PurePath(name).parts for name in names]
+    if len({path[-1] for path in parts}) == 1 and all(len(path) > 1 for path in parts):
+        parts = [path[:-1] for path in parts]
+    shared = itertools.takewhile(lambda folders: len(set(folders)) == 1, zip(*(path[:-1] for path in parts)))
+    start = sum(1 for _ in shared)
+    return ["/".join(path[start:]) for path in parts]
+
+
+def evaluate_transfer(
+    sources, models, attacks, images, labels, *, examples=None, seed=0, batch_size=100, progress=True
+):
     """Makes every attack once on every source and shows the results to every model.
 
     Args:
@@ -62,7 +99,7 @@ def transfer(sources, models, attacks, images, labels, *, examples=None, seed=0,
       InputError: for a source that an attack cannot be made on, or that classifies fewer images correctly.
 
     Example:
-      >>> print(transfer([source], [plain, masked], ["fgsm(linf(16/255))"], images, labels, examples=1000).table())
+      >>> print(evaluate_transfer([source], [plain, masked], ["fgsm(linf(16/255))"], images, labels, examples=1000).table())
     """
     sources, models = ([targets.as_target(model) for model in group] for group in (sources, models))
     attacks = {str(attack): attacks_lib.parse(attack) if isinstance(attack, str) else attack for attack in attacks}

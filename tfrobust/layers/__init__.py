@@ -2,6 +2,7 @@
 
 from tfrobust.layers.drop_block import DropBlock
 from tfrobust.layers.fixed_mask import FixedMask, FixedMaskConv2D, Placement
+from tfrobust.layers.member_average import MemberAverage
 from tfrobust.layers.preprocessing import Standardize, origin
 
-__all__ = ["DropBlock", "FixedMask", "FixedMaskConv2D", "Placement", "Standardize", "origin"]
+__all__ = ["DropBlock", "FixedMask", "FixedMaskConv2D", "MemberAverage", "Placement", "Standardize", "origin"]

@@ -1,0 +1,67 @@
+"""`trainers.cifar` as its users run it."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from tests.support import programs
+from tfrobust import layers, models, targets
+
+CIFAR = ("--dataset=digits", "--model=vgg11", "--width=4", "--batch_size=64", "--epochs=2", "--learning_rate=0.02")
+FLAGFILES = sorted(pathlib.Path("trainers/configs").glob("cifar_*.flags"))
+
+
+def train(workdir, *flags):
+    programs.succeed("trainers.cifar", *CIFAR, *flags, f"--workdir={workdir}")
+    return targets.load_model(workdir / "model.keras"), json.loads((workdir / "metrics.json").read_text())
+
+
+def test_masks_are_a_flag_and_the_model_says_which_it_has(tmp_path):
+    network, metrics = train(tmp_path, "--masks=shallow=0.7,kind=same", "--label_smoothing=0.1", "--schedule=cosine")
+    assert str(models.masks.placement(network)) == "shallow=0.7,kind=same"
+    assert metrics["history"]["loss"][1] < metrics["history"]["loss"][0] and 0 <= metrics["accuracy"] <= 1
+
+
+def test_mixed_precision_trains_and_saves_a_float32_network(tmp_path):
+    network, metrics = train(tmp_path, "--masks=shallow=0.5", "--precision=mixed_bfloat16")
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+    assert metrics["history"]["loss"][1] < metrics["history"]["loss"][0]
+
+
+def test_members_of_an_ensemble_train_alone_with_masks_of_their_own(tmp_path):
+    network, metrics = train(tmp_path, "--masks=shallow=0.5", "--members=2")
+    members = [layer for layer in network.layers if hasattr(layer, "layers")]
+    first, second = (np.array(member.get_layer("group0_conv1_mask").kept) for member in members)
+    assert (first != second).any() and layers.origin(network).shape == (28, 28, 1)
+    assert {"vgg11_1_loss", "vgg11_2_loss"} <= set(metrics["history"])
+
+
+def test_adversarial_training_reports_robust_accuracy(tmp_path):
+    flags = ("--defense=adversarial_training", "--training_attack=fgsm(linf(0.05))", "--clean_share=0.5")
+    _, metrics = train(tmp_path, *flags, "--epochs=1")
+    assert {"robust_accuracy", "val_robust_accuracy"} <= set(metrics["history"])
+
+
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        (("--model=resnet81",), "unknown model 'resnet81'"),
+        (("--masks=shalow=0.5",), "masks 'shalow=0.5'"),
+        (("--masks=7=0.5",), "there is no block 7"),
+        (("--masks=shallow=1",), "in [0, 1)"),
+        (("--defense=adversarial_training", "--training_attack=pdg(linf(0.1))"), "pdg"),
+    ],
+)
+def test_wrong_flags_end_in_one_line(tmp_path, flags, said):
+    process = programs.run("trainers.cifar", *CIFAR, *flags, f"--workdir={tmp_path / 'run'}")
+    assert process.returncode == 2 and said in programs.errors(process)[0], process.stderr[-500:]
+
+
+@pytest.mark.parametrize("flagfile", FLAGFILES, ids=lambda path: path.stem)
+def test_every_flagfile_parses(flagfile, tmp_path):
+    """Without data it stops there, and not before."""
+    arguments = (f"--flagfile={flagfile}", f"--data_dir={tmp_path}", "--nodownload", f"--workdir={tmp_path / 'run'}")
+    process = programs.run("trainers.cifar", *arguments)
+    assert process.returncode == 2 and "cifar10 is not in the data dir" in programs.errors(process)[0]
