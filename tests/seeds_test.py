@@ -24,3 +24,27 @@ def test_streams_of_different_purposes_differ():
     first, second = (seeds.uniform(seeds.fold_in(keys, purpose), [50]) for purpose in (0, 1))
     correlation = np.corrcoef(np.ravel(first), np.ravel(second))[0, 1]
     assert abs(correlation) < 4 / np.sqrt(5000)  # four standard deviations of independent draws
+
+
+def test_draws_have_the_moments_they_should():
+    """Of a million numbers, to four standard deviations of independent draws."""
+    keys = seeds.per_example(5, tf.range(1000))
+    uniform, normal = (draw(keys, [1000]).numpy().astype("float64") for draw in (seeds.uniform, seeds.normal))
+    for power in (1, 2, 3):
+        spread = np.sqrt(1 / (2 * power + 1) - 1 / (power + 1) ** 2)
+        assert abs((uniform**power).mean() - 1 / (power + 1)) < 4 * spread / 1000
+    assert abs(normal.mean()) < 4 / 1000 and abs(normal.var() - 1) < 4 * np.sqrt(2) / 1000
+    assert uniform.min() > 0 and uniform.max() < 1 and np.isfinite(normal).all()
+
+
+def test_neighbours_in_a_stream_and_neighbouring_examples_do_not_correlate():
+    draws = seeds.uniform(seeds.per_example(5, tf.range(1000)), [1000]).numpy()
+    for one, other in ((draws[:, 1:], draws[:, :-1]), (draws[1:], draws[:-1])):
+        assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 4 / 1000
+
+
+def test_integers_reach_every_value_below_their_limit_alike():
+    draws = seeds.integers(seeds.per_example(5, tf.range(1000)), [100, 2], [3, 10]).numpy()
+    for column, limit in ((0, 3), (1, 10)):
+        counts = np.bincount(draws[..., column].ravel())
+        assert len(counts) == limit and np.abs(counts - 1e5 / limit).max() < 4 * np.sqrt(1e5 / limit)
