@@ -1,6 +1,7 @@
 """Stateless randomness, one stream per example."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfrobust import seeds
@@ -35,6 +36,15 @@ def test_draws_have_the_moments_they_should():
         assert abs((uniform**power).mean() - 1 / (power + 1)) < 4 * spread / 1000
     assert abs(normal.mean()) < 4 / 1000 and abs(normal.var() - 1) < 4 * np.sqrt(2) / 1000
     assert uniform.min() > 0 and uniform.max() < 1 and np.isfinite(normal).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1, -1])
+def test_first_draws_of_small_seeds_are_spread_out(seed):
+    """Of a hash, zeros are where it goes wrong: a thousand first draws, in ten bins."""
+    keys = seeds.per_example(seed, tf.range(1000))
+    for purpose in (0, 1, -1):
+        draws = seeds.uniform(seeds.fold_in(keys, purpose), []).numpy()
+        assert np.abs(np.histogram(draws, 10, (0, 1))[0] - 100).max() < 5 * np.sqrt(90)
 
 
 def test_neighbours_in_a_stream_and_neighbouring_examples_do_not_correlate():

@@ -68,9 +68,10 @@ def _bits(seeds, shape):
     """
     counter = tf.bitcast(tf.range(math.prod(shape)), tf.uint32)
     first, second = tf.unstack(tf.bitcast(seeds, tf.uint32), axis=1)
-    key = _mix(_mix(first) + second)
-    other_key = _mix(_mix(second) + first)
-    return tf.reshape(_mix(_mix(_mix(counter) + key[:, None]) ^ other_key[:, None]), [-1, *shape])
+    # Different constants keep the two keys apart, also for seed 0, example 0 and the first draw.
+    key = _mix(_mix(first + tf.constant(0x9E3779B9, tf.uint32)) + second)
+    other_key = _mix(_mix(second + tf.constant(0x7F4A7C15, tf.uint32)) + first)
+    return tf.reshape(_mix(_mix(_mix(counter) + key[:, None]) + other_key[:, None]), [-1, *shape])
 
 
 def _mix(numbers):

@@ -7,5 +7,19 @@ thing under attack: `gradients`, `scores` or `labels`.
 from tfrobust.attacks.deepfool import DeepFool, minimal_perturbation
 from tfrobust.attacks.pgd import PGD, bim, fgsm, mi_fgsm, pgd
 from tfrobust.attacks.spec import parse
+from tfrobust.attacks.wrappers import Expectation, Restarts, Restricted, Targeted
 
-__all__ = ["PGD", "DeepFool", "bim", "fgsm", "mi_fgsm", "minimal_perturbation", "parse", "pgd"]
+__all__ = [
+    "PGD",
+    "DeepFool",
+    "Expectation",
+    "Restarts",
+    "Restricted",
+    "Targeted",
+    "bim",
+    "fgsm",
+    "mi_fgsm",
+    "minimal_perturbation",
+    "parse",
+    "pgd",
+]

@@ -98,12 +98,14 @@ def minimal_perturbation(
         length = tf.abs(margin) * norm.dual(normal) / tf.maximum(norm.dual(normal + tiny), 1e-12) ** 2
         step = balls.per_example(length, normal) * norm.steepest(normal)
         total = tf.tensor_scatter_nd_add(state.total, state.rows[:, None], step)
-        prediction = _predict(logits_fn(tf.stop_gradient(moved(total, state.rows, 1.0 + overshoot))))
+        shown = tf.stop_gradient(moved(total, state.rows, 1.0 + overshoot))
+        prediction = _predict(gradients.for_rows(logits_fn, state.rows)(shown))
         unmoved = (prediction == tf.gather(labels, state.rows)) == tf.gather(right, state.rows)
         return _State(total, state.rows[unmoved], state.current[unmoved], prediction[unmoved])
 
     def body(state):
-        return (advance(state, *gradients.logits_and_pullback(logits_fn, moved(state.total, state.rows))),)
+        working_fn = gradients.for_rows(logits_fn, state.rows)
+        return (advance(state, *gradients.logits_and_pullback(working_fn, moved(state.total, state.rows))),)
 
     every = tf.range(tf.shape(images)[0])
     state = advance(_State(tf.zeros_like(images), every, prediction, prediction), logits, pullback)

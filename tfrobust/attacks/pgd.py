@@ -30,6 +30,7 @@ class PGD:
       restarts: independent runs.
       momentum: decay of the accumulated gradient (MI-FGSM's mu); 0 is plain PGD.
       objective: what is maximised, from `objectives`.
+      targeted: `labels` are the answers that the attacker wants.
 
     Example:
       >>> attack = PGD(balls.Linf(8 / 255), steps=40)
@@ -43,6 +44,7 @@ class PGD:
     restarts: int = 1
     momentum: float = 0.0
     objective: Callable = objectives.cross_entropy
+    targeted: bool = False
 
     needs = "gradients"
 
@@ -67,7 +69,7 @@ class PGD:
         Args:
           logits_fn: images -> logits [batch, classes].
           images: float32 [batch, height, width, channels] in [0, 1].
-          labels: int [batch], the true labels (or the goals of a targeted objective).
+          labels: int [batch], the true labels, or the wanted ones if it is targeted.
           seed: an int, or per-example seeds int32 [batch, 2] from `seeds.per_example`.
 
         Returns:
@@ -86,7 +88,7 @@ class PGD:
 
         def another(index, best, best_margin):
             candidate = run(index)
-            margin = objectives.margin(logits_fn(candidate), labels)
+            margin = self._aim(objectives.margin)(logits_fn(candidate), labels)
             better = margin > best_margin
             best = tf.where(balls.per_example(better, best), candidate, best)
             return index + 1, best, tf.maximum(margin, best_margin)
@@ -95,6 +97,10 @@ class PGD:
         loop = (0, images, none_yet)
         return tf.while_loop(lambda *_: True, another, loop, maximum_iterations=self.restarts)[1]
 
+    def _aim(self, objective):
+        """The objective as it is maximised: its negative, if this is targeted."""
+        return objectives.targeted(objective) if self.targeted else objective
+
     def _run(self, logits_fn, images, labels, delta):
         step_size = self.step_size or min(2.5 / self.steps, 1.0) * self.ball.radius
 
@@ -102,7 +108,7 @@ class PGD:
             return tf.clip_by_value(images + self.ball.project(delta), 0.0, 1.0)
 
         def ascend(adversarial, accumulated):
-            _, gradient = gradients.value_and_gradient(self.objective, logits_fn, adversarial, labels)
+            _, gradient = gradients.value_and_gradient(self._aim(self.objective), logits_fn, adversarial, labels)
             if self.momentum:
                 accumulated = self.momentum * accumulated + gradient / balls.per_example(
                     tf.maximum(balls.L1.size(gradient), 1e-12), gradient

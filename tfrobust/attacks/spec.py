@@ -1,7 +1,7 @@
 """Attacks written as text, as on a command line: `pgd(linf(8/255), steps=10)`.
 
 The text is parsed into a syntax tree and walked; it is never evaluated. Allowed are the attacks and balls of the
-tables below, numbers with + - * /, True, False, None and the names of norms and objectives.
+tables below, numbers with + - * /, True, False, None, the names of norms, objectives and goals, and quoted file names.
 """
 
 import ast
@@ -11,6 +11,7 @@ import operator
 from tfrobust import balls, objectives
 from tfrobust.attacks.deepfool import DeepFool
 from tfrobust.attacks.pgd import bim, fgsm, mi_fgsm, pgd
+from tfrobust.attacks.wrappers import GOALS, Expectation, Restarts, Restricted, Targeted
 from tfrobust.errors import InputError
 
 ATTACKS = {
@@ -19,11 +20,15 @@ ATTACKS = {
     "pgd": pgd,
     "mi_fgsm": mi_fgsm,
     "deepfool": DeepFool,
+    "restricted": Restricted,
+    "expectation": Expectation,
+    "restarts": Restarts,
+    "targeted": Targeted,
 }
 BALLS = {"linf": balls.Linf, "l2": balls.L2, "l1": balls.L1, "l0": balls.L0}
 OBJECTIVES = {"cross_entropy": objectives.cross_entropy, "margin": objectives.margin, "dlr": objectives.dlr}
 _CALLABLE = {**ATTACKS, **BALLS}
-_NAMES = {**BALLS, **OBJECTIVES}
+_NAMES = {**BALLS, **OBJECTIVES, **{goal: goal for goal in GOALS}}
 _OPERATORS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -64,7 +69,7 @@ def parse(text):
 
 def _value(node, text):
     match node:
-        case ast.Constant(value=bool() | int() | float() | None as value):
+        case ast.Constant(value=bool() | int() | float() | str() | None as value):
             return value
         case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_number(operand, text))

@@ -169,9 +169,9 @@ def _on_all_devices(function):
     strategy = tf.distribute.get_strategy()
     devices = strategy.num_replicas_in_sync
     if devices == 1:
-        return tf.function(function)
+        return tf.function(function, autograph=False)
 
-    @tf.function
+    @tf.function(autograph=False)
     def compute(parts):
         return strategy.gather(strategy.run(function, args=parts), axis=0)
 
