@@ -91,9 +91,11 @@ def test_does_not_depend_on_the_batch_size(network, labels, batch_size):
         np.testing.assert_allclose(one.adversarial, other.adversarial, atol=1e-4)
 
 
-def test_queries_are_forward_passes_per_image(network, labels):
-    rows = run(network, labels, ["fgsm(linf(0.1))", "pgd(linf(0.1), steps=7)", "pgd(linf(0.1), steps=7, restarts=2)"])
-    assert [row["queries"] for row in rows.report["attacks"]] == [1, 7, 16]
+def test_queries_and_backward_passes_are_counted_per_image(network, labels):
+    """DeepFool's one step here: 3 distances and a normal backward, the clean image and the result forward."""
+    names = ("fgsm(linf(0.1))", "pgd(linf(0.1), steps=7)", "pgd(linf(0.1), steps=7, restarts=2)", "deepfool(steps=1)")
+    rows = run(network, labels, names).report["attacks"]
+    assert [(row["queries"], row["backward_passes"]) for row in rows] == [(1, 1), (7, 7), (16, 14), (2, 4)]
 
 
 def test_report_is_json_with_every_field(network, labels):
@@ -103,7 +105,7 @@ def test_report_is_json_with_every_field(network, labels):
     }
     fields = "attack norm radius robust_accuracy robust_accuracy_uint8 success_rate median_l2 median_linf rho_2 queries"
     for row in report["attacks"]:
-        assert set(row) == {*fields.split(), "seconds", "source"}
+        assert set(row) == {*fields.split(), "backward_passes", "seconds", "source"}
     fgsm, deepfool = report["attacks"]
     assert (fgsm["norm"], fgsm["rho_2"]) == ("linf", None) and fgsm["radius"] == pytest.approx(8 / 255)
     assert (deepfool["norm"], deepfool["radius"]) == (None, None) and deepfool["rho_2"] > 0

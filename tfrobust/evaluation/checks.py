@@ -95,7 +95,8 @@ def _sample(clean, rows):
 def _order(attacks, rows):
     """One step must not beat many steps in the same ball."""
     by_name = {row["attack"]: row["robust_accuracy"] for row in rows}
-    balls_steps = [(name, attack.ball, attack.steps) for name, attack in attacks.items() if hasattr(attack, "ball")]
+    bounded = {name: attack for name, attack in attacks.items() if getattr(attack, "ball", None) is not None}
+    balls_steps = [(name, attack.ball, getattr(attack, "steps", None) or 0) for name, attack in bounded.items()]
     for single, ball, one in balls_steps:
         for iterative, other, many in balls_steps:
             if one == 1 and many > 1 and ball == other and by_name[single] < by_name[iterative] - 0.002:

@@ -18,6 +18,7 @@ _COLUMNS = (  # heading, key in a row of the report, format
     ("median linf", "median_linf", "{:.4f}"),
     ("rho_2", "rho_2", "{:.4f}"),
     ("queries", "queries", "{:.0f}"),
+    ("backward", "backward_passes", "{:.0f}"),
     ("seconds", "seconds", "{:.1f}"),
 )
 

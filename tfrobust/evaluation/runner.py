@@ -99,7 +99,7 @@ class Outcome:
       predictions: int [examples], recomputed at `adversarial`.
       broken, broken_uint8: bool [examples], by the rule above, before and after rounding to 8 bits.
       invalid: how many adversarial images broke the prediction but were outside the ball or [0, 1], or not finite.
-      queries: forward passes per attacked example.
+      queries, backward_passes: forward and backward passes through the model per attacked example.
       seconds: wall time of the attack, compilation included.
     """
 
@@ -111,6 +111,7 @@ class Outcome:
     broken_uint8: np.ndarray
     invalid: int
     queries: float | None
+    backward_passes: float | None
     seconds: float
 
 
@@ -149,19 +150,32 @@ class _Crafter:
 
     def __init__(self, name, attack, victim, source=None):
         self.name, self.ball, self.source = name, getattr(attack, "ball", None), source
-        self.queries = tf.Variable(
-            0,
-            dtype=tf.int64,
-            trainable=False,
-            synchronization=tf.VariableSynchronization.ON_READ,
-            aggregation=tf.VariableAggregation.SUM,
-        )
+        self.queries, self.backward_passes = _counter(), _counter()
+
+        @tf.custom_gradient
+        def counted(images):
+            def gradient(upstream):
+                self.backward_passes.assign_add(tf.shape(upstream, out_type=tf.int64)[0])
+                return upstream
+
+            return tf.identity(images), gradient
 
         def logits_fn(images):
             self.queries.assign_add(tf.shape(images, out_type=tf.int64)[0])
-            return victim.logits(images)
+            return victim.logits(counted(images) if victim.gives == "gradients" else images)
 
         self.craft = _on_all_devices(lambda images, labels, keys: attack(logits_fn, images, labels, seed=keys))
+
+
+def _counter():
+    """A number that every device adds to."""
+    return tf.Variable(
+        0,
+        dtype=tf.int64,
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+    )
 
 
 def _on_all_devices(function):
@@ -226,6 +240,7 @@ def run_attack(crafter, judge, examples, seed, progress):
         broken_uint8=~right | (judge.predictions(rounded) != labels),
         invalid=int((right & (predictions != labels) & ~valid).sum()),
         queries=int(crafter.queries.numpy()) / processed if processed else None,
+        backward_passes=int(crafter.backward_passes.numpy()) / processed if processed else None,
         seconds=seconds,
     )
 
@@ -253,6 +268,7 @@ def _row(outcome, source, examples):
         "median_linf": float(np.median(balls.Linf.size(delta))) if len(delta) else None,
         "rho_2": None,
         "queries": outcome.queries,
+        "backward_passes": outcome.backward_passes,
         "seconds": round(outcome.seconds, 3),
         "source": source,
     }
