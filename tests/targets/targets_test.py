@@ -145,3 +145,28 @@ def test_outputs_that_are_no_logits_are_refused(logits, said):
 
 def test_logits_between_0_and_1_are_no_probabilities():
     targets.check_logits(np.array([[0.2, 0.3], [0.9, 0.4]]), "the model")
+
+
+def test_a_python_function_gives_scores_or_labels():
+    def brightness(images):
+        mean = images.mean(axis=(1, 2, 3))
+        return np.stack([1 - mean, mean], axis=1)
+
+    images = np.stack([np.full([4, 4, 1], 0.25), np.full([4, 4, 1], 0.75)]).astype("float32")
+    scores = targets.as_target(brightness)
+    labels = targets.FunctionTarget(lambda images: brightness(images).argmax(axis=1), gives="labels", classes=2)
+    np.testing.assert_allclose(scores.predictor()(images), [[0.75, 0.25], [0.25, 0.75]])
+    np.testing.assert_array_equal(labels.predictor()(images), [[1, 0], [0, 1]])
+    assert (scores.gives, scores.name) == ("scores", "brightness")
+
+
+@pytest.mark.parametrize("arguments", [{"gives": "gradients"}, {"gives": "labels"}])
+def test_a_python_function_has_no_gradients_and_labels_need_a_number_of_classes(arguments):
+    with pytest.raises(InputError, match=r"scores or labels|needs classes="):
+        targets.FunctionTarget(np.mean, **arguments)
+
+
+def test_a_function_that_does_not_answer_each_image_is_refused():
+    target = targets.FunctionTarget(lambda images: [0], gives="labels", classes=2)
+    with pytest.raises(InputError, match="one label for each of 5 images"):
+        target.logits(IMAGES)

@@ -2,7 +2,10 @@
 
 import pathlib
 
+from keras import Model
+
 from tfrobust.errors import InputError
+from tfrobust.targets.function import FunctionTarget
 from tfrobust.targets.keras import KerasTarget, load_model
 from tfrobust.targets.saved_model import SavedModelTarget
 from tfrobust.targets.target import Target, check_logits
@@ -30,13 +33,16 @@ def load(path):
 
 
 def as_target(model):
-    """A target from a target, a Keras model or a path."""
+    """A target from a target, a path, a Keras model or a Python function from images to logits."""
     if isinstance(model, Target):
         return model
-    return load(model) if isinstance(model, (str, pathlib.Path)) else KerasTarget(model)
+    if isinstance(model, (str, pathlib.Path)):
+        return load(model)
+    return KerasTarget(model) if isinstance(model, Model) else FunctionTarget(model)
 
 
 __all__ = [
+    "FunctionTarget",
     "KerasTarget",
     "SavedModelTarget",
     "TFLiteTarget",
