@@ -1,5 +1,8 @@
 """What the programs that attack models share: their flags, and the evaluation of several models side by side."""
 
+import pathlib
+import shutil
+
 from absl import flags
 
 import tfrobust as tfr
@@ -43,6 +46,7 @@ def evaluate(paths, source=None):
             seed=SEED.value,
             batch_size=BATCH_SIZE.value,
             dataset=DATASET.value,
+            finished=OUTPUT.value and pathlib.Path(OUTPUT.value) / "finished",
         )
         for path in paths
     ]
@@ -51,4 +55,5 @@ def evaluate(paths, source=None):
 def save(report, evaluations):
     """Writes the report to --output, if it is given, and says where."""
     if OUTPUT.value:
+        shutil.rmtree(pathlib.Path(OUTPUT.value) / "finished", ignore_errors=True)
         print(f"report: {tfr.evaluation.save(OUTPUT.value, report, evaluations)}")

@@ -17,9 +17,12 @@ from tfrobust import attacks as attacks_lib
 from tfrobust import balls, data, seeds, targets
 from tfrobust.errors import InputError
 from tfrobust.evaluation import checks, metrics, report
+from tfrobust.evaluation.finished import FinishedBatches
 
 
-def evaluate(model, images, labels, attacks, *, source=None, seed=0, batch_size=100, dataset=None, progress=True):
+def evaluate(
+    model, images, labels, attacks, *, source=None, seed=0, batch_size=100, dataset=None, progress=True, finished=None
+):
     """Attacks a model and reports how it holds.
 
     Args:
@@ -34,6 +37,7 @@ def evaluate(model, images, labels, attacks, *, source=None, seed=0, batch_size=
         of a `tf.distribute` strategy in which the model was made, attacks compute on all of its devices.
       dataset: the data's name, for the report.
       progress: show a progress bar for each attack.
+      finished: a folder for the batches that are finished: called again after a stop, it goes on from there.
 
     Returns:
       An `Evaluation`.
@@ -60,7 +64,17 @@ def evaluate(model, images, labels, attacks, *, source=None, seed=0, batch_size=
     if labels.max() >= clean.shape[1]:
         raise InputError(f"{target.name} has {clean.shape[1]} classes, but there is a label {labels.max()}")
     examples = Examples(images, labels, right=clean.argmax(axis=1) == labels)
-    outcomes = [run_attack(crafter, judge, examples, seed, progress) for crafter in crafters]
+    outcomes = [
+        run_attack(
+            crafter,
+            judge,
+            examples,
+            seed,
+            progress,
+            FinishedBatches(finished, crafter.name, seed, judge.batch_size, clean, labels),
+        )
+        for crafter in crafters
+    ]
     rows = [_row(outcome, crafter.source, examples) for outcome, crafter in zip(outcomes, crafters)]
     origin = next((one.origin for one in (target, source) if one and one.origin is not None), 0.0)
     for row, attack in zip(rows, attacks.values()):
@@ -167,7 +181,14 @@ class _Crafter:
         def craft(images, labels, keys):
             return attack(logits_fn, images, labels, seed=keys)
 
-        self.craft = _on_all_devices(craft) if victim.gives == "gradients" else craft
+        self._craft = _on_all_devices(craft) if victim.gives == "gradients" else craft
+
+    def run(self, images, labels, keys):
+        """The adversarial images of one batch, and its totals: queries, backward passes and seconds."""
+        before = np.array([int(self.queries.numpy()), int(self.backward_passes.numpy()), time.monotonic()])
+        adversarial = self._craft(tf.constant(images), tf.constant(labels), keys).numpy()
+        after = np.array([int(self.queries.numpy()), int(self.backward_passes.numpy()), time.monotonic()])
+        return {"adversarial": adversarial, "totals": after - before}
 
 
 def _ask(victim, images):
@@ -218,23 +239,25 @@ def make_crafter(name, attack, target, source):
     return _Crafter(name, attack, source, source.name)
 
 
-def run_attack(crafter, judge, examples, seed, progress):
+def run_attack(crafter, judge, examples, seed, progress, finished):
+    """Attacks what is classified correctly, batch by batch, and judges the result: an `Outcome`."""
     images, labels, right = examples
-    started = time.monotonic()
+    totals = np.zeros(3)
     adversarial, predictions = images.copy(), np.where(right, labels, -1)
     attacked = np.flatnonzero(right)
     survivors = len(attacked)
     with tqdm.tqdm(total=len(attacked), desc=crafter.name, unit="image", disable=not progress) as bar:
         for padded, count in _padded(judge.batch_size, attacked):
-            keys = seeds.per_example(seed, padded)
-            batch = crafter.craft(tf.constant(images[padded]), tf.constant(labels[padded], tf.int32), keys).numpy()
-            rows = padded[:count]
+            arrays = (images[padded], labels[padded].astype("int32"), seeds.per_example(seed, padded))
+            made = finished.get(int(padded[0]), lambda: crafter.run(*arrays))  # noqa: B023, called at once
+            batch, rows = made["adversarial"], padded[:count]
+            totals += made["totals"]
             adversarial[rows] = batch[:count]
             predictions[rows] = judge.predictions(batch)[:count]
             survivors -= int((predictions[rows] != labels[rows]).sum())
             bar.update(count)
             bar.set_postfix(robust=f"{survivors / len(images):.2%}")
-    seconds = time.monotonic() - started
+    queries, backward_passes, seconds = totals.tolist()
     valid = _valid(adversarial, images, crafter.ball)
     rounded = metrics.round_to_uint8(np.nan_to_num(adversarial), images, crafter.ball)
     rounded[~right] = images[~right]
@@ -247,8 +270,8 @@ def run_attack(crafter, judge, examples, seed, progress):
         broken=~right | ((predictions != labels) & valid),
         broken_uint8=~right | (judge.predictions(rounded) != labels),
         invalid=int((right & (predictions != labels) & ~valid).sum()),
-        queries=int(crafter.queries.numpy()) / processed if processed else None,
-        backward_passes=int(crafter.backward_passes.numpy()) / processed if processed else None,
+        queries=queries / processed if processed else None,
+        backward_passes=backward_passes / processed if processed else None,
         seconds=seconds,
     )
 

@@ -16,6 +16,7 @@ from tfrobust import attacks as attacks_lib
 from tfrobust import data, targets
 from tfrobust.errors import InputError
 from tfrobust.evaluation import report, runner
+from tfrobust.evaluation.finished import FinishedBatches
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +114,7 @@ def evaluate_transfer(
         judge = runner.Judge(source, batch_size)
         chosen = runner.Examples(images, labels, _right(judge, images, labels, examples))
         for crafter in crafters:
-            outcome = runner.run_attack(crafter, judge, chosen, seed, progress)
+            outcome = runner.run_attack(crafter, judge, chosen, seed, progress, FinishedBatches(None))
             shown, truth = outcome.adversarial[chosen.right], labels[chosen.right]
             for model, victim in zip(models, judges):
                 rows.append(
