@@ -76,7 +76,10 @@ def convert(model, quantize="float32", calibration_images=None):
     if quantize in ("int8", "int16x8"):
         converter.representative_dataset = lambda: ([image[None]] for image in calibration_images)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it describes a temporary SavedModel
+        with (
+            tfr.layers.fixed_mask.converting(),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):  # it describes a temporary SavedModel
             return converter.convert()
     except Exception as error:  # the converter's own errors have no common class
         raise tfr.InputError(f"the model cannot be written as {quantize} TFLite: {error}") from error

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from export import saved_model, tflite
 from tests.support import classifiers
-from tfrobust import targets
+from tfrobust import models, targets
 from tfrobust.layers import FixedMask, FixedMaskConv2D
 
 SHAPE = (6, 5, 3)
@@ -128,6 +128,23 @@ def test_tflite_grows_by_no_more_than_a_byte_a_unit_with_batch_normalisation_fol
 
     growth = size(FixedMask(0.5, seed=0)) - size(keras.layers.Identity())
     assert growth <= 40 * 40 * 32 + 1024  # and the header of one operation
+
+
+def test_tflite_of_a_whole_network_grows_by_a_byte_a_unit():
+    """And by less than 400 bytes for each mask's operations and their names."""
+
+    def network(placement=""):
+        keras.utils.set_random_seed(0)
+        model = models.resnet18(width=8, masks=models.masks.parse(placement))
+        for variable in model.non_trainable_variables:
+            if variable.name.startswith("moving"):
+                variable.assign(np.random.uniform(0.5, 1.5, variable.shape))
+        return model
+
+    masked = network("shallow=0.7")
+    units = [np.prod(layer.kept.shape) for layer in masked.layers if isinstance(layer, FixedMask)]
+    assert len(units) == 10 and sum(units) == 5 * 32 * 32 * 8 + 5 * 16 * 16 * 16
+    assert 0 <= len(tflite.convert(masked)) - len(tflite.convert(network())) - sum(units) <= 400 * len(units)
 
 
 @pytest.mark.parametrize(
