@@ -58,3 +58,13 @@ def test_integers_reach_every_value_below_their_limit_alike():
     for column, limit in ((0, 3), (1, 10)):
         counts = np.bincount(draws[..., column].ravel())
         assert len(counts) == limit and np.abs(counts - 1e5 / limit).max() < 4 * np.sqrt(1e5 / limit)
+
+
+def test_the_largest_and_smallest_bits_stay_inside_0_and_1(monkeypatch):
+    """In float32 a number of 24 bits and a half is rounded up to the next."""
+    extremes = tf.constant([[0], [0xFFFFFFFF]], tf.uint32)
+    monkeypatch.setattr(seeds, "_bits", lambda keys, shape: tf.broadcast_to(extremes, [2, *shape]))
+    low, high = seeds.uniform(None, [3]).numpy()[:, 0]
+    assert 0 < low < high < 1
+    assert np.isfinite(seeds.normal(None, [3])).all()
+    assert seeds.integers(None, [3], 10).numpy()[:, 0].tolist() == [0, 9]

@@ -35,6 +35,29 @@ def dlr(logits, labels):
     return margin(logits, labels) / (ordered[:, 0] - ordered[:, 2] + 1e-12)
 
 
+def targeted_margin(logits, labels, goals):
+    """The goal's logit minus the label's: whether the model prefers the one to the other."""
+    return tf.gather(logits, goals, axis=1, batch_dims=1) - tf.gather(logits, labels, axis=1, batch_dims=1)
+
+
+def targeted_dlr(logits, labels, goals):
+    """The targeted difference of logits ratio (Croce and Hein, ICML 2020, eq. 7).
+
+    Args:
+      logits: float32 [batch, classes].
+      labels: int [batch], the true labels.
+      goals: int [batch], the labels that the attacker wants.
+
+    Raises:
+      InputError: for fewer than four classes.
+    """
+    if logits.shape[1] < 4:
+        raise InputError(f"targeted_dlr needs four classes or more, the model has {logits.shape[1]}")
+    ordered = tf.math.top_k(logits, 4).values
+    spread = ordered[:, 0] - (ordered[:, 2] + ordered[:, 3]) / 2.0
+    return targeted_margin(logits, labels, goals) / (spread + 1e-12)
+
+
 def targeted(objective):
     """The same objective for a goal: `labels` are now the labels the attacker wants.
 

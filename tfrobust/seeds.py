@@ -45,15 +45,19 @@ def fold_in(seeds, purpose):
 
 
 def uniform(seeds, shape):
-    """Uniform draws on (0, 1), multiples of 2^-24 and a half: float32 [batch, *shape], a stream per example."""
+    """Uniform draws on (0, 1), odd multiples of 2^-24, all exact: float32 [batch, *shape], a stream per example."""
     return (
-        tf.cast(tf.bitwise.right_shift(_bits(seeds, shape), tf.constant(8, tf.uint32)), tf.float32) + 0.5
-    ) * 2.0**-24
+        tf.cast(tf.bitwise.right_shift(_bits(seeds, shape), tf.constant(9, tf.uint32)), tf.float32) + 0.5
+    ) * 2.0**-23
 
 
 def normal(seeds, shape):
     """Standard normal draws: float32 [batch, *shape], a stream per example."""
-    return tf.math.ndtri(uniform(seeds, shape))
+    # A kernel rounds what is left after its last full vector differently, and so by an example's place: each example is
+    # filled up to full vectors of 16.
+    count = math.prod(shape)
+    draws = tf.math.ndtri(uniform(seeds, [count + -count % 16]))
+    return tf.reshape(draws[:, :count], [-1, *shape])
 
 
 def integers(seeds, shape, limits):

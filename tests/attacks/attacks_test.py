@@ -24,14 +24,32 @@ BOUNDED = [
     "restarts(pgd(linf(0.05), steps=3), times=3)",
     "expectation(pgd(linf(0.05), steps=3), samples=2)",
     "targeted(pgd(linf(0.2), steps=10), goal=random)",
+    "apgd(linf(0.05), steps=10)",
+    "apgd(l2(0.5), steps=10, restarts=2, objective=dlr)",
+    "apgd_targeted(linf(0.05), steps=10)",
+    "square(linf(0.05), queries=100)",
+    "square(l2(0.5), queries=100)",
+    "auto_attack(linf(0.2))",
+    "auto_attack(l2(0.5), version=rand)",
+    "one_pixel(l0(3), population=30, generations=5)",
+    "spsa(linf(0.05), steps=5, samples=64, learning_rate=0.2)",
+    "spsa(l2(0.5), steps=5, samples=64, learning_rate=0.05)",
 ]
 MINIMAL = [  # those that look for the smallest perturbation
     "deepfool()",
     "deepfool(linf)",
+    "fab(linf, steps=10)",
+    "fab(l2, steps=10)",
+    "fab(l2, steps=10, targets=9)",
+    "carlini_wagner(searches=5, steps=60, learning_rate=0.05)",
+    "boundary(steps=60)",
+    "hop_skip_jump(steps=3, samples=20)",
+    "hop_skip_jump(linf, steps=3, samples=20)",
+    "jsma(gamma=1)",
     "restarts(deepfool(), times=2)",
 ]
 ATTACKS = [*BOUNDED, *MINIMAL]
-DETERMINISTIC = ("fgsm(", "bim(", "deepfool(")
+DETERMINISTIC = ("fgsm(", "bim(", "deepfool(", "fab(", "carlini_wagner(", "jsma(")
 ITERATIVE = [text for text in BOUNDED if "steps" in text]
 LINF = [text for text in BOUNDED if "linf" in text]
 

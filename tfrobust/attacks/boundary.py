@@ -22,6 +22,8 @@ _TEST_EVERY = 10  # steps between questions about the spherical step alone, as i
 _HALVINGS = 10  # of the way from the image to its start
 _CONVERGED = 1e-7  # a source step below which nothing more is to be gained
 _ADAPTATION = 1.5
+_SPHERICAL_WINDOW = 5  # answers after which the spherical step follows them: 50 steps, where the authors wait for 1000
+_SOURCE_WINDOW = 20  # the same for the source step, which is answered at each step
 
 
 class _Rate(NamedTuple):
@@ -47,7 +49,7 @@ class _Walk(NamedTuple):
     source: _Rate
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # arrays neither compare nor hash
 class Boundary:
     """The minimal-norm attack. Already misclassified images come back unchanged, and so do those without a start.
 
@@ -132,18 +134,16 @@ class Boundary:
         noise = seeds.normal(seeds.fold_in(tf.gather(keys, state.rows), state.step), images.shape[1:])
         sphere, candidate = _propose(clean, state.x, noise, state.spherical_step, state.source_step)
         testing = state.step % _TEST_EVERY == 0
-        on_sphere = tf.cond(
-            testing, lambda: succeeds_at(sphere, state.rows), lambda: tf.ones_like(state.rows, tf.bool)
-        )
+        on_sphere = tf.cond(testing, lambda: succeeds_at(sphere, state.rows), lambda: tf.ones_like(state.rows, tf.bool))
         asked = tf.where(on_sphere)[:, 0]
         hits = succeeds_at(tf.gather(candidate, asked), tf.gather(state.rows, asked))
         hit = tf.tensor_scatter_nd_update(on_sphere, asked[:, None], hits)
         x = tf.where(balls.per_example(hit, candidate), candidate, state.x)
 
-        spherical, spherical_factor = _adapt(state.spherical.count(testing, on_sphere), 0.2, 0.5, 10)
-        source, source_factor = _adapt(state.source.count(testing & on_sphere, hit), 0.1, 0.25, 10)
+        spherical, spherical_factor = _adapt(state.spherical.count(testing, on_sphere), 0.2, 0.5, _SPHERICAL_WINDOW)
+        source, source_factor = _adapt(state.source.count(True, hit), 0.15, 0.3, _SOURCE_WINDOW)
         spherical_step = tf.minimum(state.spherical_step * spherical_factor, 1.0)
-        source_step = tf.minimum(state.source_step * spherical_factor * source_factor, 0.5)
+        source_step = tf.minimum(state.source_step * source_factor, 0.5)
 
         kept = source_step >= _CONVERGED
         ended = state.rows[~kept][:, None]

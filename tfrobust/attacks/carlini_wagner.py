@@ -16,6 +16,7 @@ from tfrobust import balls, gradients, objectives
 from tfrobust.errors import InputError
 
 _SQUEEZE = 0.999999  # the authors' factor that keeps the inverse of tanh finite at black and white
+_SATURATED = 1e-3  # the derivative of tanh, which is 2e-6 at black and white
 _FIRST_MOMENT, _SECOND_MOMENT, _EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma and Ba, ICLR 2015, algorithm 1)
 
 
@@ -127,7 +128,9 @@ class CarliniWagner:
             pull = balls.per_example(tf.where(margin < self.confidence, c, 0.0), x)
             gradient = (2.0 * delta - pull * rise) * (1.0 - tf.square(squashed)) / 2.0
             point, mean, square = self._adam(state, gradient)
-            testing = (state.step % interval == 0) & self.abort_early
+            # Where every pixel is still black or white to float32, the loss cannot have fallen yet.
+            free = tf.reduce_max(1.0 - tf.square(squashed), axis=[1, 2, 3]) > _SATURATED
+            testing = (state.step % interval == 0) & self.abort_early & free
             kept = ~(testing & (loss > 0.9999 * state.previous))
             previous = tf.where(testing, loss, state.previous)
             moving = [kept_of[kept] for kept_of in (state.rows, point, mean, square, previous)]
@@ -135,9 +138,7 @@ class CarliniWagner:
 
         point = tf.gather(start, working)
         zero, never = tf.zeros_like(point), tf.fill(tf.shape(working), float("inf"))
-        state = _Descent(
-            tf.constant(0), search.best, search.size, search.size < 0.0, working, point, zero, zero, never
-        )
+        state = _Descent(tf.constant(0), search.best, search.size, search.size < 0.0, working, point, zero, zero, never)
         batch, vector, scalar = images.shape, tf.TensorShape([None]), tf.TensorShape([])
         many = tf.TensorShape([None, *images.shape[1:]])
         every = images.shape[:1]

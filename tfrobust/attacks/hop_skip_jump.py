@@ -22,7 +22,7 @@ _MOST_TRIES = 20  # of a step that is halved each time; one that has to be small
 _MOST_HALVINGS = 22  # in float32 more do not move a pixel
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # arrays neither compare nor hash
 class HopSkipJump:
     """The minimal-norm attack. Already misclassified images come back unchanged, and so do those without a start.
 
@@ -133,6 +133,7 @@ class HopSkipJump:
 
 def _step(succeeds_at, x, rows, direction, size):
     """A step of the given sizes, halved for each example until its end is adversarial; else none (section IV-C)."""
+
     def attempt(moved, working, size):
         here = tf.gather(x, working)
         length = balls.per_example(tf.gather(size, working), here)

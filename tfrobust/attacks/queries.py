@@ -19,16 +19,18 @@ def scores(logits_fn, images):
 
 
 def predictions(logits_fn, images):
-    """The model's answers: int32 [batch]. It may give logits [batch, classes], or labels [batch]."""
-    answer = tf.convert_to_tensor(logits_fn(images))
-    if answer.shape.rank == 1:
-        return tf.cast(answer, tf.int32)
-    return tf.argmax(answer, axis=1, output_type=tf.int32)
+    """The model's answers: int32 [batch]. It may give logits [batch, classes], or labels [batch]; none for no image."""
+
+    def ask():
+        answer = tf.convert_to_tensor(logits_fn(images))
+        return tf.cast(answer if answer.shape.rank == 1 else tf.argmax(answer, axis=1), tf.int32)
+
+    return tf.ensure_shape(tf.cond(tf.shape(images)[0] > 0, ask, lambda: tf.zeros([0], tf.int32)), images.shape[:1])
 
 
 def succeeds(predicted, labels, targeted):
     """Where the attacker has what he wants: another answer than the label, or the goal that `labels` is then."""
-    return predicted == labels if targeted else predicted != labels
+    return tf.equal(predicted, labels) if targeted else tf.not_equal(predicted, labels)
 
 
 def sum_over_draws(function, keys, draws):
@@ -74,7 +76,7 @@ def load_starts(starts):
         except (OSError, ValueError) as error:
             raise InputError(f"{starts} is not a readable .npy file of images") from error
     starts = np.asarray(starts)
-    if starts.ndim != 4 or starts.dtype.kind != "f" or not (0 <= starts.min() and starts.max() <= 1):
+    if starts.ndim != 4 or starts.dtype.kind != "f" or not (starts.min() >= 0 and starts.max() <= 1):
         raise InputError(
             "starts are float images [candidates, height, width, channels] in [0, 1], "
             f"got {starts.dtype} {starts.shape}"

@@ -1,7 +1,7 @@
 """Attacks written as text, as on a command line: `pgd(linf(8/255), steps=10)`.
 
 The text is parsed into a syntax tree and walked; it is never evaluated. Allowed are the attacks and balls of the
-tables below, numbers with + - * /, True, False, None, the names of norms, objectives and goals, and quoted file names.
+tables below, numbers with + - * /, True, False, None, the names of norms, objectives, goals and versions, and quoted file names.
 """
 
 import ast
@@ -9,8 +9,18 @@ import difflib
 import operator
 
 from tfrobust import balls, objectives
+from tfrobust.attacks.apgd import apgd, apgd_targeted
+from tfrobust.attacks.auto_attack import VERSIONS, auto_attack
+from tfrobust.attacks.boundary import Boundary
+from tfrobust.attacks.carlini_wagner import CarliniWagner
 from tfrobust.attacks.deepfool import DeepFool
+from tfrobust.attacks.fab import FAB
+from tfrobust.attacks.hop_skip_jump import HopSkipJump
+from tfrobust.attacks.jsma import JSMA
+from tfrobust.attacks.one_pixel import OnePixel
 from tfrobust.attacks.pgd import bim, fgsm, mi_fgsm, pgd
+from tfrobust.attacks.spsa import SPSA
+from tfrobust.attacks.square import Square
 from tfrobust.attacks.wrappers import GOALS, Expectation, Restarts, Restricted, Targeted
 from tfrobust.errors import InputError
 
@@ -20,6 +30,17 @@ ATTACKS = {
     "pgd": pgd,
     "mi_fgsm": mi_fgsm,
     "deepfool": DeepFool,
+    "carlini_wagner": CarliniWagner,
+    "boundary": Boundary,
+    "hop_skip_jump": HopSkipJump,
+    "jsma": JSMA,
+    "one_pixel": OnePixel,
+    "spsa": SPSA,
+    "apgd": apgd,
+    "apgd_targeted": apgd_targeted,
+    "fab": FAB,
+    "square": Square,
+    "auto_attack": auto_attack,
     "restricted": Restricted,
     "expectation": Expectation,
     "restarts": Restarts,
@@ -28,7 +49,7 @@ ATTACKS = {
 BALLS = {"linf": balls.Linf, "l2": balls.L2, "l1": balls.L1, "l0": balls.L0}
 OBJECTIVES = {"cross_entropy": objectives.cross_entropy, "margin": objectives.margin, "dlr": objectives.dlr}
 _CALLABLE = {**ATTACKS, **BALLS}
-_NAMES = {**BALLS, **OBJECTIVES, **{goal: goal for goal in GOALS}}
+_NAMES = {**BALLS, **OBJECTIVES, **{name: name for name in (*GOALS, *VERSIONS)}}
 _OPERATORS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

@@ -1,0 +1,86 @@
+"""Carlini and Wagner's attack against closed forms."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import classifiers
+from tfrobust import attacks, balls
+from tfrobust.errors import InputError
+
+WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)
+IMAGES = tf.constant([[[[0.9], [0.3]]], [[[0.5], [0.3]]]])  # f = 1.5 and 0.3
+LABELS = tf.constant([0, 0])
+LOGITS = classifiers.two_class_linear(WEIGHTS)
+
+
+def three_classes(images):
+    """Logits 0, a - 0.9 and b - 0.6."""
+    flat = tf.reshape(images, [-1, 2])
+    return tf.stack([tf.zeros_like(flat[:, 0]), flat[:, 0] - 0.9, flat[:, 1] - 0.6], axis=1)
+
+
+@pytest.mark.parametrize("confidence", [0.0, 0.5])
+def test_linear_boundary_is_f_and_confidence_over_the_norm_away(confidence):
+    attack = attacks.CarliniWagner(confidence=confidence, steps=400)
+    adversarial = tf.function(attack)(LOGITS, IMAGES, LABELS, seed=0)
+    expected = (np.array([1.5, 0.3]) + confidence) / 5
+    np.testing.assert_allclose(balls.L2.size(adversarial - IMAGES), expected, rtol=0.01)
+    logits = LOGITS(adversarial)
+    assert (logits[:, 1] - logits[:, 0] > confidence).numpy().all()
+
+
+@pytest.mark.parametrize("goal, distance", [(1, 0.4), (2, 0.1)])
+def test_targeted_goes_to_the_goal(goal, distance):
+    images = tf.fill([1, 1, 2, 1], 0.5)
+    attack = attacks.CarliniWagner(steps=400, targeted=True)
+    adversarial = tf.function(attack)(three_classes, images, tf.constant([goal]), seed=0)
+    np.testing.assert_array_equal(tf.argmax(three_classes(adversarial), axis=1), [goal])
+    np.testing.assert_allclose(balls.L2.size(adversarial - images), [distance], rtol=0.02)
+
+
+def test_an_example_is_neither_helped_nor_hurt_by_the_others():
+    """The constant, the moments and the test for progress are each example's own."""
+    attack = attacks.CarliniWagner(searches=3, steps=40, learning_rate=0.05)
+    together = attack(LOGITS, IMAGES, LABELS, seed=0)
+    for index in range(2):
+        alone = attack(LOGITS, IMAGES[index : index + 1], LABELS[:1], seed=0)
+        np.testing.assert_allclose(alone[0], together[index], atol=1e-6)
+
+
+def test_what_cannot_be_broken_comes_back_clean():
+    adversarial = attacks.CarliniWagner(confidence=100.0, searches=3, steps=30)(LOGITS, IMAGES, LABELS, seed=0)
+    np.testing.assert_array_equal(adversarial, IMAGES)
+
+
+def test_black_and_white_pixels_are_moved():
+    images = tf.constant([[[[1.0], [0.0]]]])
+    adversarial = tf.function(attacks.CarliniWagner(steps=1000))(LOGITS, images, LABELS[:1], seed=0)
+    assert np.isfinite(adversarial).all()
+    np.testing.assert_allclose(balls.L2.size(adversarial - images), [3 / 5], rtol=0.01)
+
+
+def test_stagnant_examples_are_not_worked_on():
+    rows = []
+
+    def logits_fn(images):
+        rows.append(len(images))
+        return LOGITS(images)
+
+    attacks.CarliniWagner(searches=1, steps=100, abort_early=True, initial_const=1e-9)(
+        logits_fn, IMAGES, LABELS, seed=0
+    )
+    assert len(rows) < 30
+    rows.clear()
+    attacks.CarliniWagner(searches=1, steps=100, abort_early=False, initial_const=1e-9)(
+        logits_fn, IMAGES, LABELS, seed=0
+    )
+    assert rows == [2] * 101
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"norm": balls.Linf}, {"steps": 0}, {"searches": 1.5}, {"confidence": -1}, {"learning_rate": 0}]
+)
+def test_senseless_settings_are_refused(arguments):
+    with pytest.raises(InputError, match="carlini_wagner"):
+        attacks.CarliniWagner(**arguments)

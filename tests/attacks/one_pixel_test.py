@@ -1,0 +1,78 @@
+"""The one-pixel attack on models of which the pixel that matters is known."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import classifiers
+from tfrobust import attacks, balls
+from tfrobust.attacks import one_pixel
+from tfrobust.errors import InputError
+
+IMAGES = classifiers.random_images(3, (5, 7, 1), low=0.2, high=0.4)
+LABELS = np.zeros(3, "int32")
+
+
+def weakness(images):
+    """A Python function, whose answer is 1 where the pixel at row 3, column 5 is above 0.9."""
+    pixel = np.asarray(images)[:, 3, 5, 0]
+    return np.stack([np.full_like(pixel, 0.9), pixel], axis=1)
+
+
+def test_finds_the_pixel():
+    adversarial = attacks.OnePixel(balls.L0(1), population=50, generations=30)(weakness, IMAGES, LABELS, seed=0).numpy()
+    changed = np.argwhere((adversarial != IMAGES)[..., 0])
+    np.testing.assert_array_equal(changed, [[0, 3, 5], [1, 3, 5], [2, 3, 5]])
+    values = adversarial[:, 3, 5, 0]
+    assert (values > 0.9).all()
+    np.testing.assert_array_equal(values, np.round(values * 255) / np.float32(255))
+
+
+def test_what_cannot_be_broken_comes_back_clean_after_all_generations():
+    asked = []
+
+    def holds(images):
+        asked.append(len(images))
+        return np.tile([[1.0, 0.0]], [len(images), 1])
+
+    adversarial = attacks.OnePixel(balls.L0(2), population=10, generations=5)(holds, IMAGES, LABELS, seed=0)
+    np.testing.assert_array_equal(adversarial, IMAGES)
+    assert 3 + 3 * 10 < sum(asked) <= 3 + 3 * 10 * 6
+
+
+def test_broken_examples_are_not_asked_about_again():
+    asked = []
+
+    def easy(images):
+        asked.append(len(images))
+        return (
+            weakness(images) + [[0.0, 10.0]] * (np.abs(np.asarray(images) - IMAGES[0]).max(axis=(1, 2, 3)) > 0)[:, None]
+        )
+
+    attacks.OnePixel(balls.L0(1), population=10, generations=5)(easy, IMAGES[:1], LABELS[:1], seed=0)
+    assert sum(asked) == 1 + 10
+
+
+def test_members_are_painted_on_whole_places_in_8_bits():
+    painted = one_pixel._paint(tf.constant(IMAGES[:1]), tf.constant([[[3.7, 5.2, 0.5]]])).numpy()
+    np.testing.assert_array_equal(np.argwhere(painted != IMAGES[:1]), [[0, 3, 5, 0]])
+    np.testing.assert_allclose(painted[0, 3, 5, 0], 128 / 255, rtol=1e-6)
+
+
+def test_children_have_three_different_parents():
+    """Members 2^i, so that the three that a child is made of can be read from it: child = a + b / 2 - c / 2."""
+    members = tf.reshape(2.0 ** tf.range(6, dtype=tf.float32), [1, 6, 1, 1])
+    allowed = {
+        2.0**a + (2.0**b - 2.0**c) / 2 for a in range(6) for b in range(6) for c in range(6) if len({a, b, c}) == 3
+    }
+    seen = set()
+    for index in range(50):
+        children = one_pixel._children(tf.constant([[index, 0]]), members)
+        seen |= set(children.numpy().ravel().tolist())
+    assert seen <= allowed and len(seen) > 60
+
+
+@pytest.mark.parametrize("arguments", [{"ball": balls.L2(1)}, {"population": 3}, {"generations": -1}])
+def test_senseless_settings_are_refused(arguments):
+    with pytest.raises(InputError):
+        attacks.OnePixel(**{"ball": balls.L0(1), **arguments})

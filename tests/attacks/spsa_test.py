@@ -1,0 +1,61 @@
+"""SPSA on linear models, whose gradient and whose best perturbation are known."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import classifiers
+from tfrobust import attacks, balls
+from tfrobust.errors import InputError
+
+WEIGHTS = np.array([[3.0, -4.0], [1.0, -2.0]], "float32")[..., None]
+IMAGES = np.full([2, 2, 2, 1], 0.5, "float32")
+
+
+def python_scores(images):
+    """A classifier outside TensorFlow: logits (f, 0)."""
+    score = (np.asarray(images) * WEIGHTS).sum(axis=(1, 2, 3)) + 10
+    return np.stack([score, 0 * score], axis=1)
+
+
+def test_the_mean_estimate_is_the_gradient():
+    """E[<w, v> v] = w; the deviation of one value over n draws is sqrt(sum of the others' squares / n)."""
+    attack = attacks.SPSA(balls.Linf(1), samples=4000)
+
+    def margin(x, rows):
+        return tf.reduce_sum(x * WEIGHTS, axis=[1, 2, 3])
+
+    gradient = attack._gradient(margin, tf.constant(IMAGES), tf.range(2), tf.constant([[0, 1], [0, 2]]))
+    np.testing.assert_allclose(gradient, np.stack([WEIGHTS] * 2), atol=5 * np.sqrt(30 / 4000))
+    assert not np.allclose(gradient[0], gradient[1], rtol=1e-6)  # each example has its own draws
+
+
+@pytest.mark.parametrize(
+    "ball, expected", [(balls.Linf(0.1), -0.1 * np.sign(WEIGHTS)), (balls.L2(0.2), -0.2 * WEIGHTS / np.sqrt(30))]
+)
+def test_ends_at_the_best_perturbation_of_a_linear_model(ball, expected):
+    labels = np.zeros(2, "int32")
+    attack = attacks.SPSA(ball, steps=30, samples=32, learning_rate=0.02)
+    delta = (attack(python_scores, IMAGES, labels, seed=0) - IMAGES).numpy()
+    gain = -(delta * WEIGHTS).sum(axis=(1, 2, 3)) / -(expected * WEIGHTS).sum()
+    assert (gain > 0.9).all() and (gain < 1 + 1e-5).all()
+
+
+def test_broken_examples_are_not_worked_on():
+    shown = []
+
+    def logits_fn(images):
+        shown.append(len(images))
+        return classifiers.two_class_linear(WEIGHTS, 0.02)(images)  # f = -0.98 for the images, 0.02 for black
+
+    images = np.concatenate([np.zeros_like(IMAGES[:1]), IMAGES[:1]])
+    attacks.SPSA(balls.Linf(0.05), steps=2, samples=4)(logits_fn, images, np.array([0, 1]), seed=0)
+    assert shown[0] == 2 and shown[-1] < 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"ball": balls.L1(1)}, {"steps": 0}, {"samples": 0.5}, {"learning_rate": 0}, {"delta": -1}]
+)
+def test_senseless_settings_are_refused(arguments):
+    with pytest.raises(InputError, match="spsa"):
+        attacks.SPSA(**{"ball": balls.Linf(0.1), **arguments})
