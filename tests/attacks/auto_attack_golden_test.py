@@ -2,7 +2,7 @@
 
 The original's parts ran with one restart, nine targets and 1000 queries of Square on its own schedule for 10,000.
 Square's verdict on images near the limit is chance (two seeds of ours differ in 2 to 7 images of 100): the majority of
-five seeds is compared. Two to four minutes in all on two cores.
+five seeds is compared. Five minutes in all on two busy cores.
 """
 
 import functools

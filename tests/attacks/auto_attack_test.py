@@ -78,7 +78,7 @@ def test_rand_decides_by_the_mean_of_twenty_draws():
         score = 1.0 + tf.reduce_sum(0.01 * images, axis=[1, 2, 3]) + 1.5 * generator.normal([tf.shape(images)[0]])
         return tf.stack([score, tf.zeros_like(score)], axis=1)
 
-    images, labels = tf.fill([8, 2, 2, 1], 0.5), tf.zeros([8], tf.int32)
+    images, labels = tf.fill([64, 2, 2, 1], 0.5), tf.zeros([64], tf.int32)
     cascade = attacks.auto_attack(BALL, "rand")
     assert cascade.samples == 20 and [wrapper.samples for wrapper in cascade.attacks] == [20, 20]
     short = tuple(attacks.Expectation(attacks.apgd(BALL, steps=5), samples=samples) for samples in (20, 1))
