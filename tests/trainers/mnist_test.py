@@ -50,9 +50,9 @@ def test_the_same_command_does_not_train_twice_and_other_flags_are_refused(artif
     assert (artifacts.workdir / "flags.txt").read_text() == before
 
 
-def test_a_run_killed_while_it_wrote_a_checkpoint_goes_on_from_the_one_before(artifacts, tmp_path):
+def test_a_run_whose_last_checkpoint_is_damaged_goes_on_from_the_one_before(artifacts, tmp_path):
     shutil.copytree(artifacts.workdir / "checkpoints", tmp_path / "checkpoints")
-    os.truncate(tmp_path / "checkpoints" / "latest.weights.h5", 10_000)
+    os.truncate(tmp_path / "checkpoints" / "2.weights.h5", 10_000)
     output = programs.succeed("trainers.mnist", *QUICK, f"--workdir={tmp_path}")
     assert "Epoch 2/2" in output and "Epoch 1/2" not in output
     assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"] > 0.5
