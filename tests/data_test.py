@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.support import classifiers, shared
 from tfrobust import data
@@ -28,20 +29,61 @@ def test_tfds_data_loads_from_a_folder(name, shape):
     assert test.images.shape == (10000, *shape) and test.images.dtype == np.uint8 and test.classes == 10
 
 
-def test_batches_are_float32_in_0_1_and_shuffled_anew_each_epoch_but_alike_for_a_seed():
+def test_batches_are_float32_in_0_1_and_in_order():
     train = data.load("digits", "train").take(100)
+    found = list(data.batches(train, 30))
+    assert [len(labels) for _, labels in found] == [30, 30, 30, 10] and found[0][0].dtype == tf.float32
+    np.testing.assert_allclose(np.concatenate([images for images, _ in found]), train.floats(), rtol=1e-6)
 
-    def epochs():
-        pipeline = data.batches(train, 30, seed=4)
-        return [np.concatenate([labels for _, labels in pipeline]) for _ in range(2)]
 
-    first, second = epochs()
-    assert not np.array_equal(first, second) and sorted(first) == sorted(train.labels)
-    np.testing.assert_array_equal([first, second], epochs())
-    images, _ = next(iter(data.batches(train, 30)))
-    np.testing.assert_array_equal(images, train.floats()[:30])
-    assert images.dtype == "float32"
-    assert [len(labels) for _, labels in data.batches(train, 30, drop_remainder=True)] == [30, 30, 30]
+def epochs(**arguments):
+    train = data.load("digits", "train").take(100)
+    return [(images.numpy(), labels.numpy()) for images, labels in data.training_batches(train, 30, **arguments)]
+
+
+def test_training_batches_are_shuffled_anew_in_each_epoch_but_alike_for_a_seed():
+    found = epochs(seed=4, epochs=2)
+    assert [len(labels) for _, labels in found] == [30] * 6
+    first, second = (np.concatenate([labels for _, labels in part]) for part in (found[:3], found[3:]))
+    assert (first != second).any()
+    for (images, labels), (same_images, same_labels) in zip(found, epochs(seed=4, epochs=2), strict=True):
+        np.testing.assert_array_equal(images, same_images)
+        np.testing.assert_array_equal(labels, same_labels)
+    assert (np.concatenate([labels for _, labels in epochs(seed=5)]) != first).any()
+
+
+def test_training_batches_from_a_later_epoch_are_those_of_the_whole_run():
+    whole = epochs(seed=4, epochs=3, augmentation=data.pad_crop_flip)
+    rest = epochs(seed=4, epochs=3, first_epoch=2, augmentation=data.pad_crop_flip)
+    assert len(rest) == 3
+    for (images, _), (expected, _) in zip(rest, whole[6:], strict=True):
+        np.testing.assert_array_equal(images, expected)
+
+
+def test_an_iterator_before_does_not_change_the_order():
+    """Keras looks at the data before it trains under some strategies."""
+    batches = data.training_batches(data.load("digits", "train").take(100), 30, seed=4)
+    first, again = ([labels.numpy() for _, labels in batches] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+
+
+def test_pad_crop_flip_shows_a_window_of_the_padded_image_mirrored_or_not():
+    images = np.arange(1, 1 + 2 * 5 * 4).reshape(2, 5, 4, 1).astype("float32")
+    windows = set()
+    for seed in range(40):
+        found = data.pad_crop_flip(tf.constant(images), [0, seed], padding=1).numpy()
+        for image, result in zip(images, found):
+            padded = np.pad(image, [(1, 1), (1, 1), (0, 0)])
+            candidates = [
+                (top, left, mirrored)
+                for top in range(3)
+                for left in range(3)
+                for mirrored in (1, -1)
+                if np.array_equal(padded[top : top + 5, left : left + 4][:, ::mirrored], result)
+            ]
+            assert len(candidates) == 1
+            windows.add(candidates[0])
+    assert len(windows) == 18  # all of them come
 
 
 def test_own_images_come_from_an_npz_file(tmp_path):

@@ -53,11 +53,10 @@ def main():
     keras.utils.set_random_seed(common.SEED.value)
     train, validation, test = common.load_splits(DATASET.value)
     network = make_network(train)
-    workdir = common.open_workdir(strategy)
     augmentation = tfr.data.pad_crop_flip if AUGMENT.value else None
-    history = common.fit(strategy, workdir, defending.defend, network, train, validation, augmentation)
+    history = common.fit(strategy, defending.defend, network, train, validation, augmentation)
     if strategies.is_chief(strategy):
-        common.finish(workdir, network, test, history, started)
+        common.finish(network, test, history, started)
 
 
 flags.adopt_module_key_flags(common)

@@ -96,12 +96,11 @@ def open_workdir(strategy):
     return workdir
 
 
-def fit(strategy, workdir, defend, network, train, validation, augmentation=None):
+def fit(strategy, defend, network, train, validation, augmentation=None):
     """Trains a network in place, going on from the last checkpoint if there is one.
 
     Args:
       strategy: the `tf.distribute.Strategy` to train under.
-      workdir: of the run; all workers of a strategy share it.
       defend: from a network to the Keras model that trains it.
       network: made outside the strategy; what is trained is a copy, unless one device trains it as it is.
       train, validation: splits.
@@ -112,7 +111,7 @@ def fit(strategy, workdir, defend, network, train, validation, augmentation=None
     """
     from trainers import checkpoints
 
-    folder, steps = workdir / "checkpoints", len(train.labels) // BATCH_SIZE.value
+    steps = len(train.labels) // BATCH_SIZE.value
     with strategy.scope():
         trained = _copy_for_training(network, strategy)
         model = defend(trained)
@@ -121,6 +120,8 @@ def fit(strategy, workdir, defend, network, train, validation, augmentation=None
             loss=optimization.make_loss(),
             metrics=["accuracy"],
         )
+        workdir = open_workdir(strategy)  # now that all flags have been looked at
+        folder = workdir / "checkpoints"
         history = checkpoints.restore(folder, model)
         strategies.wait_for_all(strategy)  # before anybody writes
         first = EPOCHS.value if checkpoints.stops(history, EARLY_STOP.value) else len(history)
@@ -179,9 +180,10 @@ def _callbacks(strategy, workdir, folder, history):
         yield callbacks
 
 
-def finish(workdir, network, test, history, started, **measured):
-    """Writes model.keras and metrics.json: accuracy on the test split, what else was measured, and the history."""
+def finish(network, test, history, started, **measured):
+    """Writes to the workdir model.keras and metrics.json: accuracy on the test split, what else was measured, and the history."""
     logits = network.predict(test.floats(), batch_size=500, verbose=0)
+    workdir = pathlib.Path(WORKDIR.value)
     metrics = {"accuracy": tfr.evaluation.metrics.accuracy(logits.argmax(axis=1), test.labels), **measured}
     with program.written(workdir / "model.keras") as path:
         network.save(path)

@@ -25,10 +25,9 @@ def main():
     keras.utils.set_random_seed(common.SEED.value)
     train, validation, test = common.load_splits(DATASET.value)
     network = common.make_network(MODEL.value, train)
-    workdir = common.open_workdir(strategy)
-    history = common.fit(strategy, workdir, defending.defend, network, train, validation)
+    history = common.fit(strategy, defending.defend, network, train, validation)
     if strategies.is_chief(strategy):
-        common.finish(workdir, network, test, history, started, **common.perturbation_metrics(network, test))
+        common.finish(network, test, history, started, **common.perturbation_metrics(network, test))
 
 
 flags.adopt_module_key_flags(common)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import attacks, balls, objectives, seeds
-from tfrobust.attacks.apgd import checkpoints
+from tfrobust.attacks.apgd import _Ascent, _check, checkpoints
 from tfrobust.errors import InputError
 
 
@@ -24,7 +24,7 @@ def hard_network():
 
     def logits_fn(images):
         flat = tf.reshape(images, [-1, 12])
-        return tf.sin(8.0 * flat @ matrix) + 5.0 * tf.constant([[1.0, 0, 0, 0, 0]])
+        return tf.sin(3.0 * flat @ matrix) + 5.0 * tf.constant([[1.0, 0, 0, 0, 0]])
 
     return logits_fn
 
@@ -74,8 +74,30 @@ def test_ends_where_a_plain_implementation_ends(ball):
     starts *= balls.per_example(ball.radius / ball.size(starts), starts)
     for row in range(3):
         expected, sizes = plain_apgd(logits_fn, images[row : row + 1], starts[row : row + 1].numpy(), ball, 40)
-        np.testing.assert_allclose(found[row : row + 1], expected, atol=2e-4)
+        np.testing.assert_allclose(found[row : row + 1], expected, atol=2e-5)
         assert sizes[-1] <= ball.radius / 4  # it did slow down
+
+
+@pytest.mark.parametrize(
+    "rises, best, was_halved, halves",
+    [
+        (8.0, 2.0, False, False),  # 8 of 10 steps rose, and there is a new best
+        (7.0, 2.0, False, True),  # condition 1: 7 of 10
+        (8.0, 1.0, False, True),  # condition 2: no new best
+        (8.0, 1.0, True, False),  # the step size is new: it gets another window
+    ],
+)
+def test_conditions_at_a_checkpoint(rises, best, was_halved, halves):
+    image = tf.zeros([1, 1, 1, 1])
+    state = _Ascent(
+        *[0, image, [False], [0], image, image, image, [0.5], image + 1.0, image + 2.0],
+        *map(tf.constant, ([best], [0.2], [rises], [1.0], [was_halved])),
+    )
+    for window, after in ((0, False), (10, halves)):
+        found = _check(state, tf.constant(window))
+        np.testing.assert_allclose(found.step_size, [0.1 if after else 0.2])
+        np.testing.assert_array_equal([found.x, found.gradient], [image + 1.0 * after, image + 2.0 * after])
+    assert bool(found.halved[0]) == halves and float(found.rises[0]) == 0.0 and float(found.checked_value[0]) == best
 
 
 @pytest.mark.parametrize("ball, expected", [(balls.Linf(0.1), [-0.1, 0.1]), (balls.L2(0.1), [-0.06, 0.08])])
