@@ -24,6 +24,7 @@ from absl import flags
 
 import tfrobust as tfr
 from benchmarks import pieces
+from tfrobust import files
 from tfrobust.errors import InputError
 from trainers import optimization, program
 
@@ -48,7 +49,7 @@ def main():
 
 
 def pack():
-    folder = program.writable_folder(needed(DATA))
+    folder = files.writable_folder(needed(DATA))
     split = program.load_data(DATASET.value, "train")
     for piece, start in enumerate(range(0, len(split.labels), 10_000)):
         part = split.drop(start).take(10_000)
@@ -71,8 +72,8 @@ def train():
     from trainers import checkpoints
 
     started = time.monotonic()
-    output = program.writable_folder(needed(OUTPUT))
-    folder = program.writable_folder(needed(WORKDIR)) / "checkpoints"
+    output = files.writable_folder(needed(OUTPUT))
+    folder = files.writable_folder(needed(WORKDIR)) / "checkpoints"
     images, labels = unpack(needed(DATA))
     keras.utils.set_random_seed(SEED.value)
     network = tfr.models.build(
@@ -145,7 +146,7 @@ def stop_in_time(started):
 
 def assemble():
     folder = pathlib.Path(needed(OUTPUT))
-    with program.written(folder / "model.keras") as path:
+    with files.written(folder / "model.keras") as path:
         pieces.read_network(folder).save(path)
     print(f"model: {folder / 'model.keras'}")
 

@@ -16,6 +16,7 @@ from absl import flags
 
 import tfrobust as tfr
 from export import common
+from tfrobust import files
 from trainers import program
 
 VERSION = flags.DEFINE_integer("version", 1, "The version, a folder of that number in --output.", lower_bound=1)
@@ -25,9 +26,9 @@ def main():
     version = pathlib.Path(common.OUTPUT.value) / str(VERSION.value)
     if version.exists():
         raise tfr.InputError(f"{version} exists; give another --version or remove it")
-    program.writable_folder(common.OUTPUT.value)
+    files.writable_folder(common.OUTPUT.value)
     model = tfr.targets.load_model(common.MODEL.value)
-    with program.written(version) as path:
+    with files.written(version) as path:
         write(model, path)
         reference = tfr.targets.KerasTarget(model, common.MODEL.value)
         difference = largest_difference(reference, tfr.targets.SavedModelTarget(path))

@@ -14,6 +14,7 @@ from absl import flags
 
 import tfrobust as tfr
 from export import common
+from tfrobust import files
 from trainers import program
 
 MODES = ("float32", "float16", "dynamic", "int8", "int16x8")
@@ -26,7 +27,7 @@ def main():
     output = pathlib.Path(common.OUTPUT.value)
     if output.suffix != ".tflite":
         raise tfr.InputError(f"--output must end in .tflite, got {output}")
-    program.writable_folder(output.parent)
+    files.writable_folder(output.parent)
     calibrated = QUANTIZE.value in ("int8", "int16x8")
     if calibrated and not CALIBRATION.value:
         raise tfr.InputError(f"--quantize={QUANTIZE.value} needs --calibration, such as --calibration=mnist")
@@ -38,7 +39,7 @@ def main():
         images = train.take(CALIBRATION_EXAMPLES.value).floats()
         tfr.targets.as_target(model).check(images)
     contents = convert(model, QUANTIZE.value, images)
-    with program.written(output) as path:
+    with files.written(output) as path:
         path.write_bytes(contents)
     print(f"tflite: {output} ({len(contents):,} bytes)")
 

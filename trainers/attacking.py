@@ -6,6 +6,7 @@ import shutil
 from absl import flags
 
 import tfrobust as tfr
+from tfrobust import files
 from trainers import program
 
 DATASET = flags.DEFINE_string("dataset", "digits", "digits, mnist, cifar10, or an .npz file with images and labels.")
@@ -33,7 +34,7 @@ def evaluate(paths, source=None):
     """
     attacks()
     if OUTPUT.value:
-        program.writable_folder(OUTPUT.value)
+        files.writable_folder(OUTPUT.value)
     models = {path: tfr.targets.load(path) for path in [*paths, source] if path}
     test = program.load_data(DATASET.value, "test").take(EXAMPLES.value)
     return [

@@ -5,6 +5,8 @@ import pathlib
 
 import keras
 
+from tfrobust import files
+
 
 class Checkpoints(keras.callbacks.Callback):
     """Keeps weights, optimizer, random generators and history as of the last two epochs, and the best weights.
@@ -28,7 +30,6 @@ class Checkpoints(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def _save(self, epochs):
-        self.folder.mkdir(parents=True, exist_ok=True)
         if self.patience and best_epoch(self.history) == epochs:
             self._write("best.weights.h5", self.model.save_weights)
         self._write(f"{epochs}.weights.h5", self.model.save_weights)
@@ -41,9 +42,8 @@ class Checkpoints(keras.callbacks.Callback):
             (self.folder / name).unlink(missing_ok=True)
 
     def _write(self, name, write):
-        temporary = self.folder / f"partial-{name}"
-        write(temporary)
-        temporary.replace(self.folder / name)
+        with files.written(self.folder / name) as path:
+            write(path)
 
 
 def restore(folder, model):

@@ -10,6 +10,7 @@ import time
 from absl import flags
 
 import tfrobust as tfr
+from tfrobust import files
 from tfrobust.errors import InputError
 from trainers import optimization, program, strategies
 
@@ -84,14 +85,14 @@ def open_workdir(strategy):
     Raises:
       InputError: if the workdir holds a run with other flags.
     """
-    workdir = program.writable_folder(WORKDIR.value)
+    workdir = files.writable_folder(WORKDIR.value)
     key_flags = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
     text = "".join(f"{flag.serialize()}\n" for flag in key_flags if flag.value not in (None, []))
     written = workdir / "flags.txt"
     if written.exists() and written.read_text() != text:
         raise InputError(f"{workdir} holds a run with other flags (see {written}); choose another --workdir")
     if strategies.is_chief(strategy):
-        with program.written(written) as path:
+        with files.written(written) as path:
             path.write_text(text)
     return workdir
 
@@ -185,9 +186,9 @@ def finish(network, test, history, started, **measured):
     logits = network.predict(test.floats(), batch_size=500, verbose=0)
     workdir = pathlib.Path(WORKDIR.value)
     metrics = {"accuracy": tfr.evaluation.metrics.accuracy(logits.argmax(axis=1), test.labels), **measured}
-    with program.written(workdir / "model.keras") as path:
+    with files.written(workdir / "model.keras") as path:
         network.save(path)
-    with program.written(workdir / "metrics.json") as path:
+    with files.written(workdir / "metrics.json") as path:
         finite = {name: None if value == float("inf") else value for name, value in metrics.items()}  # JSON has no inf
         seconds = round(time.monotonic() - started, 1)
         finite |= {"examples": len(test.labels), "history": history, "seconds": seconds}

@@ -22,6 +22,7 @@ def main():
     strategy = strategies.make()
     with strategy.scope():
         *baseline, evaluation = attacking.evaluate(paths, SOURCE.value)
+    strategies.wait_for_all(strategy)  # the others have written their batches too
     if not strategies.is_chief(strategy):
         return
     print(tfr.evaluation.table([*baseline, evaluation]))

@@ -110,4 +110,8 @@ def wait_for_all(strategy):
     """Returns when every worker has come here."""
     import tensorflow as tf
 
-    tf.function(lambda: strategy.reduce("SUM", strategy.run(lambda: tf.constant(1.0)), axis=None))()
+    @tf.function(autograph=False)
+    def meet():
+        return strategy.reduce("SUM", strategy.run(lambda: tf.constant(1.0)), axis=None)
+
+    meet()

@@ -14,6 +14,7 @@ import json
 from absl import flags
 
 import tfrobust as tfr
+from tfrobust import files
 from trainers import attacking, program, strategies
 
 MODEL = flags.DEFINE_multi_string("model", None, "What is judged: .keras, SavedModel or .tflite.", required=True)
@@ -24,7 +25,7 @@ def main():
     attacks = attacking.attacks()
     if not attacks:
         raise tfr.InputError("name at least one --attack, such as --attack='fgsm(linf(16/255))'")
-    folder = program.writable_folder(attacking.OUTPUT.value) if attacking.OUTPUT.value else None
+    folder = files.writable_folder(attacking.OUTPUT.value) if attacking.OUTPUT.value else None
     strategy = strategies.make()
     with strategy.scope():
         sources, models = ([tfr.targets.load(path) for path in paths] for paths in (SOURCE.value, MODEL.value))
@@ -41,9 +42,9 @@ def main():
         )
     print(result.table())
     if folder and strategies.is_chief(strategy):
-        with program.written(folder / "report.json") as path:
+        with files.written(folder / "report.json") as path:
             path.write_text(json.dumps(result.report, indent=2) + "\n")
-        with program.written(folder / "transfer.png") as path:
+        with files.written(folder / "transfer.png") as path:
             path.write_bytes(result.picture())
         print(f"report: {folder / 'report.json'}")
 

@@ -1,17 +1,8 @@
-"""How programs end, and that their files appear whole or not at all."""
-
-import sys
+"""How programs end."""
 
 import pytest
 
 from tests.support import programs
-from tfrobust import InputError
-from trainers import program
-
-
-def contents(folder):
-    """The files below a folder, hidden ones too: relative name -> text."""
-    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(
@@ -34,53 +25,3 @@ def test_a_bug_of_ours_keeps_its_traceback():
     process = programs.run_code("from trainers import program\nprogram.run(lambda: [].pop())")
     assert process.returncode == 1 and not programs.errors(process)
     assert "Traceback" in process.stderr and "pop from empty list" in process.stderr
-
-
-def test_written_shows_the_file_only_when_it_is_whole(tmp_path):
-    target = tmp_path / "new" / "model.keras"
-    with program.written(target) as path:
-        path.write_text("half")
-        assert not target.exists()
-        assert path.name.startswith(".") and path.suffix == ".keras"
-        path.write_text("whole")
-    assert contents(tmp_path) == {"new/model.keras": "whole"}
-
-
-def test_written_moves_a_folder_in_one_step(tmp_path):
-    with program.written(tmp_path / "1") as path:
-        (path / "variables").mkdir(parents=True)
-        (path / "variables" / "index").write_text("whole")
-        assert [entry.name for entry in tmp_path.iterdir() if entry.name.isdigit()] == []
-    assert contents(tmp_path) == {"1/variables/index": "whole"}
-
-
-@pytest.mark.parametrize("ends", [sys.exit, [].pop])
-@pytest.mark.parametrize("kind", ["file", "folder"])
-def test_written_leaves_what_was_there_if_the_block_fails(tmp_path, kind, ends):
-    (tmp_path / "target").write_text("before")
-    with pytest.raises((SystemExit, IndexError)), program.written(tmp_path / "target") as path:
-        if kind == "folder":
-            path.mkdir()
-        (path / "part" if kind == "folder" else path).write_text("half")
-        ends()
-    assert contents(tmp_path) == {"target": "before"}
-
-
-def test_written_replaces_a_file_but_no_folder(tmp_path):
-    (tmp_path / "file").write_text("before")
-    with program.written(tmp_path / "file") as path:
-        path.write_text("after")
-    (tmp_path / "folder").mkdir()
-    with (
-        pytest.raises(InputError, match="folder exists and is not a file"),
-        program.written(tmp_path / "folder") as path,
-    ):
-        path.write_text("after")
-    assert contents(tmp_path) == {"file": "after"}
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path):
-    (tmp_path / "file").write_text("before")
-    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        with pytest.raises(InputError, match=f"{folder} cannot be made"):
-            program.writable_folder(folder)

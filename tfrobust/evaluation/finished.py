@@ -6,6 +6,9 @@ import pathlib
 import zipfile
 
 import numpy as np
+import tensorflow as tf
+
+from tfrobust import files
 
 
 class FinishedBatches:
@@ -19,6 +22,11 @@ class FinishedBatches:
 
     def __init__(self, folder, *identity):
         self.folder = None if folder is None else pathlib.Path(folder)
+        strategy = tf.distribute.get_strategy()
+        self._devices = strategy.num_replicas_in_sync
+        self._sum = tf.function(
+            lambda number: strategy.reduce("SUM", strategy.run(tf.identity, args=(number,)), axis=None), autograph=False
+        )
         self.prefix = hashlib.sha256("".join(map(_text, identity)).encode()).hexdigest()[:16]
 
     def get(self, number, compute):
@@ -26,16 +34,25 @@ class FinishedBatches:
         if self.folder is None:
             return compute()
         path = self.folder / f"{self.prefix}-{number}.npz"
-        try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, zipfile.BadZipFile):
+        arrays = _read(path)
+        if not self._everywhere(arrays is not None):
             arrays = compute()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".partial.npz")
-        np.savez(temporary, **arrays)
-        temporary.replace(path)
+            with files.written(path) as temporary:
+                np.savez(temporary, **arrays)
         return arrays
+
+    def _everywhere(self, condition):
+        """Whether it holds for all workers of a strategy: they compute a batch together or not at all."""
+        return int(self._sum(tf.constant(float(condition)))) == self._devices
+
+
+def _read(path):
+    """The arrays of a file, or None if it is missing or damaged."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return None
 
 
 def _text(value):

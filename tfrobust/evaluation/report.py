@@ -11,6 +11,8 @@ import platform
 
 import numpy as np
 
+from tfrobust import files
+
 _COLUMNS = (  # heading, key in a row of the report, format
     ("robust", "robust_accuracy", "{:.2%}"),
     ("8-bit", "robust_accuracy_uint8", "{:.2%}"),
@@ -61,11 +63,14 @@ def save(folder, report, evaluations):
     """
     picture = pictures(evaluations)
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    if picture:
-        _write(folder / "pictures.png", picture)
-    _write(folder / "report.json", (json.dumps(report, indent=2) + "\n").encode())
-    _write(folder / "report.html", page(evaluations, picture).encode())
+    for name, contents in {
+        "pictures.png": picture,
+        "report.json": (json.dumps(report, indent=2) + "\n").encode(),
+        "report.html": page(evaluations, picture).encode(),
+    }.items():
+        if contents:
+            with files.written(folder / name) as path:
+                path.write_bytes(contents)
     return folder / "report.html"
 
 
@@ -233,10 +238,3 @@ def _html_table(heading, rows):
         ]
         lines.append("<tr>" + "".join(cells) + "</tr>")
     return "<table>\n" + "\n".join(lines) + "\n</table>"
-
-
-def _write(path, contents):
-    """All or nothing: a reader never sees half a file."""
-    temporary = path.with_name(f".partial-{path.name}")
-    temporary.write_bytes(contents)
-    temporary.replace(path)

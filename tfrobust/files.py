@@ -1,0 +1,45 @@
+"""Files that appear whole or not at all, whoever else writes to the same folder."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import uuid
+
+from tfrobust.errors import InputError
+
+
+@contextlib.contextmanager
+def written(path):
+    """Gives a temporary path beside `path`, and moves it to `path` when the block ends well: all or nothing.
+
+    Raises:
+      InputError: where the folder cannot be made or written to.
+    """
+    path = pathlib.Path(path)
+    # The suffix stays, since Keras looks at it; the leading dot keeps servers that poll the folder away.
+    temporary = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-{path.name}")
+    writable_folder(path.parent)
+    try:
+        yield temporary
+        if path.is_file() or not path.exists():
+            os.replace(temporary, path)
+        else:
+            raise InputError(f"{path} exists and is not a file")
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def writable_folder(path):
+    """Makes a folder if need be; raises `InputError` if that or writing to it is not possible."""
+    path = pathlib.Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be made: {error.strerror}") from error
+    if not os.access(path, os.W_OK):
+        raise InputError(f"{path} is not writable")
+    return path
