@@ -7,6 +7,7 @@ thing under attack: `gradients`, `scores` or `labels`.
 from tfrobust.attacks.apgd import APGD, apgd, apgd_targeted
 from tfrobust.attacks.auto_attack import Cascade, auto_attack
 from tfrobust.attacks.boundary import Boundary
+from tfrobust.attacks.budget import Budget
 from tfrobust.attacks.carlini_wagner import CarliniWagner
 from tfrobust.attacks.deepfool import DeepFool, minimal_perturbation
 from tfrobust.attacks.fab import FAB
@@ -26,6 +27,7 @@ __all__ = [
     "PGD",
     "SPSA",
     "Boundary",
+    "Budget",
     "CarliniWagner",
     "Cascade",
     "DeepFool",

@@ -12,6 +12,7 @@ from tfrobust import balls, objectives
 from tfrobust.attacks.apgd import apgd, apgd_targeted
 from tfrobust.attacks.auto_attack import VERSIONS, auto_attack
 from tfrobust.attacks.boundary import Boundary
+from tfrobust.attacks.budget import Budget
 from tfrobust.attacks.carlini_wagner import CarliniWagner
 from tfrobust.attacks.deepfool import DeepFool
 from tfrobust.attacks.fab import FAB
@@ -45,6 +46,7 @@ ATTACKS = {
     "expectation": Expectation,
     "restarts": Restarts,
     "targeted": Targeted,
+    "budget": Budget,
 }
 BALLS = {"linf": balls.Linf, "l2": balls.L2, "l1": balls.L1, "l0": balls.L0}
 OBJECTIVES = {"cross_entropy": objectives.cross_entropy, "margin": objectives.margin, "dlr": objectives.dlr}
