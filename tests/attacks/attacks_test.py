@@ -29,7 +29,7 @@ BOUNDED = [
     "apgd_targeted(linf(0.05), steps=10)",
     "square(linf(0.05), queries=100)",
     "square(l2(0.5), queries=100)",
-    "budget(square(linf(0.05), queries=100), 40)",
+    "budget(square(linf(0.2), queries=100), 40)",
     "auto_attack(linf(0.2))",
     "auto_attack(l2(0.5), version=rand)",
     "one_pixel(l0(3), population=30, generations=5)",

@@ -6,16 +6,15 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import attacks, balls, evaluate, seeds, targets
-from tfrobust.attacks import budget
 from tfrobust.errors import InputError
 
 IMAGES = classifiers.random_images(6, low=0.3, high=0.7)
 NETWORK = classifiers.smooth_network()
 LABELS = tf.argmax(NETWORK(IMAGES), axis=1, output_type=tf.int32)
 ATTACKS = [
-    attacks.Square(balls.Linf(0.1), queries=300),
+    attacks.Square(balls.Linf(0.1), queries=100),
     attacks.SPSA(balls.Linf(0.1), steps=20, samples=16),
-    attacks.Boundary(steps=200),
+    attacks.Boundary(steps=60),
     attacks.HopSkipJump(steps=5),
     attacks.OnePixel(balls.L0(2), population=20, generations=10),
 ]
@@ -33,7 +32,7 @@ class Recorder:
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: type(attack).__name__)
-@pytest.mark.parametrize("queries", [1, 37, 100])
+@pytest.mark.parametrize("queries", [1, 50])
 def test_no_example_is_asked_about_once_more(attack, queries):
     """Each example by itself, and all together: everyone has a budget of its own."""
     each = []
@@ -54,7 +53,7 @@ def test_a_budget_that_is_not_used_up_changes_nothing(attack):
     np.testing.assert_allclose(attacks.Budget(attack, 100_000)(NETWORK, IMAGES, LABELS, seed=3), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("attack", [attacks.Boundary(steps=300), attacks.HopSkipJump(steps=5)])
+@pytest.mark.parametrize("attack", [attacks.Boundary(steps=150), attacks.HopSkipJump(steps=3)])
 def test_what_was_reached_within_the_budget_stays(attack):
     """From labels, of the network compiled and of a Python function: still adversarial, and nearer with more queries."""
 
@@ -66,7 +65,7 @@ def test_what_was_reached_within_the_budget_stays(attack):
         assert (NETWORK(compiled).numpy().argmax(axis=1) != LABELS.numpy()).all()
         return np.median(balls.L2.size(compiled - IMAGES))
 
-    assert reached(200) < reached(40)
+    assert reached(120) < reached(40)
 
 
 def test_the_limit_holds_again_in_the_next_batch():
@@ -81,10 +80,6 @@ def test_the_evaluation_reports_no_more_queries_than_the_budget():
     attack = "budget(square(linf(0.01), queries=200), 25)"
     (row,) = evaluate(target, IMAGES, LABELS.numpy(), [attack], progress=False).report["attacks"]
     assert row["queries"] == 25
-
-
-def test_places_among_equals():
-    np.testing.assert_array_equal(budget._earlier(tf.constant([7, 3, 7, 7, 3])), [0, 0, 1, 2, 1])
 
 
 def test_what_is_not_a_budget_is_refused():

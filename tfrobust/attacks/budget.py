@@ -1,7 +1,9 @@
 """A limit on how often an attack may ask about each example, for models whose answers cost money or raise alarms."""
 
 import dataclasses
+import threading
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import gradients
@@ -35,18 +37,39 @@ class Budget(Wrapper):
             raise InputError("a budget of queries is for attacks from scores or labels, such as square(linf(8/255))")
         if not isinstance(self.queries, int) or self.queries < 1:
             raise InputError(f"queries must be a whole number of at least 1, got {self.queries!r}")
-        object.__setattr__(self, "_left", [])  # the counter, once TensorFlow may start
 
     def __call__(self, logits_fn, images, labels, *, seed):
         images = tf.convert_to_tensor(images)
-        if not self._left:
-            with tf.init_scope():  # outside of whatever function is being compiled
-                self._left.append(tf.Variable(tf.zeros([0], tf.int32), shape=[None], trainable=False))
-        left = self._left[0]
+        left = _Left()
+        rows = tf.numpy_function(left.begin, [tf.fill(tf.shape(images)[:1], self.queries - 1)], tf.int32)
+        rows = tf.ensure_shape(rows, images.shape[:1])
         clean = tf.convert_to_tensor(logits_fn(images))
-        rows = tf.range(tf.shape(images)[0])
-        left.assign(tf.fill(tf.shape(rows), self.queries - 1))
         return self.attack(_Counted(logits_fn, left, clean, rows), images, labels, seed=seed)
+
+
+class _Left:
+    """How many queries are left for each example of a batch. Counts in Python, from wherever TensorFlow calls."""
+
+    def __init__(self):
+        self.lock = threading.Lock()  # TensorFlow may call from several threads
+
+    def begin(self, queries):
+        """Starts with so many for each example: int32 [batch]. Returns the examples' numbers."""
+        self.queries = queries.copy()
+        return np.arange(len(queries), dtype=np.int32)
+
+    def take(self, rows):
+        """One query for each of these rows, which may repeat: bool, whether there is one left."""
+        with self.lock:
+            return self._take(rows)
+
+    def _take(self, rows):
+        order = np.argsort(rows, kind="stable")
+        earlier = np.empty_like(rows)  # how often the same row stands before: [7, 3, 7, 7] -> [0, 0, 1, 2]
+        earlier[order] = np.arange(len(rows)) - np.searchsorted(rows[order], rows[order])
+        allowed = earlier < self.queries[rows]
+        np.subtract.at(self.queries, rows[allowed], 1)
+        return allowed
 
 
 class _Counted(gradients.LogitsFn):
@@ -54,7 +77,7 @@ class _Counted(gradients.LogitsFn):
 
     Args:
       logits_fn: images -> logits [images, classes] or labels [images].
-      left: a variable int32 [batch], the queries that are left.
+      left: the `_Left` of the batch.
       clean: the answers for the clean images of these rows.
       rows: int32 [images], which example of the batch each image belongs to; one may occur several times.
     """
@@ -71,9 +94,8 @@ class _Counted(gradients.LogitsFn):
         return _Counted(gradients.one_draw(self.logits_fn), self.left, self.clean, self.rows)
 
     def __call__(self, images):
-        allowed = _earlier(self.rows) < tf.gather(self.left, self.rows)
+        allowed = tf.ensure_shape(tf.numpy_function(self.left.take, [self.rows], tf.bool), [None])
         asked = tf.cast(tf.where(allowed)[:, 0], tf.int32)
-        self.left.scatter_nd_sub(tf.gather(self.rows, asked)[:, None], tf.ones_like(asked))
         hopeless = self.clean * _CERTAIN if self.clean.dtype.is_floating else self.clean
 
         def ask():
@@ -81,11 +103,3 @@ class _Counted(gradients.LogitsFn):
             return tf.tensor_scatter_nd_update(hopeless, asked[:, None], tf.cast(answers, hopeless.dtype))
 
         return tf.cond(tf.size(asked) > 0, ask, lambda: hopeless)
-
-
-def _earlier(rows):
-    """How often the same row stands earlier in the list: [7, 3, 7, 7] -> [0, 0, 1, 2]."""
-    order = tf.argsort(rows, stable=True)
-    placed = tf.gather(rows, order)
-    rank = tf.range(tf.size(rows)) - tf.searchsorted(placed, placed)
-    return tf.scatter_nd(order[:, None], rank, tf.shape(rows))
