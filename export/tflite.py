@@ -68,7 +68,7 @@ def convert(model, quantize="float32", calibration_images=None):
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.target_spec.supported_ops = {
         "int8": [ops.TFLITE_BUILTINS_INT8],
-        "int16x8": [ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8],
+        "int16x8": [ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8, ops.TFLITE_BUILTINS],
     }.get(quantize, [ops.TFLITE_BUILTINS])
     if quantize != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -78,7 +78,7 @@ def convert(model, quantize="float32", calibration_images=None):
         converter.representative_dataset = lambda: ([image[None]] for image in calibration_images)
     try:
         with (
-            tfr.layers.fixed_mask.converting(),
+            tfr.layers.fixed_mask.converting(model),
             contextlib.redirect_stdout(io.StringIO()),
         ):  # it describes a temporary SavedModel
             return converter.convert()

@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 KINDS = ("random", "same")
+BITS = np.unpackbits(np.arange(256, dtype="uint8")[:, None], axis=1).astype("bool")  # [256, 8]: those of every byte
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -38,8 +39,6 @@ class FixedMask(keras.layers.Layer):
       3.0
     """
 
-    flat = True  # how units are selected, see `converting`
-
     def __init__(self, ratio, kind="random", seed=None, **kwargs):
         super().__init__(**kwargs)
         if not (isinstance(ratio, (int, float)) and 0 <= ratio < 1):
@@ -49,6 +48,7 @@ class FixedMask(keras.layers.Layer):
         if not isinstance(seed, int):
             raise ValueError(f"a fixed mask needs an explicit seed, a whole number; got {seed!r}")
         self.ratio, self.kind, self.seed = ratio, kind, seed
+        self.plane = None  # what selects the units in a TFLite file, see `converting`
 
     def build(self, input_shape):
         shape = tuple(input_shape[1:])
@@ -56,8 +56,8 @@ class FixedMask(keras.layers.Layer):
             raise ValueError(
                 f"a fixed mask needs inputs [batch, height, width, channels] of known size, got {input_shape}"
             )
-        # One byte a unit, in memory and in an export: converters keep a selection by a constant as it is, but would
-        # fold a product of weights, bias and a float mask into two float planes.
+        # One byte a unit, in memory and in a SavedModel. A product by a float mask would have four, and a converter
+        # would fold it with weights and bias into two such planes.
         kept = draw_mask(shape, self.ratio, self.kind, self.seed)
         self.kept = self.add_weight(
             name="kept",
@@ -69,8 +69,8 @@ class FixedMask(keras.layers.Layer):
 
     def call(self, inputs):
         kept, zero = ops.convert_to_tensor(self.kept), ops.zeros((), inputs.dtype)
-        if not FixedMask.flat:
-            return ops.where(kept, inputs, zero)
+        if self.plane is not None:
+            return ops.where(small_plane(self.plane, self.kind, inputs), inputs, zero)
         flat = ops.where(ops.reshape(kept, [-1]), ops.reshape(inputs, [-1, math.prod(kept.shape)]), zero)
         return ops.reshape(flat, [-1, *kept.shape])
 
@@ -131,16 +131,42 @@ class Placement(keras.layers.Layer):
 
 
 @contextlib.contextmanager
-def converting():
-    """Within it masks select in the shape of their input: smaller and faster in TFLite files.
+def converting(model):
+    """Within it a model's masks are `small_plane`s, for TFLite files.
 
     Elsewhere they select in flat examples, which TensorFlow does twice as fast on a CPU.
     """
-    FixedMask.flat = False
+    masks = [layer for layer in model._flatten_layers() if isinstance(layer, FixedMask)]
+    for mask in masks:
+        mask.plane = np.array(mask.kept)
     try:
         yield
     finally:
-        FixedMask.flat = True
+        for mask in masks:
+            mask.plane = None
+
+
+def small_plane(kept, kind, inputs):
+    """A mask's plane in operations that take less than a byte a unit in a TFLite file.
+
+    Masks of kind "same" are one channel. Others are bytes of eight units each, looked up in a table of their bits by
+    int16, the narrowest index there is. The table asks whether the batch has any example, though it always has: a
+    converter would replace a look-up that is all constants by its result.
+
+    Args:
+      kept: bool [height, width, channels]; a number of units that is no multiple of eight stays as it is.
+      kind: one of `KINDS`.
+      inputs: what is masked, [batch, height, width, channels].
+
+    Returns:
+      bool [height, width, channels or 1].
+    """
+    if kind == "same":
+        return kept[..., :1]
+    if kept.size % 8:
+        return kept
+    table = ops.logical_and(BITS, ops.cast(ops.shape(inputs)[0], "bool"))
+    return ops.reshape(ops.take(table, np.packbits(kept).astype("int16"), axis=0), kept.shape)
 
 
 def draw_mask(shape, ratio, kind, seed):
