@@ -18,6 +18,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 LAZY = {f"tfrobust.{name}": f"tfrobust.{module}" for name, module in tfrobust._NAMES.items()}
 NEEDS = {  # the distributions behind an import, unless it is the one of the same name; () for one that is not pinned
     "absl": ("absl_py",),
+    "art": (),  # benchmarks/peers installs its own
+    "cleverhans": (),
+    "foolbox": (),
     "keras": ("keras", "tensorflow"),  # its back end, which it does not declare
     "keras.callbacks.TensorBoard": ("tensorboard",),  # likewise
     "sklearn": ("scikit_learn",),

@@ -123,7 +123,8 @@ class L2(Ball):
     def sample(self, seeds, shape):
         """A uniform direction times `radius * u ** (1 / dimensions)`."""
         direction = L2.steepest(seeds_lib.normal(seeds_lib.fold_in(seeds, 0), shape))
-        fraction = seeds_lib.uniform(seeds_lib.fold_in(seeds, 1), []) ** (1.0 / math.prod(shape))
+        draws = seeds_lib.uniform(seeds_lib.fold_in(seeds, 1), [16])  # a full vector for each example: see seeds.normal
+        fraction = (draws ** (1.0 / math.prod(shape)))[:, 0]
         return self.radius * direction * per_example(fraction, direction)
 
 
@@ -158,8 +159,9 @@ class L1(Ball):
 
     def sample(self, seeds, shape):
         """Normalised exponential gaps: uniform on the simplex of dimension n + 1, then random signs."""
-        dimensions = math.prod(shape)
-        gaps = -tf.math.log1p(-seeds_lib.uniform(seeds_lib.fold_in(seeds, 0), [dimensions + 1]))
+        count = math.prod(shape) + 1
+        draws = seeds_lib.uniform(seeds_lib.fold_in(seeds, 0), [count + -count % 16])  # full vectors: see seeds.normal
+        gaps = -tf.math.log1p(-draws)[:, :count]
         gaps = gaps / tf.reduce_sum(gaps, axis=1, keepdims=True)
         signs = tf.sign(seeds_lib.uniform(seeds_lib.fold_in(seeds, 1), shape) - 0.5)
         return self.radius * signs * tf.reshape(gaps[:, :-1], tf.shape(signs))

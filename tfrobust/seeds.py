@@ -80,7 +80,10 @@ def _bits(seeds, shape):
 
 def _mix(numbers):
     """MurmurHash3's 32-bit finaliser, a bijection of uint32 in which every bit depends on all others."""
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-        shifted = tf.bitwise.right_shift(numbers, tf.constant(shift, tf.uint32))
-        numbers = tf.bitwise.bitwise_xor(numbers, shifted) * tf.constant(factor, tf.uint32)
-    return numbers
+    numbers = _fold_high_bits(numbers, 16) * tf.constant(0x85EBCA6B, tf.uint32)
+    numbers = _fold_high_bits(numbers, 13) * tf.constant(0xC2B2AE35, tf.uint32)
+    return _fold_high_bits(numbers, 16)
+
+
+def _fold_high_bits(numbers, shift):
+    return tf.bitwise.bitwise_xor(numbers, tf.bitwise.right_shift(numbers, tf.constant(shift, tf.uint32)))

@@ -70,7 +70,7 @@ def test_stagnant_examples_are_not_worked_on():
     attacks.CarliniWagner(searches=1, steps=100, abort_early=True, initial_const=1e-9)(
         logits_fn, IMAGES, LABELS, seed=0
     )
-    assert len(rows) < 30
+    assert rows == [2] * 27  # the clean images, and steps 0 to 25: one test to compare with, and the next
     rows.clear()
     attacks.CarliniWagner(searches=1, steps=100, abort_early=False, initial_const=1e-9)(
         logits_fn, IMAGES, LABELS, seed=0

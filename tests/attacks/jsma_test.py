@@ -20,11 +20,13 @@ def brute_force(rise, fall, free):
 
 
 @pytest.mark.parametrize("relation", [-1.0, -0.3, 0.0, 1.0])
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("decimals", [0, 7])  # the first makes many equal ones
 @pytest.mark.parametrize("compiled", [False, True])
-def test_the_best_pair_is_that_of_the_whole_matrix(relation, compiled):
+def test_the_best_pair_is_that_of_the_whole_matrix(relation, noise, decimals, compiled):
     generator = np.random.default_rng(0)
-    rise = generator.normal(size=(20, 60)).astype("float32")
-    fall = (relation * rise + 0.3 * generator.normal(size=rise.shape)).astype("float32")
+    rise = np.round(generator.normal(size=(20, 60)), decimals).astype("float32")
+    fall = np.round(relation * rise + noise * generator.normal(size=rise.shape) + 0.5, decimals).astype("float32")
     free = generator.random(rise.shape) < np.linspace(0, 1, 20)[:, None]
     function = tf.function(jsma.best_pair) if compiled else jsma.best_pair
     pair, found = (part.numpy() for part in function(rise, fall, free))

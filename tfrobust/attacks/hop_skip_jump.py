@@ -30,7 +30,7 @@ class HopSkipJump:
       norm: `balls.L2` or `balls.Linf`, the norm that is made small.
       steps: of the algorithm; step t asks about `samples` * sqrt(t) directions, `max_samples` at most.
       samples, max_samples: as said.
-      tries: uniform random images that are tried as a start.
+      tries: uniform random images that are tried as a start, by those that have none yet.
       starts: images to start from instead, float32 [candidates, height, width, channels] or the path of an .npy file
         with them; each example takes the first that does.
       targeted: `labels` are the answers that the attacker wants; random starts hardly ever have them.
@@ -44,7 +44,7 @@ class HopSkipJump:
     steps: int = 50
     samples: int = 100
     max_samples: int = 10_000
-    tries: int = 100
+    tries: int = 1000
     starts: np.ndarray | str | None = None
     targeted: bool = False
 

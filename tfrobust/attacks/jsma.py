@@ -108,9 +108,9 @@ class JSMA:
 def best_pair(rise, fall, free):
     """The pair with the largest product of sums, among those whose sums are both positive.
 
-    Exact, in memory linear in the number of values: value p is in no pair worth more than (rise_p + max rise) *
-    (fall_p + max fall). Rows of the matrix of pairs are looked at in the order of that bound, a few at a time, until
-    it falls below the best pair found.
+    Exact, in memory linear in the number of values. Where two others are at least as large in both `rise` and `fall`,
+    a value is not needed: one of the two is not its partner and can stand in for it. What is needed then is few values,
+    all pairs of which are looked at, a few rows of their matrix at a time.
 
     Args:
       rise, fall: float32 [batch, values].
@@ -120,29 +120,41 @@ def best_pair(rise, fall, free):
       (pair int32 [batch, 2], found bool [batch]).
     """
     rise, fall = (tf.where(free, part, float("-inf")) for part in (rise, fall))
-    bound = tf.nn.relu(rise + tf.reduce_max(rise, axis=1, keepdims=True))
-    bound *= tf.nn.relu(fall + tf.reduce_max(fall, axis=1, keepdims=True))
-    bound = tf.where(free, bound, 0.0)
-    values = tf.shape(rise)[1]
+    order = tf.math.top_k(rise, tf.shape(rise)[1]).indices
+    fall_in_order = tf.gather(fall, order, batch_dims=1)
+    needed = tf.cast(fall_in_order > _second_largest_before(fall_in_order), tf.int32)
+    most = tf.maximum(tf.reduce_max(tf.reduce_sum(needed, axis=1)), 1)
+    candidates = tf.gather(order, tf.math.top_k(needed, most).indices, batch_dims=1)
+    rise, fall = (tf.gather(part, candidates, batch_dims=1) for part in (rise, fall))
 
-    def look(bound, pair, best):
-        rows = tf.math.top_k(bound, tf.minimum(_ROWS, values)).indices
-        sums = [tf.gather(part, rows, batch_dims=1)[:, :, None] + part[:, None, :] for part in (rise, fall)]
-        itself = tf.one_hot(rows, values, on_value=True, off_value=False)
-        worth = tf.where((sums[0] > 0) & (sums[1] > 0) & ~itself, sums[0] * sums[1], 0.0)
-        worth = tf.reshape(worth, [tf.shape(worth)[0], -1])
+    def look(start, pair, best):
+        rows = tf.range(start, tf.minimum(start + _ROWS, most))
+        sums = [tf.gather(part, rows, axis=1)[:, :, None] + part[:, None, :] for part in (rise, fall)]
+        worth = tf.where(rows[:, None] == tf.range(most), 0.0, tf.nn.relu(sums[0]) * tf.nn.relu(sums[1]))
+        worth = tf.reshape(worth, [-1, tf.size(rows) * most])
         place = tf.argmax(worth, axis=1, output_type=tf.int32)
         value = tf.gather(worth, place, batch_dims=1)
-        first = tf.gather(rows, place // values, batch_dims=1)
-        better = value > best
-        pair = tf.where(better[:, None], tf.stack([first, place % values], axis=1), pair)
-        seen = tf.reduce_any(itself, axis=1)
-        return tf.where(seen, 0.0, bound), pair, tf.maximum(value, best)
+        found = tf.stack([start + place // most, place % most], axis=1)
+        return start + _ROWS, tf.where((value > best)[:, None], found, pair), tf.maximum(value, best)
 
-    nothing = tf.zeros_like(rise[:, 0])
     _, pair, best = tf.while_loop(
-        lambda bound, pair, best: tf.reduce_any(tf.reduce_max(bound, axis=1) > best),
+        lambda start, *_: start < most,
         look,
-        (bound, tf.zeros_like(rise[:, :2], tf.int32), nothing),
+        (0, tf.zeros([tf.shape(rise)[0], 2], tf.int32), tf.zeros_like(rise[:, 0])),
     )
-    return pair, best > 0.0
+    return tf.gather(candidates, pair, batch_dims=1), best > 0.0
+
+
+def _second_largest_before(values):
+    """For each of the values [batch, values] the second largest of those before it, by doubling the distance."""
+
+    def shifted(part, places):
+        return tf.pad(part[:, :-places], [[0, 0], [places, 0]], constant_values=float("-inf"))
+
+    first = shifted(values, 1)
+    second = tf.fill(tf.shape(values), float("-inf"))
+    for power in range(math.ceil(math.log2(values.shape[1]))):
+        earlier_first, earlier_second = shifted(first, 2**power), shifted(second, 2**power)
+        second = tf.maximum(tf.minimum(first, earlier_first), tf.maximum(second, earlier_second))
+        first = tf.maximum(first, earlier_first)
+    return second
