@@ -29,6 +29,7 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
 }
 DATA = {
     "tests": ["pyproject.toml"],  # pytest's settings
+    "tests.benchmarks.peers_test": ["benchmarks/peers/requirements.txt", "constraints.txt"],
     "tests.build_test": [
         "BUILD",
         "constraints.txt",

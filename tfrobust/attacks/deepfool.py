@@ -14,6 +14,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfrobust import balls, gradients
+from tfrobust.attacks import survivors
 from tfrobust.errors import InputError
 
 MNIST_TINY = 5e-6 * 255  # what Deep Defense's authors take for 0-255 pixels, on the [0, 1] scale
@@ -172,16 +173,25 @@ class DeepFool:
     def __call__(self, logits_fn, images, labels, *, seed):
         """Images [batch, height, width, channels] in [0, 1] -> adversarial images. `seed` is not used."""
         del seed
-        found = minimal_perturbation(
-            logits_fn,
-            images,
-            labels,
-            norm=self.norm,
-            steps=self.steps,
-            overshoot=self.overshoot,
-            candidates=self.candidates,
-            clip=True,
-        )
-        was_right = _predict(found.logits) == tf.cast(labels, tf.int32)
-        changed = balls.per_example(was_right & found.reached, images)
-        return tf.where(changed, tf.clip_by_value(images + found.delta, 0.0, 1.0), images)
+        images, labels = tf.convert_to_tensor(images), tf.cast(labels, tf.int32)
+        rows, _ = survivors.standing(logits_fn, images, labels)
+
+        def move():
+            clean, right = tf.gather(images, rows), tf.gather(labels, rows)
+            found = minimal_perturbation(
+                gradients.for_rows(logits_fn, rows),
+                clean,
+                right,
+                norm=self.norm,
+                steps=self.steps,
+                overshoot=self.overshoot,
+                candidates=self.candidates,
+                clip=True,
+            )
+            adversarial = tf.clip_by_value(clean + found.delta, 0.0, 1.0)
+            # A random model may have changed its mind since: then the perturbation leads back to the label.
+            broken = found.reached & (_predict(found.logits) == right)
+            moved = tf.where(balls.per_example(broken, clean), adversarial, clean)
+            return tf.tensor_scatter_nd_update(images, rows[:, None], moved)
+
+        return tf.cond(tf.size(rows) > 0, move, lambda: images)

@@ -150,7 +150,7 @@ def _children(keys, members):
 
 def _inside(members, sides):
     """Places and colours cut to the image and to [0, 1]."""
-    highest = tf.concat([tf.constant([*sides], tf.float32) - 1e-3, tf.ones_like(members[0, 0, 0, 2:])], axis=0)
+    highest = tf.concat([tf.constant([*sides], tf.float32) - 1e-3, tf.ones([members.shape[-1] - 2])], axis=0)
     return tf.clip_by_value(members, 0.0, highest)
 
 
