@@ -14,8 +14,8 @@ LABELS = tf.argmax(NETWORK(IMAGES), axis=1, output_type=tf.int32)
 ATTACKS = [
     attacks.Square(balls.Linf(0.1), queries=100),
     attacks.SPSA(balls.Linf(0.1), steps=20, samples=16),
-    attacks.Boundary(steps=60),
-    attacks.HopSkipJump(steps=5),
+    attacks.Boundary(steps=60, tries=20),
+    attacks.HopSkipJump(steps=3, tries=20),
     attacks.OnePixel(balls.L0(2), population=20, generations=10),
 ]
 
