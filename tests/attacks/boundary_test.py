@@ -55,7 +55,7 @@ def test_a_python_function_is_attacked_as_well(attack, norm):
     np.testing.assert_allclose(from_labels, few(LOGITS, IMAGES, LABELS, seed=3), atol=1e-5)
 
 
-@pytest.mark.parametrize("attack", [attacks.Boundary(steps=20, tries=100), attacks.HopSkipJump(steps=2)])
+@pytest.mark.parametrize("attack", [attacks.Boundary(steps=20, tries=100), attacks.HopSkipJump(steps=2, tries=100)])
 def test_goes_on_without_the_examples_that_have_no_start(attack):
     """Example 0 is right whatever its image; it comes back, the others are attacked as if it were not there."""
 
