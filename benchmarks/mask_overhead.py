@@ -3,7 +3,7 @@
     python -m benchmarks.mask_overhead
 
 Times a training step and an inference pass on one core, as ratios of medians. One and the same graph, compiled twice, can
-differ by a quarter in speed on a CPU, so both sides are compiled several times. Expect 1.01 and 1.02 at full width
+differ by a quarter in speed on a CPU, so both sides are compiled several times. Expect 1.01 and 1.02 to 1.04 at full width
 (--width=64 --batch_size=32, two minutes and a half); at width 16 a pass waits for memory and a mask costs it up to a tenth.
 The files are those of the full-width and the narrow network, their batch norm folded: they grow by 0.28 and 0.37 bytes
 for each unit of the masked layers.

@@ -11,12 +11,12 @@ both broke. A peer that would take an hour is run on fewer images.
 """
 
 import json
-import pathlib
 
 from absl import flags
 
 from benchmarks import measure
 from benchmarks.peers import comparisons, environment
+from tfrobust import files
 from trainers import program
 
 PEERS = ("foolbox", "art", "cleverhans")
@@ -48,7 +48,8 @@ def main():
         table.show(result)
         report["results"].append(result)
         if OUTPUT.value:
-            pathlib.Path(OUTPUT.value).write_text(json.dumps(report, indent=2) + "\n")
+            with files.written(OUTPUT.value) as path:
+                path.write_text(json.dumps(report, indent=2) + "\n")
 
 
 flags.adopt_module_key_flags(program)

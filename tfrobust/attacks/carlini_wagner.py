@@ -13,13 +13,13 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfrobust import balls, gradients, objectives
+from tfrobust.attacks import adam
 from tfrobust.errors import InputError
 
 _SQUEEZE = 0.999999  # the authors' factor that keeps the inverse of tanh finite at black and white
 _TESTS, _LEAST_BETWEEN = 20, 25  # for progress during one search; steps from one to the next
 _PROGRESS = 0.0015  # the share of the loss that has to go meanwhile
 _SATURATED = 1e-3  # the derivative of tanh, which is 2e-6 at black and white
-_FIRST_MOMENT, _SECOND_MOMENT, _EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma and Ba, ICLR 2015, algorithm 1)
 
 
 class _Search(NamedTuple):
@@ -130,7 +130,8 @@ class CarliniWagner:
 
             pull = balls.per_example(tf.where(margin < self.confidence, c, 0.0), x)
             gradient = (2.0 * delta - pull * rise) * (1.0 - tf.square(squashed)) / 2.0
-            point, mean, square = self._adam(state, gradient)
+            step, mean, square = adam.step(state.step, state.mean, state.square, gradient, self.learning_rate)
+            point = state.point - step
             # Where every pixel is still black or white to float32, the loss cannot have fallen yet.
             free = tf.reduce_max(1.0 - tf.square(squashed), axis=[1, 2, 3]) > _SATURATED
             testing = (state.step % interval == 0) & self.abort_early & free
@@ -152,16 +153,6 @@ class CarliniWagner:
             shape_invariants=(_Descent(scalar, batch, every, every, vector, many, many, many, vector),),
             maximum_iterations=self.steps,
         )[0]
-
-    def _adam(self, state, gradient):
-        """One step of Adam: the new (point, mean, square)."""
-        count = tf.cast(state.step + 1, tf.float32)
-        mean = _FIRST_MOMENT * state.mean + (1.0 - _FIRST_MOMENT) * gradient
-        square = _SECOND_MOMENT * state.square + (1.0 - _SECOND_MOMENT) * tf.square(gradient)
-        unbiased_mean = mean / (1.0 - _FIRST_MOMENT**count)
-        unbiased_square = square / (1.0 - _SECOND_MOMENT**count)
-        step = self.learning_rate * unbiased_mean / (tf.sqrt(unbiased_square) + _EPSILON)
-        return state.point - step, mean, square
 
 
 def _keep_best(state, x, size, success):

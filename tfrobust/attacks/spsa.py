@@ -13,10 +13,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfrobust import balls, gradients, objectives, seeds
-from tfrobust.attacks import queries
+from tfrobust.attacks import adam, queries
 from tfrobust.errors import InputError
-
-_FIRST_MOMENT, _SECOND_MOMENT, _EPSILON = 0.9, 0.999, 1e-8  # Adam (Kingma and Ba, ICLR 2015, algorithm 1)
 
 
 class _State(NamedTuple):
@@ -94,7 +92,7 @@ class SPSA:
             clean = tf.gather(images, state.rows)
             step_keys = seeds.fold_in(tf.gather(keys, state.rows), state.step)
             gradient = self._gradient(margin, clean + state.delta, state.rows, step_keys)
-            step, mean, square = self._adam(state, gradient)
+            step, mean, square = adam.step(state.step, state.mean, state.square, gradient, self.learning_rate)
             inside = tf.clip_by_value(clean + self.ball.project(state.delta + step), 0.0, 1.0) - clean
             return (unbroken(_State(state.step + 1, state.final, state.rows, inside, mean, square)),)
 
@@ -120,12 +118,3 @@ class SPSA:
 
         (total,) = queries.sum_over_draws(evaluate, keys, self.samples)
         return total / self.samples
-
-    def _adam(self, state, gradient):
-        """Adam: (the step uphill, mean, square)."""
-        count = tf.cast(state.step + 1, tf.float32)
-        mean = _FIRST_MOMENT * state.mean + (1.0 - _FIRST_MOMENT) * gradient
-        square = _SECOND_MOMENT * state.square + (1.0 - _SECOND_MOMENT) * tf.square(gradient)
-        unbiased_mean = mean / (1.0 - _FIRST_MOMENT**count)
-        unbiased_square = square / (1.0 - _SECOND_MOMENT**count)
-        return self.learning_rate * unbiased_mean / (tf.sqrt(unbiased_square) + _EPSILON), mean, square
