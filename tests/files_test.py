@@ -1,5 +1,6 @@
 """Files appear whole or not at all."""
 
+import concurrent.futures
 import sys
 
 import pytest
@@ -60,3 +61,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     for folder in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(InputError, match=f"{folder} cannot be made"):
             files.writable_folder(folder)
+
+
+def test_two_writers_of_one_file_do_not_disturb_each_other(tmp_path):
+    def write(number):
+        with files.written(tmp_path / f"{number // 2}") as path:
+            path.write_text("whole")
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(4000)))
+    assert contents(tmp_path) == {f"{number}": "whole" for number in range(2000)}

@@ -22,7 +22,7 @@ def written(path):
     writable_folder(path.parent)
     try:
         yield temporary
-        if path.is_file() or not path.exists():
+        if not path.exists() or path.is_file():  # in this order: another writer's file may appear in between
             os.replace(temporary, path)
         else:
             raise InputError(f"{path} exists and is not a file")
