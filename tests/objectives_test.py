@@ -17,6 +17,16 @@ def test_cross_entropy_is_minus_log_softmax():
     )
 
 
+def test_log_odds_orders_what_cross_entropy_calls_zero():
+    logits = tf.constant([[30.0, 0.0, 0.0], [31.0, 0.0, 0.0], [1.0, 3.0, 2.0]])
+    labels = tf.constant([0, 0, 1])
+    np.testing.assert_array_equal(objectives.cross_entropy(logits, labels)[:2], [0, 0])
+    odds = (np.exp(1) + np.exp(2)) / np.exp(3)
+    np.testing.assert_allclose(
+        objectives.log_odds(logits, labels), [np.log(2) - 30, np.log(2) - 31, np.log(odds)], rtol=1e-6
+    )
+
+
 def test_margin_is_best_wrong_logit_minus_label():
     np.testing.assert_allclose(objectives.margin(LOGITS, LABELS), [-1, 0])
 

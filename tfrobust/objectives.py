@@ -17,6 +17,15 @@ def cross_entropy(logits, labels):
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
+def log_odds(logits, labels):
+    """log((1 - p) / p) for the label's probability p. Orders as the cross-entropy does, and where that is 0, too.
+
+    That is where p rounds to 1 in float32: a margin above 17.
+    """
+    correct = tf.gather(logits, labels, axis=1, batch_dims=1)
+    return tf.reduce_logsumexp(_without_label(logits, labels), axis=1) - correct
+
+
 def margin(logits, labels):
     """Largest wrong logit minus the label's logit: positive exactly where the prediction is wrong.
 

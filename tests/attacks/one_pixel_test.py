@@ -28,16 +28,25 @@ def test_finds_the_pixel():
     np.testing.assert_array_equal(values, np.round(values * 255) / np.float32(255))
 
 
-def test_what_cannot_be_broken_comes_back_clean_after_all_generations():
+@pytest.mark.parametrize(("settings", "generations"), [({}, 4), ({"abort_early": False}, 20)])
+def test_what_cannot_be_broken_comes_back_clean(settings, generations):
     asked = []
 
     def holds(images):
         asked.append(len(images))
         return np.tile([[1.0, 0.0]], [len(images), 1])
 
-    adversarial = attacks.OnePixel(balls.L0(2), population=10, generations=5)(holds, IMAGES, LABELS, seed=0)
-    np.testing.assert_array_equal(adversarial, IMAGES)
-    assert 3 + 3 * 10 < sum(asked) <= 3 + 3 * 10 * 6
+    attack = attacks.OnePixel(balls.L0(2), population=10, generations=20, **settings)
+    np.testing.assert_array_equal(attack(holds, IMAGES, LABELS, seed=0), IMAGES)
+    assert 3 + 3 * 10 + 3 * 9 * (generations - 1) < sum(asked) <= 3 + 3 * 10 * (1 + generations)
+
+
+def test_fitness_tells_members_apart_where_the_probability_of_the_label_rounds_to_one():
+    logits, labels = tf.constant([[40.0, 0.0, 0.0], [39.0, 0.0, 0.0]]), tf.constant([0, 0])
+    surer, less_sure = attacks.OnePixel(balls.L0(1))._aim(logits, labels).numpy()
+    assert surer < less_sure < 0
+    surer, less_sure = attacks.OnePixel(balls.L0(1), targeted=True)._aim(logits, labels).numpy()
+    assert surer > less_sure > 0
 
 
 def test_broken_examples_are_not_asked_about_again():

@@ -18,17 +18,20 @@ from tfrobust.attacks import queries
 from tfrobust.errors import InputError
 
 _FACTOR = 0.5  # F
+_GRACE = 0.2  # share of the generations before an example may be given up
+_ASKED = 0.5  # of it at most: half of the way to a success
 _COLOUR_MEAN, _COLOUR_DEVIATION = 128 / 255, 127 / 255  # of the first generation
 
 
 class _State(NamedTuple):
     """The loop's state. From `rows` on: of the examples still at work."""
 
-    generation: tf.Tensor
+    generation: tf.Tensor  # how many there were, not counting the first
     final: tf.Tensor  # [batch, ...]
     rows: tf.Tensor  # int32 [working]
     members: tf.Tensor  # [working, population, pixels, 2 + channels]
     fitness: tf.Tensor  # [working, population]
+    start: tf.Tensor  # [working] the mean fitness of the first generation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +43,9 @@ class OnePixel:
       population: members for each example.
       generations: after the first, at most; an example that is broken stops.
       targeted: `labels` are the answers that the attacker wants.
+      abort_early: after a fifth of the generations, stop for examples that fall behind an even pace: whose fittest member
+        has not come as large a share of the way from the first generation's mean fitness to a success as generations
+        are spent, or half of it. Saves two thirds of a robust model's queries (docs/results.md).
 
     Example:
       >>> adversarial = OnePixel(balls.L0(3))(logits_fn, images, labels, seed=0)
@@ -49,6 +55,7 @@ class OnePixel:
     population: int = 400
     generations: int = 100
     targeted: bool = False
+    abort_early: bool = True
 
     needs = "scores"
 
@@ -88,25 +95,27 @@ class OnePixel:
         rows = tf.cast(tf.where(~queries.succeeds(predicted, labels, self.targeted))[:, 0], tf.int32)
         members = self._first_generation(tf.gather(keys, rows), images.shape[1:])
         unfit = tf.fill(tf.shape(members)[:2], float("-inf"))
-        state = _State(tf.constant(1), images, rows, members, unfit)
+        state = _State(tf.constant(0), images, rows, members, unfit, unfit[:, 0])
         state = self._select(state, members, judge, images)
+        state = state._replace(start=tf.reduce_mean(state.fitness, axis=1))
 
         def evolve(state):
+            state = state._replace(generation=state.generation + 1)
             children = _children(seeds.fold_in(tf.gather(keys, state.rows), state.generation), state.members)
-            return (self._select(state, _inside(children, images.shape[1:3]), judge, images),)
+            return (self._hopeful(self._select(state, _inside(children, images.shape[1:3]), judge, images)),)
 
         vector, members = tf.TensorShape([None]), tf.TensorShape([None, *state.members.shape[1:]])
         return tf.while_loop(
             lambda state: tf.size(state.rows) > 0,
             evolve,
             (state,),
-            shape_invariants=(_State(tf.TensorShape([]), images.shape, vector, members, members[:2]),),
+            shape_invariants=(_State(tf.TensorShape([]), images.shape, vector, members, members[:2], vector),),
             maximum_iterations=self.generations,
         )[0].final
 
     def _aim(self, logits, labels):
-        """The paper's fitness, the probability of the label or of the goal, by its logarithm: it orders alike."""
-        objective = objectives.targeted(objectives.cross_entropy) if self.targeted else objectives.cross_entropy
+        """The paper's fitness, the probability of the label or of the goal, by its odds: they order alike."""
+        objective = objectives.targeted(objectives.log_odds) if self.targeted else objectives.log_odds
         return objective(logits, labels)
 
     def _first_generation(self, keys, shape):
@@ -133,7 +142,21 @@ class OnePixel:
         painted = _paint(tf.gather(images, state.rows), tf.gather(children, winner, batch_dims=1))
         final = tf.tensor_scatter_nd_update(state.final, state.rows[done][:, None], painted[done])
         fitness = tf.maximum(fitness, state.fitness)
-        return _State(state.generation + 1, final, state.rows[~done], members[~done], fitness[~done])
+        return _only(~done, state._replace(final=final, members=members, fitness=fitness))
+
+    def _hopeful(self, state):
+        """The state of the examples that may still come to a success."""
+        if not self.abort_early:
+            return state
+        spent = tf.cast(state.generation, tf.float32) / max(self.generations, 1)
+        come = tf.reduce_max(state.fitness, axis=1) - state.start
+        return _only((come >= tf.minimum(spent, _ASKED) * -state.start) | (spent < _GRACE), state)
+
+
+def _only(kept, state):
+    """The state without the examples that are not kept, bool [working]."""
+    rows, *parts = (part[kept] for part in (state.rows, state.members, state.fitness, state.start))
+    return _State(state.generation, state.final, rows, *parts)
 
 
 def _children(keys, members):
