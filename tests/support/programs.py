@@ -8,7 +8,7 @@ import sys
 ROOT = pathlib.Path(__file__).parents[2]
 
 
-def run(program, *arguments, timeout=240):
+def run(program, *arguments, timeout=600):
     """Runs `python -m program arguments…` and returns the completed process, its output as text."""
     return subprocess.run(
         [sys.executable, "-m", program, *map(str, arguments)],
