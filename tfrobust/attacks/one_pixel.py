@@ -19,7 +19,7 @@ from tfrobust.errors import InputError
 
 _FACTOR = 0.5  # F
 _GRACE = 0.2  # share of the generations before an example may be given up
-_ASKED = 0.5  # of it at most: half of the way to a success
+_ASKED = 0.5  # share of the way to a success that is asked of an example at most
 _COLOUR_MEAN, _COLOUR_DEVIATION = 128 / 255, 127 / 255  # of the first generation
 
 
