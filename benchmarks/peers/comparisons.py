@@ -42,8 +42,8 @@ COMPARISONS = {
         f"carlini_wagner(searches={SEARCHES}, steps={{steps}})", 500, "l2", slow=True, speed=3.0, size=1.01
     ),
     "boundary": Comparison("boundary(steps={steps})", 5000, "l2", slow=True, speed=3.0, size=1.05),
-    "boundary_early": Comparison(
-        "boundary(steps={steps}, abort_early=True)", 5000, "l2", slow=True, speed=3.0, size=1.05, peers="boundary"
+    "boundary_to_the_end": Comparison(
+        "boundary(steps={steps}, abort_early=False)", 5000, "l2", slow=True, size=1.05, peers="boundary"
     ),
     "square": Comparison(f"square(linf({RADIUS}), queries={{steps}})", 1000, "linf", slow=True, speed=2.0),
     "jsma": Comparison("jsma(gamma=2*{steps}/{values}, targeted=True)", 57, "l0", targeted=True, speed=5.0),

@@ -137,13 +137,13 @@ def test_abort_early_saves_the_queries_that_hardly_bring_an_example_nearer():
         asked.assign_add(tf.shape(images)[0])
         return LOGITS(images)
 
-    def run(abort_early):
-        attack = attacks.Boundary(steps=2000, starts=FAR_SIDE, abort_early=abort_early)
+    def run(**settings):
+        attack = attacks.Boundary(steps=2000, starts=FAR_SIDE, **settings)
         asked.assign(0)
         adversarial = tf.function(attack, autograph=False)(counted, IMAGES, LABELS, seed=0)
         return int(asked), balls.L2.size(adversarial - IMAGES).numpy()
 
-    (queries, sizes), (fewer, larger) = run(False), run(True)
+    (queries, sizes), (fewer, larger) = run(abort_early=False), run()
     assert 0.3 * queries < fewer < 0.9 * queries
     assert (larger >= sizes).all() and (larger < 1.1 * sizes).all() and (larger > sizes).any()
 
