@@ -31,11 +31,6 @@ def case():
     return network, examples["images"], examples["labels"]
 
 
-def original(ball, attack):
-    """Which images survived the original: bool [100]."""
-    return shared.golden("autoattack_lenet_mnist")[f"{type(ball).__name__}:{ball.radius}:{attack}"]
-
-
 def shortened(ball):
     """AutoAttack with the queries of the file."""
     *others, square = attacks.auto_attack(ball).attacks
@@ -102,27 +97,27 @@ def worst_case(ball):
 
 @every_ball
 def test_apgd(ball):
-    assert (survives_apgd(ball, 0) != original(ball, "apgd-ce")).sum() <= 2
+    assert (survives_apgd(ball, 0) != shared.survives_original(ball, "apgd-ce")).sum() <= 2
 
 
 @every_ball
 def test_apgd_targeted(ball):
-    assert (survives_apgd(ball, 1) != original(ball, "apgd-t")).sum() <= 2
+    assert (survives_apgd(ball, 1) != shared.survives_original(ball, "apgd-t")).sum() <= 2
 
 
 @every_ball
 def test_fab_targeted(ball):
-    assert (survives(nearest(type(ball)), EVERY, ball) != original(ball, "fab-t")).sum() <= 2
+    assert (survives(nearest(type(ball)), EVERY, ball) != shared.survives_original(ball, "fab-t")).sum() <= 2
 
 
 @every_ball
 def test_square(ball):
-    assert (survives_square(ball)[0] != original(ball, "square")).sum() <= 4
+    assert (survives_square(ball)[0] != shared.survives_original(ball, "square")).sum() <= 4
 
 
 @every_ball
 def test_auto_attack(ball):
-    found, theirs = worst_case(ball), original(ball, ALL)
+    found, theirs = worst_case(ball), shared.survives_original(ball, ALL)
     assert (found != theirs).sum() <= 1 and found.sum() <= theirs.sum() + 1
 
 

@@ -24,6 +24,11 @@ def golden(name):
     return found
 
 
+def survives_original(ball, attack):
+    """Which of the 100 images the original AutoAttack, or a part of it, left on `reference_lenet`: bool [100]."""
+    return golden("autoattack_lenet_mnist")[f"{type(ball).__name__}:{ball.radius}:{attack}"]
+
+
 def reference_lenet():
     """The LeNet that Deep Defense starts from."""
     from tfrobust import models
