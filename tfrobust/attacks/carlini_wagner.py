@@ -41,12 +41,10 @@ class _Walk(NamedTuple):
     best: tf.Tensor  # [working, ...] as in _Search
     size: tf.Tensor
     broken: tf.Tensor  # bool [working] whether this c has broken the example
-    squashed: tf.Tensor  # tanh(w) before the last step, and the loss there
-    loss: tf.Tensor
 
 
 class _Descent(NamedTuple):
-    """The loop over steps for one c, in rounds that end with a test for progress: after step 0, `interval`, ..."""
+    """The loop over steps for one c, in rounds from one test for progress to the next."""
 
     step: tf.Tensor
     best: tf.Tensor  # [batch, ...], and [batch] the next two: of the examples that have left
@@ -128,9 +126,10 @@ class CarliniWagner:
         """Adam from the clean images with fresh moments, for one c: the `_Descent` that all have left."""
         interval = max(self.steps // _TESTS, _LEAST_BETWEEN)
 
-        def go_on(state):
-            clean, c, goals = (tf.gather(part, state.rows) for part in (images, search.weight, labels))
-            working_fn = gradients.for_rows(logits_fn, state.rows)
+        def stepper(rows):
+            """The function (step, walk) -> (walk after one step, float32 [working] the loss before it)."""
+            clean, c, goals = (tf.gather(part, rows) for part in (images, search.weight, labels))
+            working_fn = gradients.for_rows(logits_fn, rows)
 
             def advance(step, walk):
                 squashed = tf.tanh(walk.point)
@@ -147,31 +146,41 @@ class CarliniWagner:
                 move, mean, square = adam.step(step, walk.mean, walk.square, gradient, self.learning_rate)
                 best = tf.where(balls.per_example(better, x), x, walk.best)
                 size, broken = tf.where(better, size, walk.size), walk.broken | success
-                return step + 1, _Walk(walk.point - move, mean, square, best, size, broken, squashed, loss)
+                return _Walk(walk.point - move, mean, square, best, size, broken), loss
 
-            end = tf.minimum((state.step + interval - 1) // interval * interval + 1, self.steps)
-            step, walk = tf.while_loop(lambda step, _: step < end, advance, (state.step, state.walk))
+            return advance
+
+        def go_on(state):
+            walk, loss = stepper(state.rows)(state.step, state.walk)
             # Where every pixel is still black or white to float32, the loss cannot have fallen yet.
-            free = tf.reduce_max(1.0 - tf.square(walk.squashed), axis=[1, 2, 3]) > _SATURATED
+            free = tf.reduce_max(1.0 - tf.square(tf.tanh(state.walk.point)), axis=[1, 2, 3]) > _SATURATED
             testing = free & self.abort_early
-            kept = ~(testing & (walk.loss > (1.0 - _PROGRESS) * state.previous))
-            previous = tf.where(testing, walk.loss, state.previous)
-            return (_leave(state._replace(step=step, walk=walk, previous=previous), kept),)
+            kept = ~(testing & (loss > (1.0 - _PROGRESS) * state.previous))
+            state = _leave(state._replace(walk=walk, previous=tf.where(testing, loss, state.previous)), kept)
+            advance = stepper(state.rows)
+            step, walk = tf.while_loop(
+                lambda step, _: (step < self.steps) & (tf.size(state.rows) > 0),
+                lambda step, walk: (step + 1, advance(step, walk)[0]),
+                (state.step + 1, state.walk),
+                maximum_iterations=interval - 1,
+            )
+            return (state._replace(step=step, walk=walk),)
 
         point = tf.gather(start, working)
         zero, none = tf.zeros_like(point), tf.zeros_like(search.size, tf.bool)
         best, size, broken = (tf.gather(part, working) for part in (search.best, search.size, none))
+        walk = _Walk(point, zero, zero, best, size, broken)
         never = tf.fill(tf.shape(working), float("inf"))
-        walk = _Walk(point, zero, zero, best, size, broken, zero, never)
         batch, vector, scalar = images.shape, tf.TensorShape([None]), tf.TensorShape([])
         many = tf.TensorShape([None, *images.shape[1:]])
         every = images.shape[:1]
-        walks = _Walk(many, many, many, many, vector, vector, many, vector)
+        shapes = _Descent(scalar, batch, every, every, vector, _Walk(many, many, many, many, vector, vector), vector)
         state = tf.while_loop(
-            lambda state: (tf.size(state.rows) > 0) & (state.step < self.steps),
+            lambda state: tf.size(state.rows) > 0,
             go_on,
             (_Descent(tf.constant(0), search.best, search.size, none, working, walk, never),),
-            shape_invariants=(_Descent(scalar, batch, every, every, vector, walks, vector),),
+            shape_invariants=(shapes,),
+            maximum_iterations=-(-self.steps // interval),
         )[0]
         return _leave(state, tf.zeros_like(state.rows, tf.bool))
 
