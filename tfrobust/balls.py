@@ -15,6 +15,7 @@ The norm itself is the class (`Linf.size(delta)`, no radius needed); the instanc
 import abc
 import dataclasses
 import math
+import numbers
 
 import tensorflow as tf
 
@@ -29,6 +30,12 @@ def per_example(values, images):
     return tf.reshape(values, [-1] + [1] * (len(images.shape) - 1))
 
 
+def number_text(value: float) -> str:
+    """The shortest text that reads as exactly this number: `0.1`, or `8/255` for a number of 8-bit levels."""
+    levels = round(value * 255)
+    return f"{levels}/255" if levels / 255 == value and len(repr(value)) > 8 else repr(value)
+
+
 def _axes(images):
     return list(range(1, len(images.shape)))
 
@@ -40,13 +47,17 @@ class Ball(abc.ABC):
     radius: float
 
     def __post_init__(self):
-        if not (isinstance(self.radius, (int, float)) and math.isfinite(self.radius) and self.radius >= 0):
+        radius = self.radius
+        real = isinstance(radius, numbers.Real) and not isinstance(radius, bool)
+        if not (real and math.isfinite(radius) and radius >= 0):
             raise InputError(
-                f"a radius is a finite number >= 0 on the [0, 1] pixel scale, such as 8/255; got {self.radius!r}"
+                f"a radius is a finite number >= 0 on the [0, 1] pixel scale, such as 8/255; got {radius!r}"
             )
+        plain = int(radius) if isinstance(radius, numbers.Integral) else float(radius)  # NumPy's scalars are welcome
+        object.__setattr__(self, "radius", plain)
 
     def __str__(self):
-        return f"{type(self).__name__.lower()}({self.radius:.6g})"
+        return f"{type(self).__name__.lower()}({number_text(self.radius)})"
 
     @staticmethod
     @abc.abstractmethod

@@ -1,12 +1,16 @@
-"""What an attacker maximises: one number per example, larger is more adversarial.
+"""What an attacker maximizes: one number per example, larger is more adversarial.
 
 Each objective is a function `(logits [batch, classes], labels int [batch]) -> float32 [batch]`. None of them
 averages over the batch, so a gradient never depends on who else is in it.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tfrobust.errors import InputError
+
+Objective = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (logits [batch, classes], labels [batch]) -> float32 [batch]
 
 
 def cross_entropy(logits, labels):
@@ -23,7 +27,7 @@ def log_odds(logits, labels):
     That is where p rounds to 1 in float32: a margin above 17.
     """
     correct = tf.gather(logits, labels, axis=1, batch_dims=1)
-    return tf.reduce_logsumexp(_without_label(logits, labels), axis=1) - correct
+    return tf.reduce_logsumexp(without(logits, labels), axis=1) - correct
 
 
 def margin(logits, labels):
@@ -32,7 +36,7 @@ def margin(logits, labels):
     Carlini and Wagner, S&P 2017, f_6 without the confidence term.
     """
     correct = tf.gather(logits, labels, axis=1, batch_dims=1)
-    return tf.reduce_max(_without_label(logits, labels), axis=1) - correct
+    return tf.reduce_max(without(logits, labels), axis=1) - correct
 
 
 def dlr(logits, labels):
@@ -45,6 +49,11 @@ def dlr(logits, labels):
         raise InputError(f"objective dlr needs three classes or more, the model has {logits.shape[1]}: use margin")
     ordered = tf.math.top_k(logits, 3).values
     return margin(logits, labels) / (ordered[:, 0] - ordered[:, 2] + 1e-12)
+
+
+def dlr_or_margin(logits, labels):
+    """The difference of logits ratio, or the margin for two classes, for which that is not defined."""
+    return (dlr if logits.shape[1] >= 3 else margin)(logits, labels)
 
 
 def targeted_margin(logits, labels, goals):
@@ -70,21 +79,7 @@ def targeted_dlr(logits, labels, goals):
     return targeted_margin(logits, labels, goals) / (spread + 1e-12)
 
 
-def targeted(objective):
-    """The same objective for a goal: `labels` are now the labels the attacker wants.
-
-    Example:
-      >>> toward = targeted(cross_entropy)
-      >>> float(toward(tf.constant([[0.0, 0.0]]), [1])[0])
-      -0.69...
-    """
-
-    def negative(logits, labels):
-        return -objective(logits, labels)
-
-    return negative
-
-
-def _without_label(logits, labels):
+def without(logits, labels):
+    """The logits with the labels' at minus infinity, so that what is largest is another class's."""
     is_label = tf.one_hot(labels, tf.shape(logits)[1], on_value=True, off_value=False)
     return tf.where(is_label, tf.constant(float("-inf"), logits.dtype), logits)

@@ -6,6 +6,7 @@ replica it is processed in.
 """
 
 import math
+import numbers
 
 import tensorflow as tf
 
@@ -30,7 +31,7 @@ def per_example(seed, indices):
 
 def resolve(seed, images):
     """Per-example seeds for a batch: `seed` itself if it already is int32 [batch, 2], else folded with 0, 1, 2, ..."""
-    if isinstance(seed, int):
+    if isinstance(seed, numbers.Integral):
         return per_example(seed, tf.range(tf.shape(images)[0]))
     return seed
 

@@ -1,31 +1,46 @@
 """Attacks: frozen values whose call is a pure function `attack(logits_fn, images, labels, *, seed) -> images`.
 
-None of them contains a `tf.function`: compile the outermost caller once. `attack.needs` says what it needs of the
-thing under attack: `gradients`, `scores` or `labels`.
+None of them contains a `tf.function`: compile the outermost caller once. `attack.needs` says what access to the model
+it takes: white-box, score-based or decision-based. Under the names by which `parse` reads them they are here as well:
+`attacks.square(balls.Linf(0.1), queries=500)`.
 """
 
-from tfrobust.attacks.apgd import APGD, apgd, apgd_targeted
-from tfrobust.attacks.auto_attack import Cascade, auto_attack
-from tfrobust.attacks.boundary import Boundary
-from tfrobust.attacks.budget import Budget
-from tfrobust.attacks.carlini_wagner import CarliniWagner
-from tfrobust.attacks.deepfool import DeepFool, minimal_perturbation
-from tfrobust.attacks.fab import FAB
-from tfrobust.attacks.hop_skip_jump import HopSkipJump
-from tfrobust.attacks.jsma import JSMA
-from tfrobust.attacks.one_pixel import OnePixel
-from tfrobust.attacks.pgd import PGD, bim, fgsm, mi_fgsm, pgd
+from tfrobust.attacks import spec
+from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.compose import (
+    Budget,
+    Cascade,
+    Expectation,
+    Restarts,
+    Restricted,
+    Targeted,
+    auto_attack,
+)
+from tfrobust.attacks.decision.boundary import Boundary
+from tfrobust.attacks.decision.hop_skip_jump import HopSkipJump
+from tfrobust.attacks.gradient.apgd import APGD, apgd, apgd_targeted
+from tfrobust.attacks.gradient.carlini_wagner import CarliniWagner
+from tfrobust.attacks.gradient.deepfool import DeepFool, minimal_perturbation
+from tfrobust.attacks.gradient.fab import FAB
+from tfrobust.attacks.gradient.jsma import JSMA
+from tfrobust.attacks.gradient.pgd import PGD, bim, fgsm, mi_fgsm, pgd
+from tfrobust.attacks.problem import LogitsFn, Problem
+from tfrobust.attacks.score.one_pixel import OnePixel
+from tfrobust.attacks.score.spsa import SPSA
+from tfrobust.attacks.score.square import Square
 from tfrobust.attacks.spec import parse
-from tfrobust.attacks.spsa import SPSA
-from tfrobust.attacks.square import Square
-from tfrobust.attacks.wrappers import Expectation, Restarts, Restricted, Targeted
 
-__all__ = [
+globals().update(spec.ATTACKS)
+
+__all__ = [  # noqa: PLE0604
+    *spec.ATTACKS,
     "APGD",
     "FAB",
     "JSMA",
     "PGD",
     "SPSA",
+    "Access",
+    "Attack",
     "Boundary",
     "Budget",
     "CarliniWagner",
@@ -33,18 +48,13 @@ __all__ = [
     "DeepFool",
     "Expectation",
     "HopSkipJump",
+    "LogitsFn",
     "OnePixel",
+    "Problem",
     "Restarts",
     "Restricted",
     "Square",
     "Targeted",
-    "apgd",
-    "apgd_targeted",
-    "auto_attack",
-    "bim",
-    "fgsm",
-    "mi_fgsm",
     "minimal_perturbation",
     "parse",
-    "pgd",
 ]

@@ -9,20 +9,29 @@ import difflib
 import operator
 
 from tfrobust import balls, objectives
-from tfrobust.attacks.apgd import apgd, apgd_targeted
-from tfrobust.attacks.auto_attack import VERSIONS, auto_attack
-from tfrobust.attacks.boundary import Boundary
-from tfrobust.attacks.budget import Budget
-from tfrobust.attacks.carlini_wagner import CarliniWagner
-from tfrobust.attacks.deepfool import DeepFool
-from tfrobust.attacks.fab import FAB
-from tfrobust.attacks.hop_skip_jump import HopSkipJump
-from tfrobust.attacks.jsma import JSMA
-from tfrobust.attacks.one_pixel import OnePixel
-from tfrobust.attacks.pgd import bim, fgsm, mi_fgsm, pgd
-from tfrobust.attacks.spsa import SPSA
-from tfrobust.attacks.square import Square
-from tfrobust.attacks.wrappers import GOALS, Expectation, Restarts, Restricted, Targeted
+from tfrobust.attacks import steps
+from tfrobust.attacks.attack import Attack
+from tfrobust.attacks.compose import (
+    GOALS,
+    Budget,
+    Cascade,
+    Expectation,
+    Restarts,
+    Restricted,
+    Targeted,
+    auto_attack,
+)
+from tfrobust.attacks.decision.boundary import Boundary
+from tfrobust.attacks.decision.hop_skip_jump import HopSkipJump
+from tfrobust.attacks.gradient.apgd import apgd, apgd_targeted
+from tfrobust.attacks.gradient.carlini_wagner import CarliniWagner
+from tfrobust.attacks.gradient.deepfool import DeepFool
+from tfrobust.attacks.gradient.fab import FAB
+from tfrobust.attacks.gradient.jsma import JSMA
+from tfrobust.attacks.gradient.pgd import bim, fgsm, mi_fgsm, pgd
+from tfrobust.attacks.score.one_pixel import OnePixel
+from tfrobust.attacks.score.spsa import SPSA
+from tfrobust.attacks.score.square import Square
 from tfrobust.errors import InputError
 
 ATTACKS = {
@@ -42,6 +51,7 @@ ATTACKS = {
     "fab": FAB,
     "square": Square,
     "auto_attack": auto_attack,
+    "cascade": Cascade,
     "restricted": Restricted,
     "expectation": Expectation,
     "restarts": Restarts,
@@ -49,9 +59,19 @@ ATTACKS = {
     "budget": Budget,
 }
 BALLS = {"linf": balls.Linf, "l2": balls.L2, "l1": balls.L1, "l0": balls.L0}
-OBJECTIVES = {"cross_entropy": objectives.cross_entropy, "margin": objectives.margin, "dlr": objectives.dlr}
-_CALLABLE = {**ATTACKS, **BALLS}
-_NAMES = {**BALLS, **OBJECTIVES, **{name: name for name in (*GOALS, *VERSIONS)}}
+OPTIMIZERS = {"steepest": steps.Steepest, "momentum": steps.Momentum, "adam": steps.Adam}
+OBJECTIVES = {
+    function.__name__: function
+    for function in (
+        objectives.cross_entropy,
+        objectives.log_odds,
+        objectives.margin,
+        objectives.dlr,
+        objectives.dlr_or_margin,
+    )
+}
+_CALLABLE = {**ATTACKS, **BALLS, **OPTIMIZERS}
+_NAMES = {**BALLS, **OBJECTIVES, **{name: name for name in (*GOALS, "standard", "rand")}}
 _OPERATORS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -61,7 +81,7 @@ _OPERATORS = {
 }
 
 
-def parse(text):
+def parse(text: str) -> Attack:
     """Builds the attack that a text describes.
 
     Args:
@@ -80,7 +100,9 @@ def parse(text):
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, RecursionError, MemoryError) as error:
-        raise _wrong(text, f"it does not parse ({getattr(error, 'msg', 'nested too deeply')})") from error
+        raise _wrong(
+            text, f"it does not parse ({error.msg if isinstance(error, SyntaxError) else 'nested too deeply'})"
+        ) from error
     if isinstance(tree, ast.Name):
         tree = ast.Call(func=tree, args=[], keywords=[])
     if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):
@@ -94,6 +116,8 @@ def _value(node, text):
     match node:
         case ast.Constant(value=bool() | int() | float() | str() | None as value):
             return value
+        case ast.Tuple(elts=parts):
+            return tuple(_value(part, text) for part in parts)
         case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
             return _OPERATORS[type(op)](_number(operand, text))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
@@ -124,7 +148,7 @@ def _call(name, args, keywords, text):
         return _CALLABLE[name](*args, **keywords)
     except InputError as error:
         raise _wrong(text, str(error)) from error
-    except (TypeError, AttributeError, ArithmeticError) as error:
+    except (TypeError, ArithmeticError) as error:
         raise _wrong(text, f"{name}: {str(error).replace('__init__() ', '')}") from error
 
 

@@ -9,93 +9,67 @@ with the largest alpha * |beta|, and adds theta to both. Values that have reache
 
 import dataclasses
 import math
-from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfrobust import balls, gradients
-from tfrobust.attacks import queries
-from tfrobust.errors import InputError
+from tfrobust import balls, objectives
+from tfrobust.attacks import active, fields
+from tfrobust.attacks.attack import Access, Attack
 
 _ROWS = 8  # of the matrix of all pairs that are looked at together
 
 
-class _State(NamedTuple):
-    """The loop's state. `final` is [batch, ...], the others are of the examples still at work."""
-
-    final: tf.Tensor
-    rows: tf.Tensor  # int32 [working]
-    x: tf.Tensor
-
-
 @dataclasses.dataclass(frozen=True)
-class JSMA:
-    """The minimal-norm attack on few values. Right images come back unchanged if their goal is not reached.
+class JSMA(Attack):
+    """The minimal-norm attack on few values. Images come back unchanged if the attacker's wish is not reached.
+
+    Without a goal, the search goes to the most likely wrong class, and any wrong answer does.
 
     Attributes:
       theta: what is added to a value at each step; below zero, pixels are darkened.
       gamma: the largest share of an image's values that may change.
-      targeted: `labels` are the goals. Otherwise the goal is the most likely wrong class, and any wrong answer does.
 
     Example:
       >>> adversarial = JSMA(gamma=0.145)(logits_fn, images, labels, seed=0)
     """
 
-    theta: float = 1.0
-    gamma: float = 0.145
-    targeted: bool = False
+    _: dataclasses.KW_ONLY
+    theta: fields.Signed = 1.0
+    gamma: fields.Share = 0.145
 
-    needs = "gradients"
+    name = "jsma"
+    needs = Access.WHITE_BOX
     norm = balls.L0
 
-    def __post_init__(self):
-        if not (0 < abs(self.theta) <= 1 and 0 < self.gamma <= 1):
-            raise InputError(f"jsma needs theta from -1 to 1 but not 0, and gamma above 0 up to 1, got {self}")
-
-    def __call__(self, logits_fn, images, labels, *, seed):
-        """Images [batch, height, width, channels] in [0, 1] -> adversarial images. `seed` is not used."""
-        del seed
-        images, labels = tf.convert_to_tensor(images), tf.cast(labels, tf.int32)
-        logits = logits_fn(images)
-        likely = tf.math.top_k(logits, 2).indices
-        goals = labels if self.targeted else tf.where(likely[:, 0] == labels, likely[:, 1], likely[:, 0])
-        features = math.prod(images.shape[1:])
+    def run(self, problem):
+        others = tf.argmax(objectives.without(problem.clean, problem.labels), axis=1, output_type=tf.int32)
+        goals = others if problem.goals is None else problem.goals
+        features = math.prod(problem.images.shape[1:])
         allowed = int(self.gamma * features + 1e-6)
         # Each step moves two values, each of which can be moved 1 / |theta| times.
         steps = allowed * math.ceil(1.0 / abs(self.theta) - 1e-6) // 2
 
-        def advance(state):
-            clean, goal = tf.gather(images, state.rows), tf.gather(goals, state.rows)
-            answers, rise, others = self._jacobian(gradients.for_rows(logits_fn, state.rows), state.x, goal)
-            done = queries.succeeds(answers, tf.gather(labels, state.rows), self.targeted)
-            pair, found = best_pair(rise, -others, tf.reshape(self._free(state.x, clean, allowed), tf.shape(rise)))
-            moved = tf.reduce_sum(tf.one_hot(pair, features), axis=1)
-            x = tf.clip_by_value(state.x + self.theta * tf.reshape(moved, tf.shape(state.x)), 0.0, 1.0)
-            final = tf.tensor_scatter_nd_update(state.final, state.rows[done][:, None], state.x[done])
-            working = found & ~done
-            return (_State(final, state.rows[working], x[working]),)
+        def advance(_, here, state):
+            x, goals = state
+            logits, rise, others = self._jacobian(here, x, goals)
+            done = here.wanted(logits)
+            pair, found = best_pair(rise, -others, tf.reshape(self._free(x, here.images, allowed), tf.shape(rise)))
+            moved = tf.reshape(tf.reduce_sum(tf.one_hot(pair, features), axis=1), tf.shape(x))
+            result = tf.where(balls.per_example(done, x), x, here.images)
+            return (tf.clip_by_value(x + self.theta * moved, 0.0, 1.0), goals), result, done | ~found
 
-        rows = tf.where(~queries.succeeds(likely[:, 0], labels, self.targeted))[:, 0]
-        rows = tf.cast(rows, tf.int32)
-        state = _State(images, rows, tf.gather(images, rows))
-        state = tf.while_loop(
-            lambda state: tf.size(state.rows) > 0,
-            advance,
-            (state,),
-            shape_invariants=(_State(images.shape, tf.TensorShape([None]), tf.TensorShape([None, *images.shape[1:]])),),
-            maximum_iterations=steps + 1,  # the last one only asks
-        )[0]
-        return state.final
+        state = (problem.images, goals)
+        return active.loop(advance, problem, state, problem.images, steps + 1)  # the last one only asks
 
-    def _jacobian(self, logits_fn, x, goal):
-        """The predicted labels, and the derivatives of the goal's logit and of the sum of all others, [n, values]."""
-        logits, pullback = gradients.logits_and_pullback(logits_fn, x)
-        toward = tf.one_hot(goal, tf.shape(logits)[1])
+    def _jacobian(self, here, x, goals):
+        """The logits, and the derivatives of the goal's logit and of the sum of all others, [active, values]."""
+        logits, pullback = here.pullback(x)
+        toward = tf.one_hot(goals, tf.shape(logits)[1])
         sign = math.copysign(1.0, self.theta)
         rise, others = (
             tf.reshape(sign * pullback(part), [-1, math.prod(x.shape[1:])]) for part in (toward, 1 - toward)
         )
-        return tf.argmax(logits, axis=1, output_type=tf.int32), rise, others
+        return logits, rise, others
 
     def _free(self, x, clean, allowed):
         """Values that may still be moved: bool like x. Near gamma, only those that have been moved already."""

@@ -9,33 +9,20 @@ last row and column.
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import balls, seeds
-from tfrobust.attacks import survivors
-from tfrobust.errors import InputError
+from tfrobust.attacks import active, fields
+from tfrobust.attacks.attack import Access, Attack
 
 _HALVINGS = np.array([10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000])  # of p, for 10,000 queries
 _BITS = 23  # of a uniform draw
 
 
-class _Search(NamedTuple):
-    """The loop's state. From `rows` on: of the examples still at work."""
-
-    step: tf.Tensor
-    final: tf.Tensor  # [examples of this run, ...] where those that are broken ended
-    broken: tf.Tensor  # bool [examples of this run]
-    rows: tf.Tensor  # int32 [working]
-    clean: tf.Tensor
-    x: tf.Tensor
-    margin: tf.Tensor  # [working] at x
-
-
 @dataclasses.dataclass(frozen=True)
-class Square:
+class Square(Attack):
     """The bounded attack. An example stops as soon as it is broken; else the point of the largest margin is returned.
 
     Attributes:
@@ -51,79 +38,42 @@ class Square:
       >>> adversarial = attack(lambda images: my_python_scores(images.numpy()), images, labels, seed=0)
     """
 
-    ball: balls.Ball
-    queries: int = 5000
-    p: float = 0.8
-    restarts: int = 1
-    schedule: int | None = None
+    ball: fields.SmoothBall = dataclasses.field()
+    _: dataclasses.KW_ONLY
+    queries: fields.Count = 5000
+    p: fields.Share = 0.8
+    restarts: fields.Count = 1
+    schedule: fields.Count | None = None
 
-    needs = "scores"
+    name = "square"
+    needs = Access.SCORE_BASED
 
-    def __post_init__(self):
-        if not isinstance(self.ball, (balls.Linf, balls.L2)):
-            raise InputError(f"square needs a linf or l2 ball with a radius, such as linf(8/255); got {self.ball!r}")
-        if not all(isinstance(value, int) and value >= 1 for value in (self.queries, self.restarts)):
-            raise InputError(
-                f"square needs whole queries and restarts of at least 1, got {self.queries} and {self.restarts}"
-            )
-        if self.schedule is not None and not (isinstance(self.schedule, int) and self.schedule >= 1):
-            raise InputError(f"schedule must be a whole number of at least 1 or None, got {self.schedule!r}")
-        if not 0 < self.p <= 1:
-            raise InputError(f"p must be above 0 and at most 1, got {self.p!r}")
+    def run(self, problem):
+        def run(index, here, state):
+            x, broken = self._search(here.replace(keys=seeds.fold_in(here.keys, index)))
+            return state, x, broken
 
-    def __call__(self, logits_fn, images, labels, *, seed):
-        """Attacks a batch.
+        return active.loop(run, problem, (), problem.images, self.restarts)
 
-        Args:
-          logits_fn: images -> logits [batch, classes]; any Python function, if called eagerly.
-          images: float32 [batch, height, width, channels] in [0, 1].
-          labels: int [batch], the true labels.
-          seed: an int, or per-example seeds int32 [batch, 2] from `seeds.per_example`.
-
-        Returns:
-          float32 images of the same shape, inside the ball and inside [0, 1].
-        """
-        images, labels = tf.convert_to_tensor(images), tf.cast(labels, tf.int32)
-        keys = seeds.resolve(seed, images)
-        rows, _ = survivors.standing(logits_fn, images, labels)
-
-        def run(index, rows):
-            run_keys = seeds.fold_in(tf.gather(keys, rows), index)
-            return self._run(logits_fn, rows, tf.gather(images, rows), tf.gather(labels, rows), run_keys)
-
-        return survivors.repeat(run, self.restarts, images, rows)[0]
-
-    def _run(self, logits_fn, rows, images, labels, keys):
-        """One search: (images, bool [examples] whether they are broken)."""
+    def _search(self, problem):
+        """One search: (images, bool [examples] whether they are a success)."""
         start, propose = (_stripes, _square) if isinstance(self.ball, balls.Linf) else (_bumps, _two_squares)
-        sides = self._sides(images.shape, odd=propose is _two_squares)
+        sides = self._sides(problem.images.shape, odd=propose is _two_squares)
         patterns = _patterns(sides) if propose is _two_squares else None
 
-        def margins(chosen, x):
-            return survivors.margins(logits_fn, tf.gather(rows, chosen), x, tf.gather(labels, chosen))
+        def step(count, here, state):
+            x, margin = state
+            step_keys, side = seeds.fold_in(here.keys, count), tf.gather(tf.constant(sides), count)
+            candidate = propose(step_keys, here.images, x, self.ball.radius, side, patterns)
+            found = here.margin(candidate)
+            x = tf.where(balls.per_example(found > margin, x), candidate, x)
+            margin = tf.maximum(found, margin)
+            return (x, margin), (x, margin > 0.0), margin > 0.0
 
-        def search(state):
-            step_keys = seeds.fold_in(tf.gather(keys, state.rows), state.step)
-            side = tf.gather(tf.constant(sides), state.step)
-            candidate = propose(step_keys, state.clean, state.x, self.ball.radius, side, patterns)
-            margin = margins(state.rows, candidate)
-            better = margin > state.margin
-            x = tf.where(balls.per_example(better, candidate), candidate, state.x)
-            return (_retire(state._replace(step=state.step + 1, x=x, margin=tf.maximum(margin, state.margin))),)
-
-        every = tf.range(tf.shape(images)[0])
-        x = start(seeds.fold_in(keys, -1), images, self.ball.radius)
-        margin = margins(every, x)
-        state = _Search(tf.constant(0), images, tf.zeros_like(every, tf.bool), every, images, x, margin)
-        vector, many = tf.TensorShape([None]), tf.TensorShape([None, *images.shape[1:]])
-        state = tf.while_loop(
-            lambda state: tf.size(state.rows) > 0,
-            search,
-            (_retire(state),),
-            shape_invariants=(_Search(tf.TensorShape([]), many, vector, vector, many, many, vector),),
-            maximum_iterations=self.queries - 1,
-        )[0]
-        return tf.tensor_scatter_nd_update(state.final, state.rows[:, None], state.x), state.broken
+        x = start(seeds.fold_in(problem.keys, -1), problem.images, self.ball.radius)
+        margin = problem.margin(x)
+        broken = margin > 0.0
+        return active.loop(step, problem, (x, margin), (x, broken), self.queries - 1, done=broken)
 
     def _sides(self, shape, odd):
         """The side of the square at each step, int32 [queries]: the root of p * height * width, and it fits."""
@@ -133,19 +83,6 @@ class Square:
         if odd:
             sides = np.maximum(sides, 3) // 2 * 2 + 1
         return np.clip(sides, 1, min(height, width)).astype("int32")
-
-
-def _retire(state):
-    """The state without the examples that are broken, which end where they are."""
-    broken = state.margin > 0.0
-    ended = tf.boolean_mask(state.rows, broken)[:, None]
-    kept = tf.where(~broken)[:, 0]
-    return _Search(
-        state.step,
-        tf.tensor_scatter_nd_update(state.final, ended, tf.boolean_mask(state.x, broken)),
-        tf.tensor_scatter_nd_update(state.broken, ended, tf.ones_like(ended[:, 0], tf.bool)),
-        *[tf.gather(part, kept) for part in state[3:]],
-    )
 
 
 def _signs(draws):

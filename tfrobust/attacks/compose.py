@@ -1,0 +1,270 @@
+"""Attacks made of attacks: one after the other, several runs, toward a goal, on some pixels, on a random model, on a budget.
+
+Each is itself an attack and may be wrapped again: `restarts(restricted(apgd(linf(8/255)), "pixels.npy"), 3)`. Most only
+change the problem that the attack inside is given.
+"""
+
+import dataclasses
+from typing import Literal
+
+import tensorflow as tf
+
+from tfrobust import balls, objectives, seeds
+from tfrobust.attacks import active, fields
+from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.gradient.apgd import apgd, apgd_targeted
+from tfrobust.attacks.gradient.fab import FAB
+from tfrobust.attacks.score.square import Square
+from tfrobust.errors import InputError
+
+GOALS = ("least_likely", "random")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cascade(Attack):
+    """Attacks one after the other: each starts from the clean images of the examples that still stand.
+
+    An example keeps the first image that is a success. The clean image is returned for those that stand at the end.
+
+    Attributes:
+      ball: what all attacks are confined to.
+      attacks: a tuple of attacks.
+
+    Example:
+      >>> ball = balls.Linf(8 / 255)
+      >>> adversarial = Cascade(ball, (apgd(ball), Square(ball, queries=1000)))(logits_fn, images, labels, seed=0)
+    """
+
+    ball: balls.Ball = dataclasses.field()
+    attacks: tuple[Attack, ...] = dataclasses.field()
+
+    name = "cascade"
+
+    def __post_init__(self):
+        super().__post_init__()
+        object.__setattr__(self, "attacks", tuple(self.attacks))
+        for attack in self.attacks:
+            if not isinstance(attack, Attack):
+                raise InputError(f"a cascade takes attacks such as apgd(linf(8/255)), got {attack!r}")
+        if not self.attacks:
+            raise InputError("a cascade takes at least one attack, such as apgd(linf(8/255))")
+
+    @property
+    def needs(self):
+        return max(attack.needs for attack in self.attacks)
+
+    def run(self, problem):
+        rows, final = tf.range(tf.shape(problem.labels)[0]), problem.images
+        for index, attack in enumerate(self.attacks):
+            rows, final = self._next(attack, index, problem, rows, final)
+        return final
+
+    def _next(self, attack, index, problem, rows, final):
+        """What stands after one more attack, and the images so far."""
+
+        def run():
+            here = problem.at(rows)
+            made = attack.solve(here.replace(keys=seeds.fold_in(here.keys, index)))
+            broken = here.margin(made) > 0.0
+            kept = tf.where(balls.per_example(broken, made), made, here.images)
+            return tf.boolean_mask(rows, ~broken), tf.tensor_scatter_nd_update(final, rows[:, None], kept)
+
+        return tf.cond(tf.size(rows) > 0, run, lambda: (rows, final))
+
+    def variants(self):
+        return (auto_attack,)
+
+
+def auto_attack(ball: balls.Ball, *, version: Literal["standard", "rand"] = "standard") -> Attack:
+    """AutoAttack (Croce and Hein, ICML 2020, "Reliable evaluation...", section 5). Nothing in it is tuned.
+
+    With fewer than four classes the targeted DLR is not defined, with fewer than three the DLR: differences of two
+    logits take their place.
+
+    Args:
+      ball: `Linf(radius)` or `L2(radius)`.
+      version: "standard": Auto-PGD on the cross-entropy, targeted Auto-PGD, targeted FAB (nine targets each), Square
+        (5000 queries of a schedule for 10,000, as in the authors' code). "rand", for models that answer differently
+        each time: Auto-PGD on the cross-entropy and on the DLR, with gradients and decisions over 20 draws.
+
+    Example:
+      >>> adversarial = auto_attack(balls.Linf(8 / 255))(logits_fn, images, labels, seed=0)
+    """
+    ball = fields.checked("auto_attack: ball", fields.SmoothBall, ball)
+    if version == "standard":
+        parts = apgd(ball), apgd_targeted(ball), FAB(ball, targets=9), Square(ball, schedule=10_000)
+        return Cascade(ball, parts)
+    if version == "rand":
+        both = Cascade(ball, (apgd(ball), apgd(ball, objective=objectives.dlr_or_margin)))
+        return Expectation(both, samples=20)
+    raise InputError(f"version must be standard or rand; got {version!r}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wrapper(Attack):
+    """An attack that runs another one. It needs, bounds and minimizes what that one does.
+
+    Attributes:
+      attack: the attack inside.
+    """
+
+    attack: Attack
+
+    def __post_init__(self):
+        if not isinstance(self.attack, Attack):
+            raise InputError(f"{self.name} takes an attack first, such as pgd(linf(8/255)); got {self.attack!r}")
+        super().__post_init__()
+
+    @property
+    def needs(self):
+        return self.attack.needs
+
+    @property
+    def ball(self):
+        return self.attack.ball
+
+    @property
+    def norm(self):
+        return self.attack.norm
+
+    def run(self, problem):
+        return self.attack.solve(problem)
+
+
+@dataclasses.dataclass(frozen=True)
+class Restarts(Wrapper):
+    """Several runs with random draws of their own, each on what is no success yet.
+
+    A bounded attack's first success is kept; of a minimal-norm attack, which runs on all images each time, the smallest.
+
+    Attributes:
+      attack: the attack inside.
+      restarts: the number of runs.
+    """
+
+    restarts: fields.Count = 5
+
+    name = "restarts"
+
+    def run(self, problem):
+        def run(index, here, state):
+            best, size = state
+            made = self.attack.solve(here.replace(keys=seeds.fold_in(here.keys, index)))
+            found = self.norm.size(made - here.images) if self.norm else tf.zeros_like(size)
+            better = here.succeeds(made) & (found < size)
+            best = tf.where(balls.per_example(better, best), made, best)
+            size = tf.where(better, found, size)
+            return (best, size), best, size <= 0.0
+
+        none = tf.fill(tf.shape(problem.labels), float("inf"))
+        return active.loop(run, problem, (problem.images, none), problem.images, self.restarts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Targeted(Wrapper):
+    """An attack that wants a certain answer. Images that have it already come back unchanged.
+
+    Attributes:
+      attack: the attack inside.
+      goal: a class, or "least_likely" on the clean image, or "random" among the wrong ones.
+    """
+
+    goal: int | str = "random"
+
+    name = "targeted"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.goal not in GOALS:
+            what = f"goal, unless it is one of {', '.join(GOALS)},"
+            object.__setattr__(self, "goal", fields.checked(what, fields.Whole, self.goal))
+
+    def pose(self, problem):
+        return problem.toward(self.goals(problem))
+
+    def goals(self, problem):
+        """The wanted answers: int32 [examples]."""
+        if self.goal not in GOALS:
+            return tf.fill(tf.shape(problem.labels), self.goal)
+        logits = problem.opened().clean
+        if self.goal == "least_likely":
+            return tf.argmin(logits, axis=1, output_type=tf.int32)
+        classes = tf.shape(logits)[1]
+        shift = 1 + seeds.integers(seeds.fold_in(problem.keys, -1), [], classes - 1)
+        return (problem.labels + shift) % classes
+
+
+@dataclasses.dataclass(frozen=True)
+class Restricted(Wrapper):
+    """Any attack, confined to a set of pixels: it attacks images + pixels * (x - images).
+
+    Attributes:
+      attack: the attack inside.
+      pixels: what may change, bool [height, width], or the path of an .npy file that holds it.
+
+    Example:
+      >>> left_half = np.arange(28)[None] < 14 & np.ones([28, 28], bool)
+      >>> adversarial = Restricted(pgd(balls.Linf(0.3)), left_half)(logits_fn, images, labels, seed=0)
+    """
+
+    pixels: fields.Mask
+
+    name = "restricted"
+
+    def pose(self, problem):
+        expected, found = tuple(problem.images.shape[1:3]), self.pixels.values.shape
+        if found != expected:
+            raise InputError(f"pixels are {found}, but the images {expected}")
+        return super().pose(problem).confined(self.pixels.values[None, :, :, None])
+
+
+@dataclasses.dataclass(frozen=True)
+class Expectation(Wrapper):
+    """An attack on a model that answers differently each time: it follows the mean over several draws.
+
+    Gradients are the mean of the draws' gradients (Athalye et al., ICML 2018, section 4.2), decisions those of the mean
+    logits. The model draws its own randomness.
+
+    Attributes:
+      attack: the attack inside.
+      samples: draws for each gradient and each decision.
+    """
+
+    samples: fields.Count = 20
+
+    name = "expectation"
+
+    def pose(self, problem):
+        return super().pose(problem).averaged(self.samples)
+
+    def variants(self):
+        return (auto_attack,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget(Wrapper):
+    """A black-box attack with a query budget per example.
+
+    When nothing is left, the attack hears that whatever it tries is as hopeless as the clean image; so it keeps the best
+    that it has.
+
+    Attributes:
+      attack: the attack inside.
+      queries: per example, one of them for the clean image before the attack begins.
+
+    Example:
+      >>> attack = Budget(Square(balls.Linf(8 / 255)), queries=1000)
+      >>> adversarial = attack(lambda images: my_python_classifier(images.numpy()), images, labels, seed=0)
+    """
+
+    queries: fields.Count = 1000
+
+    name = "budget"
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.needs is Access.WHITE_BOX:
+            raise InputError("a query budget is for black-box attacks, such as square(linf(8/255))")
+
+    def pose(self, problem):
+        return super().pose(problem).counted(self.queries)

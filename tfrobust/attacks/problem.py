@@ -1,0 +1,294 @@
+"""The only door from an attack to the model: what it is asked, what it answers, and what the attacker wants of it.
+
+All gradient tapes are here. Everything is itself differentiable, so a defense can train through it.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple, Self
+
+import tensorflow as tf
+
+from tfrobust import objectives, seeds
+from tfrobust.attacks.meter import Meter
+from tfrobust.errors import InputError
+from tfrobust.objectives import Objective
+
+LogitsFn = Callable[[tf.Tensor], tf.Tensor]  # images [batch, height, width, channels] -> logits or labels
+
+_CERTAIN = 1e4  # scores times this say what they said before, with no doubt
+
+
+class Ascent(NamedTuple):
+    """One forward and one backward pass."""
+
+    value: tf.Tensor  # float32 [examples] what is maximized
+    gradient: tf.Tensor  # of each example's value with respect to its own image
+    logits: tf.Tensor  # float32 [examples, classes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Some examples, a model, and what an attacker wants: another answer than the label or, with goals, those.
+
+    A problem never changes: `at`, `toward`, `confined` and the like return new ones. An attack that works on fewer and
+    fewer examples asks `problem.at(rows)`.
+
+    Attributes:
+      model: images -> logits [examples, classes] of any float type, or labels [examples].
+      images: the clean images, float32 [examples, height, width, channels] in [0, 1].
+      labels: int [examples], the true labels.
+      goals: int [examples], the answers that the attacker wants, or None.
+      keys: int32 [examples, 2], the seeds of the examples' random draws.
+      rows: int32 [examples], which example of the caller's batch each is; default: in order.
+      batch: how many images the model is asked about at a time, the caller's batch.
+      clean: the model's answers at `images`, once they are known.
+      pixels: bool, broadcasts against the images: which may change; None: all.
+      samples: draws of a random model over which logits and gradients are averaged.
+      on_grid: whether what is changed is rounded to 8 bits before the model sees it.
+      meter: counts the queries that are left; None: as many as it takes.
+
+    Example:
+      >>> problem = Problem(model, images, labels)
+      >>> value, gradient = problem.value_and_gradient(objectives.cross_entropy, images)
+    """
+
+    model: LogitsFn
+    images: tf.Tensor
+    labels: tf.Tensor
+    goals: tf.Tensor | None = None
+    _: dataclasses.KW_ONLY
+    keys: tf.Tensor | None = None
+    rows: tf.Tensor | None = None
+    batch: tf.Tensor | None = None
+    clean: tf.Tensor | None = None
+    pixels: tf.Tensor | None = None
+    samples: int = 1
+    on_grid: bool = False
+    meter: Meter | None = None
+
+    def __post_init__(self):
+        images = tf.cast(tf.convert_to_tensor(self.images), tf.float32)
+        count = tf.shape(images)[0]
+        defaults = {
+            "images": images,
+            "labels": tf.cast(self.labels, tf.int32),
+            "goals": None if self.goals is None else tf.cast(self.goals, tf.int32),
+            "rows": tf.range(count) if self.rows is None else self.rows,
+            "batch": count if self.batch is None else self.batch,
+        }
+        for name, value in defaults.items():
+            object.__setattr__(self, name, value)
+
+    # ---- other problems ----
+
+    def replace(self, **changes) -> Self:
+        """The problem with other attributes."""
+        return dataclasses.replace(self, **changes)
+
+    def parts(self) -> dict[str, tf.Tensor]:
+        """What it holds of each example; `replace(**parts)` puts it back."""
+        found = {name: vars(self)[name] for name in ("images", "labels", "goals", "keys", "rows", "clean")}
+        return {name: part for name, part in found.items() if part is not None}
+
+    def at(self, rows) -> Self:
+        """The problem of some of its examples, int [rows]; one may occur several times."""
+        return self.replace(**{name: tf.gather(part, rows) for name, part in self.parts().items()})
+
+    def toward(self, goals) -> Self:
+        """The problem of an attacker who wants these answers, int [examples]."""
+        return self.replace(goals=goals)
+
+    def confined(self, pixels) -> Self:
+        """The problem in which only some pixels may change: bool, broadcasts against the images."""
+        return self.replace(pixels=pixels if self.pixels is None else pixels & self.pixels)
+
+    def averaged(self, samples: int) -> Self:
+        """The problem of a model that answers differently each time: its mean over draws."""
+        return self.replace(samples=samples * self.samples, clean=None)
+
+    def rounded(self) -> Self:
+        """The problem in which the model sees what is changed in 8 bits, as an image file would hold it."""
+        return self.replace(on_grid=True)
+
+    def counted(self, queries: int) -> Self:
+        """The problem with a query budget per example, one query of it for the clean image, which is asked first."""
+        opened, meter = self.opened(), Meter()
+        return opened.replace(meter=meter, rows=meter.start(tf.fill(tf.shape(opened.labels), queries - 1)))
+
+    def opened(self) -> Self:
+        """The problem with the answers at the clean images."""
+        return self if self.clean is not None else self.replace(clean=self.answers(self.images))
+
+    def open_rows(self) -> tf.Tensor:
+        """int32: which examples are no success at the clean image. Of an opened problem."""
+        return tf.cast(tf.where(~self._wanted(self.clean_predictions()))[:, 0], tf.int32)
+
+    def clean_predictions(self) -> tf.Tensor:
+        """int32 [examples], of an opened problem."""
+        return _predicted(self.clean)
+
+    # ---- questions ----
+
+    def shown(self, x) -> tf.Tensor:
+        """What the model sees of images x."""
+        if self.pixels is not None:
+            x = tf.where(self.pixels, x, self.images)
+        if self.on_grid:
+            x = tf.where(x == self.images, x, _to_8_bits(x))
+        return x
+
+    def answers(self, x) -> tf.Tensor:
+        """float32 logits [examples, classes], or int32 labels [examples] from a model that gives no more."""
+        if self.samples == 1:
+            return self._ask(x)
+
+        def add(index, total):
+            return index + 1, total + self._ask(x)
+
+        first = self._ask(x)
+        if not first.dtype.is_floating:
+            raise InputError("the mean over draws of a random model needs its scores, but it gives labels")
+        return tf.while_loop(lambda *_: True, add, (1, first), maximum_iterations=self.samples - 1)[1] / self.samples
+
+    def logits(self, x) -> tf.Tensor:
+        """float32 [examples, classes]."""
+        answers = self.answers(x)
+        if answers.shape.rank != 2:
+            raise InputError("a score-based attack needs logits [batch, classes], but the model gives labels")
+        return answers
+
+    def predictions(self, x) -> tf.Tensor:
+        """int32 [examples]; the model is not asked about no image."""
+        asked = tf.cond(
+            tf.shape(x)[0] > 0, lambda: _predicted(self.answers(x)), lambda: tf.zeros(tf.shape(x)[:1], tf.int32)
+        )
+        return tf.ensure_shape(asked, x.shape[:1])
+
+    def succeeds(self, x) -> tf.Tensor:
+        """bool [examples]: whether the model answers what the attacker wants. Needs its labels only."""
+        return self._wanted(self.predictions(x))
+
+    def margin(self, x) -> tf.Tensor:
+        """float32 [examples]: `margin_of` the logits at x."""
+        return self.margin_of(self.logits(x))
+
+    def margin_of(self, logits) -> tf.Tensor:
+        """float32 [examples]: by how much the logits are what the attacker wants, positive where they are."""
+        return self.value_of(objectives.margin, logits)
+
+    def wanted(self, logits) -> tf.Tensor:
+        """bool [examples]: whether the likeliest class is what the attacker wants."""
+        return self._wanted(_predicted(logits))
+
+    def value_of(self, objective: Objective, logits) -> tf.Tensor:
+        """float32 [examples]: the objective for the labels or, with goals, its negative for these."""
+        return objective(logits, self.labels) if self.goals is None else -objective(logits, self.goals)
+
+    def value_and_gradient(self, objective: Objective, x) -> tuple[tf.Tensor, tf.Tensor]:
+        """`value_of` an objective at x, float32 [examples], and its gradient with respect to each image."""
+        return self.ascend(lambda logits: self.value_of(objective, logits), x)[:2]
+
+    def ascend(self, function: Callable[[tf.Tensor], tf.Tensor], x) -> Ascent:
+        """A function of the logits, from [examples, classes] to [examples], at x: its value and gradient, and the logits.
+
+        Of a random model, the mean of each over its draws.
+        """
+        x = tf.convert_to_tensor(x)
+
+        def draw():
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(x)
+                logits = self._ask(x)
+                value = function(logits)
+            return Ascent(value, tape.gradient(value, x), logits)
+
+        if self.samples == 1:
+            return draw()
+
+        def add(*totals):
+            return tuple(total + term for total, term in zip(totals, draw()))
+
+        totals = tf.while_loop(lambda *_: True, add, tuple(draw()), maximum_iterations=self.samples - 1)
+        return Ascent(*[total / self.samples for total in totals])
+
+    def pullback(self, x) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+        """One forward pass, and a function that runs backward passes through it.
+
+        Returns:
+          (logits [examples, classes], pullback), where `pullback(weights [examples, classes])` is the gradient of
+          `sum_k weights_k * logits_k` with respect to each image. Call it as often as needed: class gradients are
+          `pullback(one_hot(k))`, a boundary's normal is `pullback(one_hot(k) - one_hot(label))`.
+        """
+        x = tf.convert_to_tensor(x)
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            logits = self.logits(x)
+
+        def pullback(weights):
+            return tape.gradient(logits, x, output_gradients=weights)
+
+        return logits, pullback
+
+    def sum_over_draws(self, function, samples) -> list[tf.Tensor]:
+        """Sums of a function of random draws, at most the caller's batch of images at a time.
+
+        Args:
+          function: (problem, rows int32 [n]) -> a list of float32 [n, ...]: its values for n pairs of an example and a
+            draw. The problem is that of the pairs, `keys` of the draw; rows are the pairs' examples in this problem.
+          samples: draws for each example. Number i folds i into the example's seed.
+
+        Returns:
+          A list of float32 [examples, ...].
+        """
+        examples = tf.shape(self.labels)[0]
+        block = tf.maximum(self.batch // tf.maximum(examples, 1), 1)
+
+        def values(start):
+            drawn = tf.range(start, tf.minimum(start + block, samples))
+            rows = tf.repeat(tf.range(examples), tf.size(drawn))
+            pairs = self.at(rows)
+            terms = function(pairs.replace(keys=seeds.fold_in(pairs.keys, tf.tile(drawn, [examples]))), rows)
+            shape = [examples, tf.size(drawn)]
+            return [tf.reduce_sum(tf.reshape(t, tf.concat([shape, tf.shape(t)[1:]], axis=0)), axis=1) for t in terms]
+
+        def add(start, totals):
+            return start + block, [total + value for total, value in zip(totals, values(start))]
+
+        first = (block, values(0))
+        return tf.while_loop(lambda start, _: start < samples, add, first, maximum_iterations=samples)[1]
+
+    # ---- the door ----
+
+    def _wanted(self, predicted):
+        return predicted != self.labels if self.goals is None else predicted == self.goals
+
+    def _ask(self, x):
+        """One draw of the answers: float32 logits, or int32 labels. What is over budget is not asked."""
+        x = self.shown(x)
+        if self.meter is None:
+            return _as_answers(self.model(x))
+        # An exhausted attack hears that whatever it tries is as hopeless as the clean image, so it keeps what it has.
+        hopeless = self.clean * _CERTAIN if self.clean.dtype.is_floating else self.clean
+        asked = tf.cast(tf.where(self.meter.take(self.rows))[:, 0], tf.int32)
+
+        def ask():
+            return tf.tensor_scatter_nd_update(hopeless, asked[:, None], _as_answers(self.model(tf.gather(x, asked))))
+
+        return tf.cond(tf.size(asked) > 0, ask, lambda: hopeless)
+
+
+@tf.custom_gradient
+def _to_8_bits(x):
+    """The nearest value that an image file holds; its gradient is passed straight through."""
+    return tf.round(x * 255.0) / 255.0, lambda upstream: upstream
+
+
+def _as_answers(answers):
+    """A model's answers, whatever their type, as float32 logits or int32 labels."""
+    answers = tf.convert_to_tensor(answers)
+    return tf.cast(answers, tf.int32 if answers.shape.rank == 1 else tf.float32)
+
+
+def _predicted(answers):
+    return answers if answers.shape.rank == 1 else tf.argmax(answers, axis=1, output_type=tf.int32)

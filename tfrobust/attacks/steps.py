@@ -1,0 +1,100 @@
+"""How a gradient becomes a step: a part that `PGD` takes, and whose state goes in and comes out.
+
+direction, state = optimizer.direction(norm, count, gradient, state)            x <- x + step_size * direction
+"""
+
+import abc
+import dataclasses
+
+import tensorflow as tf
+
+from tfrobust import balls
+from tfrobust.attacks import fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer(abc.ABC):
+    """The abstract part."""
+
+    def __post_init__(self):
+        fields.check(self, type(self).__name__.lower())
+
+    def __repr__(self):
+        values = (
+            f"{f.name}={vars(self)[f.name]!r}" for f in dataclasses.fields(self) if vars(self)[f.name] != f.default
+        )
+        return f"{type(self).__name__.lower()}({', '.join(values)})"
+
+    @abc.abstractmethod
+    def start(self, images):
+        """The state before the first step, a nest of tensors like the images."""
+
+    @abc.abstractmethod
+    def direction(self, norm: type[balls.Ball], count, gradient, state):
+        """Where to step.
+
+        Args:
+          norm: the norm in which a step has size 1, for those that have one.
+          count: int32, how many steps were made before.
+          gradient: float32 [batch, height, width, channels], of what is maximized.
+          state: as `start` or the last step gave it.
+
+        Returns:
+          (direction like the gradient, state).
+        """
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Steepest(Optimizer):
+    """Steepest ascent: the gradient's sign in linf, the gradient of norm 1 in l2."""
+
+    def start(self, images):
+        return ()
+
+    def direction(self, norm, count, gradient, state):
+        return norm.steepest(gradient), state
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Momentum(Optimizer):
+    """Steepest ascent on the decayed sum of gradients, each of l1 norm 1 (MI-FGSM: Dong et al., CVPR 2018, eq. 6).
+
+    Attributes:
+      decay: mu, what is left of the sum after a step.
+    """
+
+    decay: fields.NonNegative = 1.0
+
+    def start(self, images):
+        return tf.zeros_like(images)
+
+    def direction(self, norm, count, gradient, state):
+        size = balls.per_example(tf.maximum(balls.L1.size(gradient), 1e-12), gradient)
+        total = self.decay * state + gradient / size
+        return norm.steepest(total), total
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Adam(Optimizer):
+    """Adam (Kingma and Ba, ICLR 2015, algorithm 1): the mean gradient over its root mean square, value by value.
+
+    Attributes:
+      first_moment, second_moment: beta_1 and beta_2, what is left of either mean after a step.
+      epsilon: added to the divisor.
+    """
+
+    first_moment: fields.ProperShare = 0.9
+    second_moment: fields.ProperShare = 0.999
+    epsilon: fields.Positive = 1e-8
+
+    def start(self, images):
+        return tf.zeros_like(images), tf.zeros_like(images)
+
+    def direction(self, norm, count, gradient, state):
+        mean, square = state
+        mean = self.first_moment * mean + (1.0 - self.first_moment) * gradient
+        square = self.second_moment * square + (1.0 - self.second_moment) * tf.square(gradient)
+        taken = tf.cast(count + 1, tf.float32)
+        unbiased_mean = mean / (1.0 - self.first_moment**taken)
+        unbiased_square = square / (1.0 - self.second_moment**taken)
+        return unbiased_mean / (tf.sqrt(unbiased_square) + self.epsilon), (mean, square)
