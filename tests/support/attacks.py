@@ -23,7 +23,7 @@ BOUNDED = [
     "bim(linf(0.05), steps=4)",
     "pgd(linf(0.05), steps=4, restarts=2)",
     "pgd(l2(0.8), steps=4)",
-    "pgd(linf(0.05), steps=4, optimizer=adam())",
+    "adam_pgd(linf(0.05), steps=4)",
     "mi_fgsm(linf(0.05), steps=4)",
     "apgd(linf(0.05), steps=5)",
     "apgd(l2(0.7), steps=5, objective=dlr, restarts=2)",

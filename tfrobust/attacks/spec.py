@@ -23,6 +23,7 @@ from tfrobust.attacks.compose import (
 )
 from tfrobust.attacks.decision.boundary import Boundary
 from tfrobust.attacks.decision.hop_skip_jump import HopSkipJump
+from tfrobust.attacks.gradient.adam_pgd import adam_pgd
 from tfrobust.attacks.gradient.apgd import apgd, apgd_targeted
 from tfrobust.attacks.gradient.carlini_wagner import CarliniWagner
 from tfrobust.attacks.gradient.deepfool import DeepFool
@@ -39,6 +40,7 @@ ATTACKS = {
     "bim": bim,
     "pgd": pgd,
     "mi_fgsm": mi_fgsm,
+    "adam_pgd": adam_pgd,
     "deepfool": DeepFool,
     "carlini_wagner": CarliniWagner,
     "boundary": Boundary,
