@@ -50,12 +50,13 @@ def test_reaches_the_linear_boundary(attack, norm):
 
 @BOTH
 def test_a_python_function_is_attacked_as_well(attack, norm):
-    few = type(attack)(norm=norm, steps=3, starts=FAR_SIDE)
+    fewer = {"samples": 10} if isinstance(attack, attacks.HopSkipJump) else {}
+    few = type(attack)(norm=norm, steps=3, starts=FAR_SIDE, **fewer)
     from_labels = few(python_labels, IMAGES, LABELS, seed=3)
     np.testing.assert_allclose(from_labels, few(LOGITS, IMAGES, LABELS, seed=3), atol=1e-5)
 
 
-@pytest.mark.parametrize("attack", [attacks.Boundary(steps=20, tries=100), attacks.HopSkipJump(steps=2, tries=100)])
+@pytest.mark.parametrize("attack", [attacks.Boundary(steps=20, tries=100), attacks.HopSkipJump(steps=2, samples=10, tries=100)])
 def test_goes_on_without_the_examples_that_have_no_start(attack):
     """Example 0 would have to become gray, which no draw is; the others to be anything else."""
 
