@@ -1,14 +1,11 @@
 """The door to the model: what it is shown and how often, what it answers, and what the attacker wants of it."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import attacks as table
 from tests.support import classifiers
-from tfrobust import attacks, balls, objectives, seeds
+from tfrobust import objectives, seeds
 from tfrobust.attacks.problem import Problem
 from tfrobust.errors import InputError
 

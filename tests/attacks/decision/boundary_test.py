@@ -56,7 +56,9 @@ def test_a_python_function_is_attacked_as_well(attack, norm):
     np.testing.assert_allclose(from_labels, few(LOGITS, IMAGES, LABELS, seed=3), atol=1e-5)
 
 
-@pytest.mark.parametrize("attack", [attacks.Boundary(steps=20, tries=100), attacks.HopSkipJump(steps=2, samples=10, tries=100)])
+@pytest.mark.parametrize(
+    "attack", [attacks.Boundary(steps=20, tries=100), attacks.HopSkipJump(steps=2, samples=10, tries=100)]
+)
 def test_goes_on_without_the_examples_that_have_no_start(attack):
     """Example 0 would have to become gray, which no draw is; the others to be anything else."""
 
