@@ -139,7 +139,9 @@ def test_targeted_runs_go_to_the_likeliest_wrong_classes_of_the_clean_image():
     images, labels = tf.fill([1, 1, 2, 1], 0.5), tf.constant([0])
 
     def answer(targets):
-        adversarial = attacks.apgd_targeted(balls.Linf(0.1), targets=targets)(logits_fn, images, labels, seed=0)
+        adversarial = attacks.apgd_targeted(balls.Linf(0.1), steps=25, targets=targets)(
+            logits_fn, images, labels, seed=0
+        )
         return int(tf.argmax(logits_fn(adversarial), axis=1)[0])
 
     assert [answer(targets) for targets in (1, 2, 9)] == [0, 1, 1]

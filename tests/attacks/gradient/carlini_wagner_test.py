@@ -42,10 +42,16 @@ def test_targeted_goes_to_the_goal(goal, distance):
 
 def test_an_example_is_neither_helped_nor_hurt_by_the_others():
     """The constant, the moments and the test for progress are each example's own."""
-    attack = attacks.CarliniWagner(searches=3, steps=40, learning_rate=0.05)
-    together = attack(LOGITS, IMAGES, LABELS, seed=0)
+    specifications = [tf.TensorSpec([None, 1, 2, 1]), tf.TensorSpec([None], tf.int32)]
+    attack = tf.function(
+        lambda images, labels: attacks.CarliniWagner(searches=3, steps=40, learning_rate=0.05)(
+            LOGITS, images, labels, seed=0
+        ),
+        specifications,
+    )
+    together = attack(IMAGES, LABELS)
     for index in range(2):
-        alone = attack(LOGITS, IMAGES[index : index + 1], LABELS[:1], seed=0)
+        alone = attack(IMAGES[index : index + 1], LABELS[:1])
         np.testing.assert_allclose(alone[0], together[index], atol=1e-6)
 
 

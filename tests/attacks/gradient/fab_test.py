@@ -98,7 +98,9 @@ def test_targets_are_the_likeliest_wrong_classes_in_their_order():
     images = tf.fill([1, 1, 2, 1], 0.5)
 
     def size(targets):
-        return float(balls.L2.size(attacks.FAB(balls.L2, targets=targets)(logits_fn, images, [0], seed=0) - images)[0])
+        return float(
+            balls.L2.size(attacks.FAB(balls.L2, steps=20, targets=targets)(logits_fn, images, [0], seed=0) - images)[0]
+        )
 
     np.testing.assert_allclose([size(1), size(2), size(9), size(None)], [0.4, 0.1, 0.1, 0.1], rtol=1e-3)
 
@@ -112,9 +114,11 @@ def test_a_radius_ends_the_work_on_what_is_inside_and_refuses_what_is_not(norm):
         rows.append(len(x))
         return network(x)
 
-    free = norm.size(attacks.FAB(norm, targets=3)(network, tf.constant(images), labels, seed=0) - images).numpy()
+    free = norm.size(
+        attacks.FAB(norm, steps=15, targets=3)(network, tf.constant(images), labels, seed=0) - images
+    ).numpy()
     radius = float(np.median(free))
-    bounded = attacks.FAB(norm(radius), targets=3)(logits_fn, tf.constant(images), labels, seed=0)
+    bounded = attacks.FAB(norm(radius), steps=15, targets=3)(logits_fn, tf.constant(images), labels, seed=0)
     sizes = norm.size(bounded - images).numpy()
     found = np.argmax(network(bounded), axis=1) != labels
     np.testing.assert_array_equal(sizes > 1e-9, found)

@@ -131,7 +131,8 @@ def test_small_and_flat_images(shape, ball):
     weights = np.random.default_rng(0).normal(size=shape)
     logits_fn = classifiers.two_class_linear(weights, bias=5.0)
     images = classifiers.random_images(4, shape, low=0.4, high=0.6)
-    delta = attacks.Square(ball, queries=200)(logits_fn, images, np.zeros(4, int), seed=0) - images
+    attack = tf.function(attacks.Square(ball, queries=200), autograph=False)
+    delta = attack(logits_fn, images, np.zeros(4, "int32"), seed=0) - images
     reached = -tf.reduce_sum(delta * weights, axis=[1, 2, 3]).numpy() / (
         ball.radius * float(ball.dual(weights[None])[0])
     )
