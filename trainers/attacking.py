@@ -36,6 +36,8 @@ def evaluate(paths, source=None):
     if OUTPUT.value:
         files.writable_folder(OUTPUT.value)
     models = {path: tfr.targets.load(path) for path in [*paths, source] if path}
+    if source:
+        models = {path: tfr.targets.WithSurrogate(model, models[source]) for path, model in models.items()}
     test = program.load_data(DATASET.value, "test").take(EXAMPLES.value)
     return [
         tfr.evaluate(
@@ -43,7 +45,6 @@ def evaluate(paths, source=None):
             test.floats(),
             test.labels,
             ATTACK.value,
-            source=models.get(source),
             seed=SEED.value,
             batch_size=BATCH_SIZE.value,
             dataset=DATASET.value,

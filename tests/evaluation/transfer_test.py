@@ -6,7 +6,7 @@ import pytest
 
 from tests.support import classifiers
 from tfrobust import InputError, evaluation
-from tfrobust.evaluation import transfer
+from tfrobust.evaluation.render import pictures
 
 IMAGES = classifiers.random_images(40, (1, 2, 1), low=0.3, high=0.7)
 ATTACKS = ["fgsm(linf(0.3))"]
@@ -23,7 +23,7 @@ def looks_at(pixel, name):
 
 
 LEFT, RIGHT = looks_at(0, "left"), looks_at(1, "right")
-LABELS = (IMAGES[:, 0, 0, 0] <= 0.5).astype(int)  # the left one is always right
+LABELS = (IMAGES[:, 0, 0, 0] <= 0.5).astype(int)  # the left one is always correct
 
 
 def run(**arguments):
@@ -36,7 +36,7 @@ def test_a_model_that_looks_elsewhere_answers_as_before_and_the_source_is_fooled
     result = run()
     np.testing.assert_allclose(result.rates(), [[[0.0, clean]]])
     assert result.report["clean_accuracy"] == {"left": 1.0, "right": pytest.approx(clean)}
-    assert [row["source_robust_accuracy"] for row in result.report["defence_rates"]] == [0.0, 0.0]
+    assert [row["source_robust_accuracy"] for row in result.report["defense_rates"]] == [0.0, 0.0]
 
 
 def test_images_are_the_first_that_the_source_classifies_correctly():
@@ -45,7 +45,7 @@ def test_images_are_the_first_that_the_source_classifies_correctly():
     result = evaluation.evaluate_transfer([LEFT], [RIGHT], ATTACKS, IMAGES, labels, examples=20, progress=False)
     expected = ((IMAGES[10:30, 0, 1, 0] <= 0.5) == LABELS[10:30]).mean()
     np.testing.assert_allclose(result.rates(), [[[expected]]])
-    assert result.report["defence_rates"][0]["examples"] == 20
+    assert result.report["defense_rates"][0]["examples"] == 20
 
 
 def test_more_images_than_the_source_classifies_correctly_are_refused():
@@ -79,4 +79,4 @@ def test_the_table_names_models_attacks_and_sources_and_the_picture_is_one():
     ],
 )
 def test_pictures_show_what_sets_paths_apart(names, short):
-    assert transfer._distinct(names) == short
+    assert pictures.distinct(names) == short

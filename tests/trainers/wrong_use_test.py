@@ -31,7 +31,11 @@ CASES = {
     ),
     "negative radius": ("trainers.evaluate", ["--model={model}", "--attack=pgd(linf(-0.1))"], "radius"),
     "no radius": ("export.verify", ["--reference={model}", "--artifact={model}", "--min_robust_accuracy=1"], "radius"),
-    "tflite without source": ("trainers.evaluate", ["--model={float32}", "--attack=deepfool()"], "gives scores only"),
+    "tflite without source": (
+        "trainers.evaluate",
+        ["--model={float32}", "--attack=deepfool()"],
+        "allows score-based attacks only",
+    ),
     "probabilities, evaluated": ("trainers.evaluate", ["--model={softmax}", "--output={output}"], "probabilities"),
     "probabilities, saved": ("export.saved_model", ["--model={softmax}", "--output={output}"], "probabilities"),
     "probabilities, lite": ("export.tflite", ["--model={softmax}", "--output={tflite}"], "probabilities"),

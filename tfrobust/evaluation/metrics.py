@@ -22,41 +22,10 @@ def wilson_interval(share, examples, z=1.96):
     return (center - half_width) / scale, (center + half_width) / scale
 
 
-def round_to_uint8(adversarial, images, ball=None):
-    """What an attacker can store in an 8-bit file: on the grid of 1/255, and still inside the ball.
-
-    Rounds to the nearest grid value. Where that leaves the ball, every change is instead cut towards the clean
-    image's grid value, which can only shrink it.
-
-    Args:
-      adversarial, images: float32 [batch, height, width, channels] in [0, 1].
-      ball: the ball the attack was confined to, or None.
-
-    Returns:
-      float32 images whose values are whole numbers divided by 255.
-    """
-    clean, attacked = np.round(images * 255.0), np.asarray(adversarial, "float64") * 255.0
-    rounded = np.round(attacked)
-    if ball is not None:
-        change = (rounded / 255.0 - clean / 255.0).astype("float32")
-        outside = ~in_ball(change, ball)
-        rounded[outside] = clean[outside] + np.trunc(
-            (attacked - clean)[outside] + 1e-4 * np.sign(attacked - clean)[outside]
-        )
-    return (np.clip(rounded, 0, 255) / 255.0).astype("float32")
-
-
-def in_ball(delta, ball):
-    """Which perturbations lie inside: 1e-6 of the radius is tolerated, and the rounding of float32 pixels."""
-    delta = tf.convert_to_tensor(delta)
-    rounding = ball.size(tf.fill(tf.shape(delta[:1]), 2.0**-24))[0] if not isinstance(ball, balls.L0) else 0.0
-    return (ball.size(delta) <= ball.radius * (1 + 1e-6) + rounding).numpy()
-
-
 def deepfool_rho_2(logits_fn, images, labels, *, origin=0.0, steps=50, batch_size=200):
     """How far the nearest boundary is by DeepFool, per example, as Deep Defense reports it.
 
-    Neither clipped to [0, 1] nor limited to right predictions: a wrong one is measured to its label.
+    Neither clipped to [0, 1] nor limited to correctly classified images: a misclassified one is measured to its label.
 
     Args:
       logits_fn: images -> logits.
@@ -98,7 +67,7 @@ def fgsm_rho_inf(logits_fn, images, labels, *, origin=0.0, batch_size=200, toler
         return tf.sign(gradient)
 
     @tf.function
-    def right(images, labels, signs, radius):
+    def classified(images, labels, signs, radius):
         return tf.argmax(logits_fn(images + radius * signs), axis=1, output_type=labels.dtype) == labels
 
     starts = range(0, len(images), batch_size)
@@ -107,7 +76,7 @@ def fgsm_rho_inf(logits_fn, images, labels, *, origin=0.0, batch_size=200, toler
 
     def accuracy_at(radius):
         radius = tf.constant(radius, tf.float32)
-        return np.concatenate([right(*batch, sign, radius) for batch, sign in zip(batches, signs)]).mean()
+        return np.concatenate([classified(*batch, sign, radius) for batch, sign in zip(batches, signs)]).mean()
 
     low, high = 0.0, 1.0
     if accuracy_at(high) > 0.5:

@@ -1,14 +1,24 @@
-"""Finished batches of an attack, kept in a folder so that an evaluation that was stopped goes on where it was."""
+"""Batches of one size, and those that are finished, kept so that an evaluation that was stopped goes on where it was."""
 
 import hashlib
 import io
 import pathlib
 import zipfile
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust import files
+
+
+def padded(batch_size: int, *arrays: np.ndarray) -> Iterator[tuple]:
+    """Slices of one size; the last is filled up with its first row. Yields (slice of each array..., real rows)."""
+    for start in range(0, len(arrays[0]), batch_size):
+        slices = [array[start : start + batch_size] for array in arrays]
+        count = len(slices[0])
+        fill = [0] * (batch_size - count)
+        yield *(np.concatenate([rows, rows[fill]]) if fill else rows for rows in slices), count
 
 
 class FinishedBatches:
@@ -29,7 +39,7 @@ class FinishedBatches:
         )
         self.prefix = hashlib.sha256("".join(map(_text, identity)).encode()).hexdigest()[:16]
 
-    def get(self, number, compute):
+    def get(self, number: int, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """The dict of arrays that `compute()` gave for this batch, now or in an earlier run."""
         if self.folder is None:
             return compute()

@@ -5,7 +5,7 @@ import pytest
 
 from tests.support import classifiers
 from tfrobust import evaluate, targets
-from tfrobust.evaluation.finished import FinishedBatches
+from tfrobust.evaluation.batches import FinishedBatches
 
 IMAGES = classifiers.random_images(23)
 NETWORK = classifiers.smooth_network()

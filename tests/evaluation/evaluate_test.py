@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import classifiers
-from tfrobust import attacks, evaluate, targets
+from tfrobust import attacks, evaluate, evaluation, targets
 from tfrobust.balls import Linf
 from tfrobust.errors import InputError
 
@@ -30,7 +30,8 @@ def labels(network):
 class Shift:
     """An attack that adds a constant, whatever happens."""
 
-    needs = "gradients"
+    needs = attacks.Access.WHITE_BOX
+    reports_rho_2 = False
 
     def __init__(self, amount, radius=0.1):
         self.amount, self.ball, self.steps = amount, Linf(radius), 1
@@ -44,38 +45,38 @@ def run(network, labels, attack_list, **arguments):
 
 
 def test_clean_accuracy_and_misclassified_images_are_left_alone(network, labels):
-    evaluation = run(network, labels, ["pgd(linf(0.05))", "deepfool()"])
-    assert evaluation.report["clean_accuracy"] == pytest.approx(18 / 23)
-    for outcome in evaluation.outcomes:
+    found = run(network, labels, ["pgd(linf(0.05))", "deepfool()"])
+    assert found.report["clean_accuracy"] == pytest.approx(18 / 23)
+    for outcome in found.outcomes:
         np.testing.assert_array_equal(outcome.adversarial[::5], IMAGES[::5])
         assert outcome.broken[::5].all()
 
 
 def test_robust_accuracy_counts_recomputed_predictions(network, labels):
-    evaluation = run(network, labels, ["pgd(linf(0.02))", "fgsm(linf(0.05))", "deepfool()"])
-    for row, outcome in zip(evaluation.report["attacks"], evaluation.outcomes):
-        right = np.argmax(network(outcome.adversarial), axis=1) == labels
-        assert row["robust_accuracy"] == pytest.approx(right.mean())
-    first, second, minimal = evaluation.report["attacks"]
+    found = run(network, labels, ["pgd(linf(0.02))", "fgsm(linf(0.05))", "deepfool()"])
+    for row, outcome in zip(found.report["attacks"], found.outcomes):
+        correct = np.argmax(network(outcome.adversarial), axis=1) == labels
+        assert row["robust_accuracy"] == pytest.approx(correct.mean())
+    first, second, minimal = found.report["attacks"]
     assert minimal["robust_accuracy"] == 0
-    survivors = ~evaluation.outcomes[0].broken & ~evaluation.outcomes[1].broken
-    assert evaluation.report["worst_case"]["robust_accuracy"] == pytest.approx(survivors.mean())
+    survivors = ~found.outcomes[0].broken & ~found.outcomes[1].broken
+    assert found.report["worst_case"]["robust_accuracy"] == pytest.approx(survivors.mean())
     assert survivors.mean() <= min(first["robust_accuracy"], second["robust_accuracy"])
 
 
 def test_what_leaves_the_ball_or_the_range_does_not_count(network, labels):
     clean = run(network, labels, []).report["clean_accuracy"]
     far, infinite = (run(network, labels, [Shift(amount)]) for amount in (0.5, float("nan")))
-    for evaluation in (far, infinite):
-        assert evaluation.report["attacks"][0]["robust_accuracy"] == clean
+    for found in (far, infinite):
+        assert found.report["attacks"][0]["robust_accuracy"] == clean
     assert far.outcomes[0].invalid > 0
     assert "BUDGET" in {warning["code"] for warning in far.report["warnings"]}
     assert run(network, labels, [Shift(0.1)]).report["attacks"][0]["robust_accuracy"] < clean
 
 
 def test_medians_are_over_the_images_the_attack_broke(network, labels):
-    evaluation = run(network, labels, ["deepfool()"])
-    (outcome,), (row,) = evaluation.outcomes, evaluation.report["attacks"]
+    found = run(network, labels, ["deepfool()"])
+    (outcome,), (row,) = found.outcomes, found.report["attacks"]
     hit = outcome.broken & (np.argmax(network(IMAGES), axis=1) == labels)
     distances = np.linalg.norm((outcome.adversarial - IMAGES)[hit].reshape(hit.sum(), -1), axis=1)
     assert row["median_l2"] == pytest.approx(np.median(distances), rel=1e-5)
@@ -111,19 +112,42 @@ def test_report_is_json_with_every_field(network, labels):
     assert (deepfool["norm"], deepfool["radius"]) == (None, None) and deepfool["rho_2"] > 0
 
 
-def test_a_target_without_gradients_is_attacked_by_transfer_only(network, labels):
-    class ScoresOnly(targets.Target):
-        def logits(self, images):
-            return network(images).numpy()
+def scores_only(network):
+    return targets.FunctionTarget(lambda images: network(images).numpy(), name="scores only")
 
-    target = ScoresOnly("scores only", (6, 5, 3))
-    with pytest.raises(InputError, match=r"needs gradients.*scores only gives scores"):
-        run(target, labels, ["fgsm(linf(0.1))"])
-    evaluation = run(target, labels, ["fgsm(linf(0.1))"], source=network)
+
+def test_a_score_based_target_is_attacked_through_a_surrogate_only(network, labels):
+    with pytest.raises(InputError, match=r"needs white-box access, but scores only allows score-based .*WithSurrogate"):
+        run(scores_only(network), labels, ["fgsm(linf(0.1))"])
+    found = run(targets.WithSurrogate(scores_only(network), network), labels, ["fgsm(linf(0.1))"])
     direct = run(network, labels, ["fgsm(linf(0.1))"])
-    assert evaluation.report["attacks"][0]["source"] == network.name
-    assert evaluation.report["attacks"][0]["robust_accuracy"] == direct.report["attacks"][0]["robust_accuracy"]
-    assert "TRANSFER" in {warning["code"] for warning in evaluation.report["warnings"]}
+    assert found.report["model"] == "scores only"
+    assert found.report["attacks"][0]["source"] == network.name
+    assert found.report["attacks"][0]["robust_accuracy"] == direct.report["attacks"][0]["robust_accuracy"]
+    assert "TRANSFER" in {warning["code"] for warning in found.report["warnings"]}
+    assert "fgsm(linf(0.1)) (transferred)" in found.table()
+
+
+def test_an_attack_that_the_target_allows_is_not_made_on_the_surrogate(network, labels):
+    target = targets.WithSurrogate(scores_only(network), classifiers.smooth_network(seed=1))
+    square, pgd = run(target, labels, ["square(linf(0.1), queries=20)", "pgd(linf(0.1))"]).report["attacks"]
+    assert square["source"] is None and pgd["source"] == target.surrogate.name
+    direct = run(scores_only(network), labels, ["square(linf(0.1), queries=20)"]).report["attacks"][0]
+    assert {**square, "seconds": 0} == {**direct, "seconds": 0}
+
+
+def test_rho_2_is_the_targets_own_and_measured_from_the_surrogates_origin(network, labels):
+    """Relative to the distance from its origin: with one of 0.5, the images are nearer to it and rho_2 is larger."""
+    surrogate = targets.KerasTarget(network)
+    surrogate.origin = np.float32(0.5)
+    target = targets.KerasTarget(network)
+    own = run(target, labels, ["deepfool()"]).report["attacks"][0]["rho_2"]
+    target.origin = None
+    borrowed = run(targets.WithSurrogate(target, surrogate), labels, ["deepfool()"]).report["attacks"][0]
+    sizes = [np.linalg.norm((IMAGES - origin).reshape(23, -1), axis=1) for origin in (0.0, 0.5)]
+    assert borrowed["source"] is None and borrowed["rho_2"] > own * (sizes[0] / sizes[1]).min()
+    transferred = run(targets.WithSurrogate(scores_only(network), network), labels, ["deepfool()"]).report["attacks"][0]
+    assert transferred["rho_2"] is None
 
 
 def test_everything_misclassified_is_no_error(network):
@@ -139,3 +163,20 @@ def test_wrong_input_is_refused(network, labels):
         evaluate(network, IMAGES, np.full(23, 9), [], progress=False)
     with pytest.raises(InputError, match="takes images of shape"):
         evaluate(network, classifiers.random_images(2, (4, 4, 3)), labels[:2], [], progress=False)
+
+
+def test_the_configuration_is_a_value_whose_fields_keywords_change(network, labels):
+    attack = ["square(linf(0.03), queries=20)"]
+    config = evaluation.EvaluationConfig(seed=3, progress=False, dataset="noise")
+    found = evaluate(network, IMAGES, labels, attack, config=config)
+    same = evaluate(network, IMAGES, labels, attack, seed=3, progress=False)
+    other = evaluate(network, IMAGES, labels, attack, config=config, seed=4)
+    assert [one.report["dataset"] for one in (found, same, other)] == ["noise", None, "noise"]
+    assert [one.report["seed"] for one in (found, same, other)] == [3, 3, 4]
+    images = [one.outcomes[0].adversarial for one in (found, same, other)]
+    assert np.array_equal(images[0], images[1]) and not np.array_equal(images[0], images[2])
+
+
+def test_an_unknown_option_is_refused_with_the_known_ones(network, labels):
+    with pytest.raises(InputError, match=r"'sed'; there are: seed, batch_size, dataset, progress, finished"):
+        run(network, labels, [], sed=1)
