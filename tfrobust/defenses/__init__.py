@@ -2,6 +2,7 @@
 
 from tfrobust.defenses.adversarial_training import AdversarialTraining
 from tfrobust.defenses.deep_defense import DeepDefense
+from tfrobust.defenses.defense import Defense
 from tfrobust.defenses.ensemble import IndependentMembers, ensemble, is_ensemble
 
-__all__ = ["AdversarialTraining", "DeepDefense", "IndependentMembers", "ensemble", "is_ensemble"]
+__all__ = ["AdversarialTraining", "DeepDefense", "Defense", "IndependentMembers", "ensemble", "is_ensemble"]
