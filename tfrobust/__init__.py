@@ -16,7 +16,6 @@ _MODULES = (
     "data",
     "defenses",
     "evaluation",
-    "gradients",
     "layers",
     "models",
     "objectives",

@@ -9,7 +9,6 @@ from export import saved_model, tflite
 from tests.support import classifiers
 from tfrobust import attacks, models, objectives, targets
 from tfrobust.errors import InputError
-from tfrobust.gradients import value_and_gradient
 
 IMAGES = classifiers.random_images(5, (28, 28, 1))
 
@@ -53,9 +52,8 @@ def test_the_lower_version_is_still_there(model, folder):
 
 
 def test_gradients_flow_through_a_saved_model(model, folder):
-    labels = tf.constant([0, 1, 2, 3, 4])
     found, expected = (
-        value_and_gradient(objectives.cross_entropy, target.logits, tf.constant(IMAGES), labels)[1]
+        attacks.Problem(target.logits, IMAGES, np.arange(5)).value_and_gradient(objectives.cross_entropy, IMAGES)[1]
         for target in (targets.load(folder / "saved"), targets.KerasTarget(model))
     )
     np.testing.assert_allclose(found, expected, atol=1e-6)

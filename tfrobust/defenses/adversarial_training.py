@@ -55,7 +55,9 @@ class AdversarialTraining(Defense):
     def adversarial(self, images, labels, step=0):
         """The images of a training step: float32 [batch, height, width, channels] in [0, 1], of int labels [batch]."""
         keys = seeds.fold_in(seeds.per_example(self.seed, content(images)), step)
-        return self.run_attack(lambda x: self.network(x, training=False), images, labels, seed=keys)
+        problem = attacks.Problem(lambda x: self.network(x, training=False), images, labels, keys=keys)
+        problem = self.run_attack.pose(problem).opened()
+        return problem.shown(self.run_attack.run(problem))  # a plain call would leave what is misclassified alone
 
     def attacked(self, batch: Batch, training: bool) -> Batch:
         step = self.optimizer.iterations.value if training else 0

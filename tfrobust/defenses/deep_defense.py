@@ -15,7 +15,8 @@ import keras
 import tensorflow as tf
 
 from tfrobust import balls
-from tfrobust.attacks import deepfool
+from tfrobust.attacks import minimal_perturbation
+from tfrobust.attacks.gradient.deepfool import MNIST_TINY
 from tfrobust.defenses.defense import Batch, Defense, Losses, scaled, unscaled
 from tfrobust.layers import preprocessing
 
@@ -43,7 +44,7 @@ class DeepDefense(Defense):
       >>> model.network.save("model.keras")
     """
 
-    def __init__(self, network, lam=15.0, c=25.0, d=5.0, steps=5, overshoot=0.02, tiny=deepfool.MNIST_TINY, **kwargs):
+    def __init__(self, network, lam=15.0, c=25.0, d=5.0, steps=5, overshoot=0.02, tiny=MNIST_TINY, **kwargs):
         settings = {"lam": lam, "c": c, "d": d, "steps": steps, "overshoot": overshoot, "tiny": tiny}
         means = [keras.metrics.Mean(name) for name in ("cross_entropy", "regularizer", "rho_2")]
         super().__init__(network, settings, means, **kwargs)
@@ -62,7 +63,7 @@ class DeepDefense(Defense):
         Returns:
           (R float32 [batch], rho_2 float32 [batch], clean logits at inference [batch, classes]), all differentiable.
         """
-        found = deepfool.minimal_perturbation(
+        found = minimal_perturbation(
             lambda x: self.network(x, training=False),
             images,
             labels,

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tqdm
 
 from tfrobust import seeds
-from tfrobust.attacks.attack import Attack
+from tfrobust.attacks import Attack
 from tfrobust.evaluation import batches
 from tfrobust.evaluation.batches import FinishedBatches
 from tfrobust.evaluation.config import EvaluationConfig

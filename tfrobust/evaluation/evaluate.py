@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from tfrobust import targets
-from tfrobust.attacks.attack import Attack
+from tfrobust.attacks import Attack
 from tfrobust.evaluation import checks, columns, evidence, prepare, report
 from tfrobust.evaluation.batches import FinishedBatches
 from tfrobust.evaluation.config import EvaluationConfig

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import gradients, objectives
-from tfrobust.attacks import Access
-from tfrobust.attacks.attack import Attack
+from tfrobust import objectives
+from tfrobust.attacks import Access, Attack, Problem
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Predictor
 from tfrobust.targets import Target
@@ -65,9 +64,9 @@ def gather(
 def _gradients(target, images, labels):
     if target.access < Access.WHITE_BOX:
         return {}
-    images, labels = tf.constant(images), tf.constant(labels)
+    problem = Problem(target.logits, tf.constant(images), labels)
     found = {}
     for objective in OBJECTIVES:
-        _, gradient = gradients.value_and_gradient(objective, target.logits, images, labels)
+        _, gradient = problem.value_and_gradient(objective, problem.images)
         found[objective.__name__] = gradient.numpy().reshape(len(images), -1)
     return found

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import balls, gradients, objectives
-from tfrobust.attacks import deepfool
+from tfrobust import balls, objectives
+from tfrobust.attacks import Problem, minimal_perturbation
+from tfrobust.attacks.gradient.deepfool import MNIST_TINY
 
 
 def accuracy(predictions, labels):
@@ -41,7 +42,7 @@ def deepfool_rho_2(logits_fn, images, labels, *, origin=0.0, steps=50, batch_siz
 
     @tf.function
     def perturb(images, labels):
-        return deepfool.minimal_perturbation(logits_fn, images, labels, steps=steps, tiny=deepfool.MNIST_TINY).delta
+        return minimal_perturbation(logits_fn, images, labels, steps=steps, tiny=MNIST_TINY).delta
 
     rho_2, l2 = [], []
     for start in range(0, len(images), batch_size):
@@ -63,8 +64,8 @@ def fgsm_rho_inf(logits_fn, images, labels, *, origin=0.0, batch_size=200, toler
 
     @tf.function
     def direction(images, labels):
-        _, gradient = gradients.value_and_gradient(objectives.cross_entropy, logits_fn, images, labels)
-        return tf.sign(gradient)
+        problem = Problem(logits_fn, images, labels)
+        return tf.sign(problem.value_and_gradient(objectives.cross_entropy, images)[1])
 
     @tf.function
     def classified(images, labels, signs, radius):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfrobust import balls
-from tfrobust.attacks.attack import Attack
+from tfrobust.attacks import Attack
 from tfrobust.evaluation.prepare import Examples
 
 

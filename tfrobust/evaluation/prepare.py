@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfrobust import attacks as attacks_lib
 from tfrobust import data, targets
-from tfrobust.attacks.attack import Attack
+from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
 from tfrobust.evaluation.predictor import Predictor
 

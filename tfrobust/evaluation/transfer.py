@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from tfrobust import targets
-from tfrobust.attacks.attack import Attack
+from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
 from tfrobust.evaluation import prepare, report
 from tfrobust.evaluation.batches import FinishedBatches
