@@ -81,7 +81,7 @@ def train():
         input_shape=images.shape[1:],
         classes=int(labels.max()) + 1,
         width=WIDTH.value,
-        masks=tfr.models.masks.parse(MASKS.value),
+        insert=tfr.models.masks.parse(MASKS.value),
         mean=images.mean(axis=0, dtype="float64") / 255,
     )
     trained = optimization.in_precision(network, optimization.PRECISION.value)

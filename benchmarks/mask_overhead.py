@@ -56,7 +56,7 @@ def main():
 
 def network(width, masks=""):
     """A ResNet-18 whose moving statistics are not the initial ones, so that folding them changes every weight."""
-    model = tfr.models.resnet18(width=width, masks=tfr.models.masks.parse(masks))
+    model = tfr.models.resnet18(width=width, insert=tfr.models.masks.parse(masks))
     random = np.random.default_rng(0)
     for variable in model.non_trainable_variables:
         if variable.name == "moving_mean":

@@ -38,7 +38,7 @@ def make_network(train):
     width = {"width": WIDTH.value} if WIDTH.value else {}
     members = [
         common.make_network(
-            MODEL.value, train, std=1.0, masks=dataclasses.replace(masks, seed=masks.seed + member), **width
+            MODEL.value, train, std=1.0, insert=dataclasses.replace(masks, seed=masks.seed + member), **width
         )
         for member in range(MEMBERS.value)
     ]
