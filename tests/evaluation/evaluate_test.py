@@ -157,12 +157,12 @@ def test_rho_2_is_the_targets_own_and_measured_from_the_surrogates_origin(networ
 
 
 def test_everything_misclassified_is_no_error(network):
-    wrong = (np.argmax(network(IMAGES), axis=1) + 1) % 4
-    report = run(network, wrong, ["fgsm(linf(0.1))"]).report
+    others = (np.argmax(network(IMAGES), axis=1) + 1) % 4
+    report = run(network, others, ["fgsm(linf(0.1))"]).report
     assert report["clean_accuracy"] == 0 and report["attacks"][0]["success_rate"] is None
 
 
-def test_wrong_input_is_refused(network, labels):
+def test_unusable_input_is_refused(network, labels):
     with pytest.raises(InputError, match=r"\[0, 1\]"):
         evaluate(network, IMAGES * 255, labels, [])
     with pytest.raises(InputError, match="4 classes, but there is a label 9"):

@@ -38,7 +38,7 @@ def small(name, **arguments):
 
 @pytest.fixture(scope="module", params=sorted(models.MODELS))
 def model(request):
-    """A narrow network, masked if it can be; its normalisations are those of its images, as after training."""
+    """A narrow network, masked if it can be; its normalizations are those of its images, as after training."""
     keras.utils.set_random_seed(0)
     placement = {} if request.param == "mlp" else {"insert": masks.parse("shallow=0.7,deep=0.5,kind=same,seed=3")}
     with pytest.MonkeyPatch.context() as patch:

@@ -8,12 +8,12 @@ from tfrobust.models import masks
 
 
 def post(convolution, relu):
-    """The way through a mask after a convolution and its normalisation."""
+    """The way through a mask after a convolution and its normalization."""
     return f"{convolution} {convolution}_norm {convolution}_mask {relu}"
 
 
 def pre(source, name, i=1):
-    """The way through a mask between a pre-activation network's normalisation and ReLU."""
+    """The way through a mask between a pre-activation network's normalization and ReLU."""
     return f"{source} {name}_norm{i} {name}_norm{i}_mask {name}_relu{i}"
 
 

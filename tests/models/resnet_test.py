@@ -38,7 +38,7 @@ def test_shallow_masks_of_resnet18_stand_at_every_convolution_of_the_first_three
     )
 
 
-def test_masks_stand_between_batch_normalisation_and_addition_or_relu():
+def test_masks_stand_between_batch_normalization_and_addition_or_relu():
     model = resnet.resnet18(width=4, insert=masks.parse("shallow=0.7,deep=0.5"))
     for name in mask_names(model):
         layer = model.get_layer(name)

@@ -1,4 +1,4 @@
-"""Ways to more robust networks. Those that train are each a `keras.Model` around a network, to be compiled and fitted."""
+"""Ways to more robust networks. Those that train are each a `Defense` around a network, to be compiled and fitted."""
 
 from tfrobust.defenses.adversarial_training import AdversarialTraining
 from tfrobust.defenses.deep_defense import DeepDefense

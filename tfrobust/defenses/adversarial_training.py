@@ -19,8 +19,8 @@ class AdversarialTraining(Defense):
     """A network with adversarial training as its training step. Compile and fit it, then save `.network`.
 
     The network is attacked as it is at inference. Clean and adversarial images go through it as one batch, so batch
-    normalization sees both. An image has new random draws in each step, the same on however many replicas. In validation
-    they are the same each time.
+    normalization sees both. An image has new random draws in each step, the same on however many replicas. In
+    validation they are the same each time.
 
     Reported are the compiled metrics, of the clean images, and `robust_accuracy`, of the adversarial ones. The former
     are taken at inference where clean images are not trained on.

@@ -1,4 +1,4 @@
-"""Batches of one size, and those that are finished, kept so that an evaluation that was stopped goes on where it was."""
+"""Batches of one size, and those that are finished: kept, they let a stopped evaluation go on where it was."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""What the checks look at, gathered once: beside the results, what the model answers and how it can be differentiated."""
+"""What the checks look at, gathered once: the results, what the model answers, and its gradients."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""From what users give to what is attacked: arrays, named attacks and predictions, or a refusal that says what is wrong."""
+"""From what users give to what is attacked: arrays, named attacks and predictions, or a refusal that says why."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple

@@ -78,7 +78,8 @@ def evaluate_transfer(
         what `evaluate` refuses.
 
     Example:
-      >>> print(evaluate_transfer([source], [plain, masked], ["fgsm(linf(16/255))"], images, labels, examples=1000).table())
+      >>> found = evaluate_transfer([source], [plain, masked], ["fgsm(linf(16/255))"], images, labels, examples=1000)
+      >>> print(found.table())
     """
     config = config.changed(**changes)
     sources, models = ([targets.as_target(model) for model in group] for group in (sources, models))

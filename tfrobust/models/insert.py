@@ -93,7 +93,7 @@ class Blocks:
                 raise InputError(f"masks: this network has {blocks}; there is no block {block}")
 
     def opening(self, input_shape, mean, std):
-        """How every network begins: the images, and what the first block takes. It keeps the text of what is inserted."""
+        """How every network begins: its images, and what the first block takes; the text of the insert is kept."""
         images = keras.Input(input_shape, name="image")
         x = Standardize(mean, std, name="preprocessing")(images)
         text = str(self.insert)

@@ -71,9 +71,9 @@ class Target(abc.ABC):
         if self.allows(attack):
             return self
         raise InputError(
-            f"{attack} needs {attack.needs} access, but {self.name} allows {self.access} attacks only: use one of these, "
-            "or make it on a model with the same task and transfer it, by WithSurrogate(target, surrogate) or by the "
-            "flag --source"
+            f"{attack} needs {attack.needs} access, but {self.name} allows {self.access} attacks only: choose one that "
+            "needs no more, or make it on another model of the same task and transfer it, by "
+            "WithSurrogate(target, surrogate) or by the flag --source"
         )
 
 

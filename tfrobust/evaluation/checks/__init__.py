@@ -1,7 +1,7 @@
 """Warnings when an evaluation is not to be trusted: each with a code, the evidence and a remedy.
 
-After Carlini et al., "On Evaluating Adversarial Robustness" (2019), and the checks of AutoAttack and RobustBench. A check
-is a function of the `Evidence` that yields warnings; a new one is a function and its name in `CHECKS`.
+After Carlini et al., "On Evaluating Adversarial Robustness" (2019), and the checks of AutoAttack and RobustBench. A
+check is a function of the `Evidence` that yields warnings; a new one is a function and its name in `CHECKS`.
 """
 
 from tfrobust.evaluation.checks import attacks, model

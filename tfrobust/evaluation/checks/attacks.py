@@ -92,5 +92,6 @@ def transferred(evidence: Evidence):
         yield Finding(
             code="TRANSFER",
             evidence=f"all attacks were made on {evidence.rows[0]['source']} and transferred",
-            remedy="read the robust accuracy as an upper bound: an attacker with queries to this artifact may do better",
+            remedy="read the robust accuracy as an upper bound: an attacker with queries to this artifact may do "
+            "better",
         )

@@ -36,20 +36,20 @@ def random_answers(evidence: Evidence):
 def useless_gradients(evidence: Evidence):
     """NANGRAD and ZEROGRAD: gradients that lead nowhere."""
     for objective, gradient in evidence.gradients.items():
-        bad, zero = (
-            float(np.mean(found)) for found in (~np.isfinite(gradient).all(axis=1), (gradient == 0).all(axis=1))
-        )
+        bad = float(np.mean(~np.isfinite(gradient).all(axis=1)))
+        zero = float(np.mean((gradient == 0).all(axis=1)))
         if bad > 0:
             yield Finding(
                 code="NANGRAD",
                 evidence=f"the gradient of {objective} is NaN or infinite on {bad:.0%} of {len(gradient)} images",
-                remedy="find the layer (square roots and norms at zero, log of zero) before trusting any gradient attack",
+                remedy="find the layer (square roots and norms at zero, log of zero) before trusting any "
+                "gradient attack",
             )
         if zero > 0.01:
             yield Finding(
                 code="ZEROGRAD",
                 evidence=f"the gradient of {objective} is exactly zero on {zero:.0%} of {len(gradient)} images",
-                remedy="use another objective, attack a differentiable stand-in, or attack by scores and decisions",
+                remedy="use another objective, attack a differentiable stand-in, or try score-based and decision-based attacks",
             )
 
 
