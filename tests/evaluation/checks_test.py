@@ -90,7 +90,8 @@ def test_one_step_that_beats_many():
     assert found(checks.attacks.order, row(single, 0.4), *others) == []
 
 
-def test_an_attack_without_steps_is_in_no_order():
+def test_attacks_without_steps_or_with_one_are_in_no_order():
+    assert found(checks.attacks.order, row("fgsm(linf(0.1))", 0.1), row("pgd(linf(0.1), steps=1)", 0.4)) == []
     assert found(checks.attacks.order, row("square(linf(0.1))", 0.1), row("pgd(linf(0.1))", 0.4)) == []
 
 
