@@ -6,6 +6,8 @@
 Luo et al., ICLR 2019 submission, section 3.3, which does not say what it averages.
 """
 
+from collections.abc import Iterable
+
 import keras
 
 from tfrobust.defenses.defense import Batch, Defense, Losses
@@ -13,7 +15,7 @@ from tfrobust.errors import InputError
 from tfrobust.layers import MemberAverage
 
 
-def ensemble(members, average="logits"):
+def ensemble(members: Iterable[keras.Model], average: str = "logits") -> keras.Model:
     """Joins networks into one, with one graph to attack and to export.
 
     The members are not copied: they share their layers and weights with the ensemble, and keep their own names. Inside
@@ -44,7 +46,7 @@ def ensemble(members, average="logits"):
     return keras.Model(images, MemberAverage(average, name="average")(logits), name="ensemble")
 
 
-def is_ensemble(network):
+def is_ensemble(network: keras.Model) -> bool:
     """Whether a network was made by `ensemble`."""
     return isinstance(network.layers[-1], MemberAverage)
 

@@ -6,16 +6,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import balls, objectives
-from tfrobust.attacks import Problem, minimal_perturbation
+from tfrobust.attacks import LogitsFn, Problem, minimal_perturbation
 from tfrobust.attacks.gradient.deepfool import MNIST_TINY
 
 
-def accuracy(predictions, labels):
+def accuracy(predictions, labels) -> float:
     """The fraction of predictions that equal their labels."""
     return float(np.mean(np.asarray(predictions) == np.asarray(labels)))
 
 
-def wilson_interval(share, examples, z=1.96):
+def wilson_interval(share: float, examples: int, z: float = 1.96) -> tuple[float, float]:
     """The 95 % interval of a share that was counted over `examples` independent examples (Wilson, 1927)."""
     center = share + z * z / (2 * examples)
     half_width = z * math.sqrt(share * (1 - share) / examples + z * z / (4 * examples**2))
@@ -23,7 +23,9 @@ def wilson_interval(share, examples, z=1.96):
     return (center - half_width) / scale, (center + half_width) / scale
 
 
-def deepfool_rho_2(logits_fn, images, labels, *, origin=0.0, steps=50, batch_size=200):
+def deepfool_rho_2(
+    logits_fn: LogitsFn, images, labels, *, origin=0.0, steps: int = 50, batch_size: int = 200
+) -> tuple[np.ndarray, np.ndarray]:
     """How far the nearest boundary is by DeepFool, per example, as Deep Defense reports it.
 
     Neither clipped to [0, 1] nor limited to correctly classified images: a misclassified one is measured to its label.
@@ -53,7 +55,9 @@ def deepfool_rho_2(logits_fn, images, labels, *, origin=0.0, steps=50, batch_siz
     return np.concatenate(rho_2), np.concatenate(l2)
 
 
-def fgsm_rho_inf(logits_fn, images, labels, *, origin=0.0, batch_size=200, tolerance=1e-4):
+def fgsm_rho_inf(
+    logits_fn: LogitsFn, images, labels, *, origin=0.0, batch_size: int = 200, tolerance: float = 1e-4
+) -> tuple[float, float]:
     """The radius at which the fast gradient sign method leaves 50 % accuracy, and rho_inf there.
 
     Deep Defense, supplement, eq. 2: mean of radius / ||x||_inf. As in the paper, images are not clipped.

@@ -3,12 +3,14 @@
 import keras
 from keras import layers
 
-from tfrobust.models.insert import NOTHING, Blocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 
 SHALLOW, DEEP = (0, 1), (2,)
 
 
-def ace_toy(input_shape=(32, 32, 3), classes=10, width=16, insert=NOTHING, mean=0.0, std=1 / 255):
+def ace_toy(
+    input_shape=(32, 32, 3), classes=10, width=16, insert: Insert = NOTHING, mean=0.0, std=1 / 255
+) -> keras.Model:
     """Three convolutions of 3x3, two of them strided, and two dense layers: 848,426 weights.
 
     The convolutions do not pad, which gives the table's 1600 inputs of the first dense layer. After that layer there is

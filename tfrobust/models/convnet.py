@@ -4,12 +4,14 @@ import keras
 from keras import layers
 
 from tfrobust.models.convolution import convolution, pixel_convolution
-from tfrobust.models.insert import NOTHING, Blocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 
 SHALLOW, DEEP = (0, 1), (2,)
 
 
-def convnet(input_shape=(32, 32, 3), classes=10, width=32, insert=NOTHING, mean=0.0, std=1 / 255):
+def convnet(
+    input_shape=(32, 32, 3), classes=10, width=32, insert: Insert = NOTHING, mean=0.0, std=1 / 255
+) -> keras.Model:
     """Three convolutions of 5x5 with pooling, one of 4x4 and one of 1x1: 145,578 weights.
 
     On images of 32x32 the 4x4 convolution leaves one pixel; on larger ones the logits are averaged over what it leaves.

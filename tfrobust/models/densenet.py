@@ -9,14 +9,16 @@ import keras
 from keras import layers
 
 from tfrobust.models.convolution import convolution, normalization, normalized_convolution
-from tfrobust.models.insert import NOTHING, Blocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 from tfrobust.models.preactivation import activation
 
 SHALLOW, DEEP = (0, 1, 2), (3, 4)
 DEPTHS = (6, 12, 24, 16)
 
 
-def densenet121(input_shape=(32, 32, 3), classes=10, width=64, insert=NOTHING, mean=0.0, std=1.0):
+def densenet121(
+    input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0
+) -> keras.Model:
     """Dense blocks of 6, 12, 24 and 16 layers: 6,956,298 trainable weights at full width.
 
     Args:

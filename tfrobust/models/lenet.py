@@ -3,12 +3,14 @@
 import keras
 from keras import layers
 
-from tfrobust.models.insert import NOTHING, Blocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 
 SHALLOW, DEEP = (0,), (1,)
 
 
-def lenet(input_shape=(28, 28, 1), classes=10, width=20, insert=NOTHING, mean=0.0, std=1 / 255):
+def lenet(
+    input_shape=(28, 28, 1), classes=10, width=20, insert: Insert = NOTHING, mean=0.0, std=1 / 255
+) -> keras.Model:
     """Two convolutions of 5x5 with pooling and no activation, then two dense layers: 431,080 weights.
 
     Args:

@@ -8,13 +8,13 @@ import keras
 from keras import layers
 
 from tfrobust.models.convolution import convolution, pixel_convolution
-from tfrobust.models.insert import NOTHING, Blocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 
 SHALLOW, DEEP = (0, 1), (2,)
 GROUPS = (((5, 192), (1, 160), (1, 96)), ((5, 192), (1, 192), (1, 192)), ((3, 192), (1, 192)))  # (kernel, channels)
 
 
-def nin(input_shape=(32, 32, 3), classes=10, width=192, insert=NOTHING, mean=0.0, std=1 / 255):
+def nin(input_shape=(32, 32, 3), classes=10, width=192, insert: Insert = NOTHING, mean=0.0, std=1 / 255) -> keras.Model:
     """Three groups of convolutions, pooling between: 966,986 weights.
 
     Args:

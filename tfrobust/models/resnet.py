@@ -8,12 +8,12 @@ import keras
 from keras import layers
 
 from tfrobust.models.convolution import normalized_convolution
-from tfrobust.models.insert import NOTHING, Blocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 
 SHALLOW, DEEP = (0, 1, 2), (3, 4)
 
 
-def resnet18(input_shape=(32, 32, 3), classes=10, width=64, insert=NOTHING, mean=0.0, std=1.0):
+def resnet18(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0) -> keras.Model:
     """Two blocks of two 3x3 convolutions in each of four stages: 11,173,962 trainable weights at full width.
 
     Args:
@@ -36,7 +36,7 @@ def resnet18(input_shape=(32, 32, 3), classes=10, width=64, insert=NOTHING, mean
     return keras.Model(images, x, name="resnet18")
 
 
-def resnet50(input_shape=(32, 32, 3), classes=10, width=64, insert=NOTHING, mean=0.0, std=1.0):
+def resnet50(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0) -> keras.Model:
     """Bottlenecks, 3, 4, 6 and 3 of them: 23,520,842 trainable weights at full width.
 
     Something may be inserted after the stem and after their 3x3 convolutions.

@@ -8,14 +8,14 @@ import keras
 from keras import layers
 
 from tfrobust.models.convolution import normalized_convolution
-from tfrobust.models.insert import NOTHING, Blocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 from tfrobust.models.preactivation import residual_stages
 
 SHALLOW, DEEP = (0, 1, 2), (3, 4)
 REDUCTION = 16
 
 
-def senet18(input_shape=(32, 32, 3), classes=10, width=64, insert=NOTHING, mean=0.0, std=1.0):
+def senet18(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0) -> keras.Model:
     """Two residual blocks of two 3x3 convolutions in each of four stages: 11,260,354 trainable weights at full width.
 
     Args:

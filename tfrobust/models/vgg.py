@@ -8,12 +8,12 @@ import keras
 from keras import layers
 
 from tfrobust.models.convolution import normalized_convolution
-from tfrobust.models.insert import NOTHING, Blocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 
 SHALLOW, DEEP = (0, 1), (2, 3, 4)
 
 
-def vgg11(input_shape=(32, 32, 3), classes=10, width=64, insert=NOTHING, mean=0.0, std=1.0):
+def vgg11(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0) -> keras.Model:
     """Eight 3x3 convolutions in five groups, a pooling after each: 9,231,114 trainable weights at full width.
 
     Args:
@@ -36,7 +36,7 @@ def vgg11(input_shape=(32, 32, 3), classes=10, width=64, insert=NOTHING, mean=0.
     return keras.Model(images, x, name="vgg11")
 
 
-def vgg19(input_shape=(32, 32, 3), classes=10, width=64, insert=NOTHING, mean=0.0, std=1.0):
+def vgg19(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0) -> keras.Model:
     """Sixteen convolutions: 20,040,522 trainable weights at full width. The shallow blocks are the first four of them.
 
     Arguments and result are those of `vgg11`.

@@ -9,13 +9,15 @@ import keras
 from keras import layers
 
 from tfrobust.models.convolution import convolution, normalization
-from tfrobust.models.insert import NOTHING, Blocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 from tfrobust.models.preactivation import residual_stages
 
 SHALLOW, DEEP = (0, 1), (2, 3)
 
 
-def wide_resnet32_4(input_shape=(32, 32, 3), classes=10, width=16, insert=NOTHING, mean=0.0, std=1.0):
+def wide_resnet32_4(
+    input_shape=(32, 32, 3), classes=10, width=16, insert: Insert = NOTHING, mean=0.0, std=1.0
+) -> keras.Model:
     """Three stages of 4, 8 and 16 times the stem's channels: 7,399,130 trainable weights at full width.
 
     Args:

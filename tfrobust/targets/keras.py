@@ -29,7 +29,7 @@ class KerasTarget(Target):
         return self.model(images, training=False)
 
 
-def load_model(path):
+def load_model(path) -> keras.Model:
     """Loads a `.keras` file for inference or further training.
 
     Raises:
