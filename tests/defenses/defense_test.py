@@ -38,7 +38,8 @@ def network():
 
 def compiled(model):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, metrics=["accuracy"])
+    weighted = keras.metrics.SparseCategoricalAccuracy("weighted")
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, metrics=["accuracy"], weighted_metrics=[weighted])
     return model
 
 

@@ -3,6 +3,7 @@
 import keras
 
 from tfrobust.errors import InputError
+from tfrobust.models import insert, masks
 from tfrobust.models.ace_toy import ace_toy
 from tfrobust.models.convnet import convnet
 from tfrobust.models.densenet import densenet121
@@ -33,4 +34,4 @@ def build(name: str, **arguments) -> keras.Model:
     return MODELS[name](**arguments)
 
 
-__all__ = ["MODELS", "build", *MODELS]  # noqa: PLE0604
+__all__ = ["MODELS", "build", "insert", "masks", *MODELS]  # noqa: PLE0604
