@@ -1,30 +1,43 @@
-"""The flags that say how a network is defended while it trains."""
+"""How a network is defended while it trains."""
 
-from absl import flags
+import dataclasses
 
 import tfrobust as tfr
-from trainers import common
 
-DEFENSE = flags.DEFINE_enum("defense", "none", ["none", "deep_defense", "adversarial_training"], "How to train.")
-LAM = flags.DEFINE_float("lam", 15.0, "Deep Defense: weight of the regulariser.", lower_bound=0.0)
-C = flags.DEFINE_float("c", 25.0, "Deep Defense: exp(-c rho_2) for right predictions.", lower_bound=0.0)
-D = flags.DEFINE_float("d", 5.0, "Deep Defense: exp(d rho_2) for wrong predictions.", lower_bound=0.0)
-DEEPFOOL_STEPS = flags.DEFINE_integer("deepfool_steps", 5, "Deep Defense: DeepFool iterations.", lower_bound=1)
-
-TRAINING_ATTACK = flags.DEFINE_string(
-    "training_attack", "pgd(linf(8/255), steps=7, step_size=2/255)", "Adversarial training: the attack to train on."
-)
-CLEAN_SHARE = flags.DEFINE_float(
-    "clean_share", 0.0, "Adversarial training: weight of the clean images' loss.", lower_bound=0.0, upper_bound=1.0
-)
+KINDS = ("none", "deep_defense", "adversarial_training")
 
 
-def defend(network):
-    """The Keras model to fit: the network itself, or a defence around it. The members of an ensemble train alone."""
-    if DEFENSE.value == "deep_defense":
-        return tfr.defenses.DeepDefense(network, LAM.value, C.value, D.value, steps=DEEPFOOL_STEPS.value)
-    if DEFENSE.value == "adversarial_training":
-        return tfr.defenses.AdversarialTraining(network, TRAINING_ATTACK.value, CLEAN_SHARE.value, common.SEED.value)
+@dataclasses.dataclass(frozen=True)
+class DefenseConfig:
+    """A defense.
+
+    Attributes:
+      kind: one of `KINDS`.
+      lam, c, d, deepfool_steps: see `tfrobust.defenses.DeepDefense`.
+      training_attack, clean_share: see `tfrobust.defenses.AdversarialTraining`.
+    """
+
+    kind: str = "none"
+    lam: float = 15.0
+    c: float = 25.0
+    d: float = 5.0
+    deepfool_steps: int = 5
+    training_attack: str = "pgd(linf(8/255), steps=7, step_size=2/255)"
+    clean_share: float = 0.0
+
+
+def defend(network, config: DefenseConfig, seed: int = 0):
+    """The Keras model to fit: the network itself, or a defense around it. The members of an ensemble train alone.
+
+    Args:
+      network: a Keras model from images to logits.
+      config: the defense.
+      seed: of the random draws of the attack that is trained on.
+    """
+    if config.kind == "deep_defense":
+        return tfr.defenses.DeepDefense(network, config.lam, config.c, config.d, steps=config.deepfool_steps)
+    if config.kind == "adversarial_training":
+        return tfr.defenses.AdversarialTraining(network, config.training_attack, config.clean_share, seed)
     if tfr.defenses.is_ensemble(network):
         return tfr.defenses.IndependentMembers(network)
     return network
