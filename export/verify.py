@@ -9,11 +9,10 @@ reference. Exit code 1 if an artifact misses a threshold: --max_flip_rate is the
 prediction differs from the reference's; --min_robust_accuracy holds for each attack that has a radius.
 """
 
-import dataclasses
-
 from absl import flags
 
 import tfrobust as tfr
+from export.thresholds import Thresholds, missed
 from tfrobust.cli import attacks, data, program, quiet
 
 REFERENCE = flags.DEFINE_string("reference", None, "The .keras file that the artifacts came from.", required=True)
@@ -26,19 +25,6 @@ MIN_ROBUST_ACCURACY = flags.DEFINE_float(
 MAX_FLIP_RATE = flags.DEFINE_float(
     "max_flip_rate", None, "Fail if more clean predictions than this differ.", lower_bound=0.0, upper_bound=1.0
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Thresholds:
-    """What an artifact must reach.
-
-    Attributes:
-      min_robust_accuracy: under each attack that has a radius; None: anything.
-      max_flip_rate: the share of clean images on which its prediction may differ from the reference's; None: any.
-    """
-
-    min_robust_accuracy: float | None = None
-    max_flip_rate: float | None = None
 
 
 def main():
@@ -54,31 +40,11 @@ def main():
     for found, flip_rate in zip(evaluations, flip_rates):
         print(f"{found.report['model']}: {flip_rate:.2%} of the clean predictions differ from the reference's")
     artifacts = [{**found.report, "flip_rate": rate} for found, rate in zip(evaluations, flip_rates)]
-    failures = [line for artifact in artifacts for line in failed_thresholds(artifact, thresholds)]
+    failures = [line for artifact in artifacts for line in missed(thresholds, artifact)]
     attacks.save(plan, {**expected.report, "artifacts": artifacts, "failures": failures}, [expected, *evaluations])
     for failure in failures:
         print(f"failed: {failure}")
     return 1 if failures else 0
-
-
-def failed_thresholds(artifact: dict, thresholds: Thresholds) -> list[str]:
-    """A line for each threshold that an artifact misses.
-
-    Args:
-      artifact: its entry in the report, with its "flip_rate".
-      thresholds: what it must reach.
-    """
-    name, flip_rate = artifact["model"], artifact["flip_rate"]
-    lines = []
-    if thresholds.max_flip_rate is not None and flip_rate > thresholds.max_flip_rate:
-        lines.append(f"{name}: flip rate {flip_rate:.4f} > {thresholds.max_flip_rate}")
-    if thresholds.min_robust_accuracy is not None:
-        lines.extend(
-            f"{name}: {row['attack']} leaves {row['robust_accuracy']:.4f} < {thresholds.min_robust_accuracy}"
-            for row in artifact["attacks"]
-            if row["radius"] is not None and row["robust_accuracy"] < thresholds.min_robust_accuracy
-        )
-    return lines
 
 
 flags.adopt_module_key_flags(attacks)

@@ -20,37 +20,48 @@ _FORKS.set_forkserver_preload(["tests.support.preloaded"])
 
 def run(program, *arguments, timeout=600):
     """Runs `python -m program arguments…` in a fork and returns the completed process, its output as text."""
-    arguments = [*map(str, arguments)]
+    return _fork("-m", program, *map(str, arguments), timeout=timeout)
+
+
+def run_code(code, timeout=600):
+    """Runs `python -c code` in a fork."""
+    return _fork("-c", code, timeout=timeout)
+
+
+def _fork(*arguments, timeout):
     with tempfile.TemporaryDirectory() as folder:
         paths = [pathlib.Path(folder, name) for name in ("stdout", "stderr")]
-        child = _FORKS.Process(target=_run_as_main, args=(program, arguments, {**os.environ}, paths))
+        child = _FORKS.Process(target=_run_python_in_fork, args=(arguments, {**os.environ}, paths))
         child.start()
         child.join(timeout)
         if child.exitcode is None:
             child.kill()
             child.join()
-            raise subprocess.TimeoutExpired([program, *arguments], timeout)
-        return subprocess.CompletedProcess([program, *arguments], child.exitcode, *(path.read_text() for path in paths))
+            raise subprocess.TimeoutExpired(arguments, timeout)
+        return subprocess.CompletedProcess(arguments, child.exitcode, *(path.read_text() for path in paths))
 
 
-def _run_as_main(program, arguments, environment, paths):
-    """What the child does: `python -m`, with both outputs in files."""
+def _run_python_in_fork(arguments, environment, paths):
+    """What the child does, with both outputs in files: what Python does with "-m" or "-c" and what follows."""
     os.chdir(ROOT)
     os.environ.clear()
     os.environ.update(environment)
     for descriptor, path in zip((1, 2), paths):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
-    sys.argv = [program, *arguments]
-    runpy.run_module(program, run_name="__main__", alter_sys=True)
+    option, what, *sys.argv[1:] = arguments
+    if option == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        exec(what, {"__name__": "__main__"})
 
 
 def run_fresh(program, *arguments, timeout=600):
-    """Runs `python -m program arguments…` in a new process, for what importing decides."""
+    """Runs `python -m program arguments…` in a new process, for what depends on importing."""
     return _run_python("-m", program, *map(str, arguments), timeout=timeout)
 
 
-def run_code(code, timeout=60):
-    """Runs some Python in a new process."""
+def run_code_fresh(code, timeout=60):
+    """Runs `python -c code` in a new process."""
     return _run_python("-c", code, timeout=timeout)
 
 

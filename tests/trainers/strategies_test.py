@@ -77,7 +77,7 @@ def test_two_devices_train_as_one(artifacts, tmp_path):
     assert_same_run(artifacts.workdir, tmp_path, tolerance=1e-4)
 
 
-def test_batch_normalisation_sees_the_whole_batch_on_two_devices(tmp_path):
+def test_batch_normalization_sees_the_whole_batch_on_two_devices(tmp_path):
     """One step: in more, rounding grows. In float64 the losses agree to 14 digits; in float32 means near 0 do not."""
     for name, flags in (("one", ()), ("two", MIRRORED)):
         programs.succeed("trainers.cifar", *CIFAR, *flags, f"--workdir={tmp_path / name}")

@@ -19,7 +19,7 @@ CASES = {
     "flag value out of range": ("trainers.mnist", ["--momentum=2", "--workdir={output}"], "momentum"),
     "positional": ("trainers.evaluate", ["model.keras", "--model={model}"], "unexpected argument 'model.keras'"),
     "unknown model": ("trainers.mnist", ["--model=lnet", "--workdir={output}"], "lenet"),
-    "unknown quantisation": ("export.tflite", ["--model={model}", "--output={tflite}", "--quantize=int4"], "int8"),
+    "unknown quantization": ("export.tflite", ["--model={model}", "--output={tflite}", "--quantize=int4"], "int8"),
     "unknown dataset": ("trainers.mnist", ["--dataset=minst", "--workdir={output}"], "unknown dataset 'minst'"),
     "drop epochs": ("trainers.mnist", ["--dataset=digits", "--learning_rate_drops=x", "--workdir={output}"], "epochs"),
     "unknown attack": ("trainers.evaluate", ["--model={model}", "--attack=pdg(linf(0.1))"], "did you mean 'pgd'"),
@@ -85,7 +85,7 @@ def truncate(path):
 
 @pytest.fixture(scope="module")
 def paths(artifacts, tmp_path_factory):
-    """Everything that a case can name: sound artefacts and damaged ones."""
+    """Everything that a case can name: sound artifacts and damaged ones."""
     folder = tmp_path_factory.mktemp("wrong")
     names = (
         "nothing",
@@ -156,10 +156,10 @@ def test_nothing_is_left_half_written(processes, paths):
 
 def test_help_answers_before_anything_large_is_imported():
     for program in ("trainers.mnist", "trainers.evaluate", "export.saved_model", "export.tflite", "export.verify"):
-        process = programs.run(program, "--help", timeout=20)
+        process = programs.run_fresh(program, "--help", timeout=20)
         assert process.returncode == 0 and "--data_dir" in process.stdout
         code = f"import sys, {program}; assert not {{'tensorflow', 'keras', 'numpy'}} & set(sys.modules)"
-        assert programs.run_code(code).returncode == 0, program
+        assert programs.run_code_fresh(code).returncode == 0, program
 
 
 def test_missing_data_without_a_network_is_found_out_in_seconds(tmp_path):

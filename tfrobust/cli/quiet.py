@@ -10,21 +10,26 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from tfrobust.errors import InputError
 
 
 @contextlib.contextmanager
-def held_back() -> Iterator[None]:
+def held_back(held: BinaryIO | None = None) -> Iterator[None]:
     """Holds back what the block writes to standard error, and shows it if the block fails.
 
     An `InputError` is no such failure: its own line says what is wrong.
+
+    Args:
+      held: a file for what is held back; None: a temporary one.
 
     Example:
       >>> with held_back():
       ...     contents = converter.convert()
     """
-    with tempfile.TemporaryFile() as held, contextlib.ExitStack() as shown_at_the_end:
+    with contextlib.ExitStack() as afterwards:
+        held = held or afterwards.enter_context(tempfile.TemporaryFile())
         _flush()
         standard_error = os.dup(2)
         os.dup2(held.fileno(), 2)
@@ -33,7 +38,7 @@ def held_back() -> Iterator[None]:
         except InputError:
             raise
         except BaseException:
-            shown_at_the_end.callback(_show, held)
+            afterwards.callback(_show, held)
             raise
         finally:
             _flush()
@@ -46,19 +51,41 @@ def _flush() -> None:
         sys.stderr.flush()
 
 
-def _show(held) -> None:
+def _show(held: BinaryIO) -> None:
     held.seek(0)
-    for line in held:
-        os.write(2, line)
+    os.write(2, held.read())
 
 
 def start_tensorflow() -> None:
     """Imports TensorFlow and looks for devices. Call it before anything that imports TensorFlow.
 
-    What TensorFlow says while it does so is shown only if that fails.
+    What TensorFlow says while it does so is shown only if that fails, or kills the process: on a processor without AVX
+    the wheel says so and aborts.
     """
-    with held_back():
+    with tempfile.TemporaryFile() as held, _shown_if_killed(held), held_back(held):
         import keras  # noqa: F401, it imports parts of TensorFlow of its own
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _shown_if_killed(held: BinaryIO) -> Iterator[None]:
+    """Has a child process show what is held back if this one does not live to the end of the block.
+
+    The child waits for a byte that says that the block has ended; a pipe that closes without one says the opposite.
+    """
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(writing)
+        if not os.read(reading, 1):
+            _show(held)
+        os._exit(0)
+    os.close(reading)
+    try:
+        yield
+    finally:
+        os.write(writing, b".")
+        os.close(writing)
+        os.waitpid(child, 0)
