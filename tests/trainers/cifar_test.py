@@ -1,7 +1,6 @@
 """`trainers.cifar` as its users run it."""
 
 import json
-import pathlib
 
 import keras
 import numpy as np
@@ -11,7 +10,6 @@ from tests.support import programs
 from tfrobust import layers, models, targets
 
 CIFAR = ("--dataset=digits", "--model=vgg11", "--width=4", "--batch_size=64", "--epochs=2", "--learning_rate=0.02")
-FLAGFILES = sorted(pathlib.Path("trainers/configs").glob("cifar_*.flags"))
 
 
 def train(workdir, *flags):
@@ -58,11 +56,3 @@ def test_adversarial_training_reports_robust_accuracy(tmp_path):
 def test_wrong_flags_end_in_one_line(tmp_path, flags, said):
     process = programs.run("trainers.cifar", *CIFAR, *flags, f"--workdir={tmp_path / 'run'}")
     assert process.returncode == 2 and said in programs.errors(process)[0], process.stderr[-500:]
-
-
-@pytest.mark.parametrize("flagfile", FLAGFILES, ids=lambda path: path.stem)
-def test_every_flagfile_parses(flagfile, tmp_path):
-    """Without data it stops there, and not before."""
-    arguments = (f"--flagfile={flagfile}", f"--data_dir={tmp_path}", "--nodownload", f"--workdir={tmp_path / 'run'}")
-    process = programs.run("trainers.cifar", *arguments)
-    assert process.returncode == 2 and "cifar10 is not in the data dir" in programs.errors(process)[0]

@@ -5,7 +5,6 @@ import os
 import shutil
 
 import numpy as np
-import pytest
 
 from tests.support import programs
 from tfrobust import targets
@@ -89,13 +88,3 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
     process = programs.run("trainers.mnist", *QUICK, "--batch_size=2000", f"--workdir={tmp_path / 'run'}")
     assert process.returncode == 2 and "--batch_size=2000 is more than the 1438" in programs.errors(process)[0]
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize("model", ["lenet", "mlp"])
-@pytest.mark.parametrize("suffix", ["", "_deep_defense"])
-def test_every_mnist_flagfile_parses(model, suffix, tmp_path):
-    """Without data it stops there, and not before."""
-    flagfile = f"--flagfile=trainers/configs/mnist_{model}{suffix}.flags"
-    arguments = (flagfile, f"--data_dir={tmp_path}", "--nodownload", f"--workdir={tmp_path / 'run'}")
-    process = programs.run("trainers.mnist", *arguments)
-    assert process.returncode == 2 and "mnist is not in the data dir" in programs.errors(process)[0]
