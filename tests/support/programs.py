@@ -1,6 +1,6 @@
 """Starts the programs as a user does, from the root of the checkout.
 
-`run` forks a process that has imported TensorFlow, which takes 3.5 s, before it came to be; `run_fresh` starts a new one.
+`run` forks a process that imported TensorFlow once, which takes 3.5 s; `run_fresh` starts a new one.
 """
 
 import multiprocessing
@@ -18,9 +18,15 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.support.preloaded"])
 
 
-def run(program, *arguments, timeout=600):
-    """Runs `python -m program arguments…` in a fork and returns the completed process, its output as text."""
-    return _fork("-m", program, *map(str, arguments), timeout=timeout)
+def run(program, *arguments, environment=None, timeout=600):
+    """Runs `python -m program arguments…` in a fork and returns the completed process, its output as text.
+
+    Args:
+      program, arguments: what is run.
+      environment: variables to set beside those of this process.
+      timeout: seconds after which it is killed, and `subprocess.TimeoutExpired` is raised.
+    """
+    return _fork("-m", program, *map(str, arguments), environment=environment, timeout=timeout)
 
 
 def run_code(code, timeout=600):
@@ -28,10 +34,12 @@ def run_code(code, timeout=600):
     return _fork("-c", code, timeout=timeout)
 
 
-def _fork(*arguments, timeout):
+def _fork(*arguments, environment=None, timeout):
     with tempfile.TemporaryDirectory() as folder:
         paths = [pathlib.Path(folder, name) for name in ("stdout", "stderr")]
-        child = _FORKS.Process(target=_run_python_in_fork, args=(arguments, {**os.environ}, paths))
+        child = _FORKS.Process(
+            target=_run_python_in_fork, args=(arguments, {**os.environ, **(environment or {})}, paths)
+        )
         child.start()
         child.join(timeout)
         if child.exitcode is None:

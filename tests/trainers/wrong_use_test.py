@@ -1,6 +1,5 @@
 """Wrong use of every program: exit code 2, one line that says what to change, and nothing left half-written."""
 
-import concurrent.futures
 import shutil
 import time
 
@@ -126,36 +125,23 @@ def paths(artifacts, tmp_path_factory):
     return {**made, **artifacts._asdict()}
 
 
-@pytest.fixture(scope="module")
-def processes(paths):
-    """All cases, run two at a time."""
-
-    def start(case):
-        program, arguments, _ = case
-        return programs.run(program, *(argument.format_map(paths) for argument in arguments))
-
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        return dict(zip(CASES, pool.map(start, CASES.values())))
-
-
 @pytest.mark.parametrize("name", CASES)
-def test_one_clear_line_and_exit_code_2(processes, name):
-    process = processes[name]
+def test_one_clear_line_and_exit_code_2(paths, name):
+    """And nothing is left half-written."""
+    program, arguments, said = CASES[name]
+    process = programs.run(program, *(argument.format_map(paths) for argument in arguments))
     assert process.returncode == 2, process.stdout[-1000:] + process.stderr[-1000:]
     (line,) = programs.errors(process)
-    assert CASES[name][2] in line
-    assert "Traceback" not in process.stderr
-
-
-def test_nothing_is_left_half_written(processes, paths):
+    assert said in line and "Traceback" not in process.stderr
     assert not paths["tflite"].exists() and not paths["nothing"].exists()
     assert not paths["output"].exists() or not list(paths["output"].iterdir())
-    assert not [path for path in paths["tflite"].parent.rglob(".partial*")]
+    assert not list(paths["tflite"].parent.rglob(".partial*"))
     assert [path.name for path in paths["saved_model"].iterdir()] == ["1"]
 
 
 def test_help_answers_before_anything_large_is_imported():
-    for program in ("trainers.mnist", "trainers.evaluate", "export.saved_model", "export.tflite", "export.verify"):
+    trainers = ("trainers.mnist", "trainers.cifar", "trainers.evaluate", "trainers.transfer")
+    for program in (*trainers, "export.saved_model", "export.tflite", "export.verify"):
         process = programs.run_fresh(program, "--help", timeout=20)
         assert process.returncode == 0 and "--data_dir" in process.stdout
         code = f"import sys, {program}; assert not {{'tensorflow', 'keras', 'numpy'}} & set(sys.modules)"
