@@ -31,7 +31,7 @@ def main():
     plan, source = attacks.from_flags(), data.from_flags()
     thresholds = Thresholds(MIN_ROBUST_ACCURACY.value, MAX_FLIP_RATE.value)
     quiet.start_tensorflow()
-    if thresholds.min_robust_accuracy is not None and not any(map(attacks.has_radius, plan.parsed())):
+    if thresholds.min_robust_accuracy is not None and not any(attack.ball for attack in plan.parsed()):
         raise tfr.InputError("--min_robust_accuracy needs an --attack with a radius, such as 'pgd(linf(8/255))'")
     paths = [REFERENCE.value, *ARTIFACT.value]
     expected, *evaluations = attacks.evaluate(plan, source, paths, surrogate=REFERENCE.value)

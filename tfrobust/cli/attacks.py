@@ -47,10 +47,10 @@ class AttackPlan:
         """
         return [tfr.attacks.parse(text) for text in self.attacks]
 
-    def config(self) -> dict:
-        """The evaluation's settings, as keyword arguments of `tfrobust.evaluate`."""
+    def config(self) -> "tfr.evaluation.EvaluationConfig":
+        """The settings of the evaluation."""
         finished = self.output and self.output / "finished"
-        return {"seed": self.seed, "batch_size": self.batch_size, "dataset": self.dataset, "finished": finished}
+        return tfr.evaluation.EvaluationConfig(self.seed, self.batch_size, self.dataset, finished=finished)
 
 
 def from_flags() -> AttackPlan:
@@ -59,15 +59,18 @@ def from_flags() -> AttackPlan:
     return AttackPlan(tuple(ATTACK.value), DATASET.value, EXAMPLES.value, SEED.value, BATCH_SIZE.value, output)
 
 
-def has_radius(attack) -> bool:
-    """Whether an attack is confined to a ball, so that a robust accuracy says something."""
-    return getattr(attack, "ball", None) is not None
+def load_targets(paths: Sequence[str], surrogate: str | None = None) -> dict:
+    """The target of each path: see `tfrobust.targets.load`. What native code says on loading is held back.
 
-
-def load_targets(paths: Sequence[str]) -> dict:
-    """Each path's target: see `tfrobust.targets.load`. What native code says on loading is held back."""
+    Args:
+      paths: of the models.
+      surrogate: path of the model on which attacks are made that another one does not allow, or None.
+    """
     with quiet.held_back():
-        return {path: tfr.targets.load(path) for path in paths}
+        targets = {path: tfr.targets.load(path) for path in [*paths, *([surrogate] if surrogate else [])]}
+    if surrogate:
+        return {path: tfr.targets.WithSurrogate(target, targets[surrogate]) for path, target in targets.items()}
+    return targets
 
 
 def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate: str | None = None) -> list:
@@ -86,14 +89,10 @@ def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate
     plan.parsed()
     if plan.output:
         files.writable_folder(plan.output)
-    targets = load_targets([*paths, *([surrogate] if surrogate else [])])
+    targets = load_targets(paths, surrogate)
     test = data.load(plan.dataset, "test").take(plan.examples)
-    return [
-        tfr.evaluate(
-            targets[path], test.floats(), test.labels, plan.attacks, source=targets.get(surrogate), **plan.config()
-        )
-        for path in paths
-    ]
+    config = plan.config()
+    return [tfr.evaluate(targets[path], test.floats(), test.labels, plan.attacks, config=config) for path in paths]
 
 
 def save(plan: AttackPlan, report: dict, evaluations: Sequence) -> None:
