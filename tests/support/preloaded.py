@@ -4,6 +4,7 @@ Nothing here may compute: a process in which TensorFlow has started its threads 
 """
 
 import importlib
+import pkgutil
 
 import tfrobust
 from tfrobust.cli import quiet
@@ -30,8 +31,9 @@ def load():
     with quiet.held_back():
         for name in MODULES:
             importlib.import_module(name)
-    for name in tfrobust.__all__:
-        getattr(tfrobust, name)
+    for module in pkgutil.iter_modules(tfrobust.__path__, "tfrobust."):
+        if module.name != "tfrobust.cli":
+            importlib.import_module(module.name)
     context = importlib.import_module("tensorflow.python.eager.context").context()
     if context._initialized:
         raise RuntimeError("importing tfrobust or a trainer computes something: find it, and do it where it is used")
