@@ -9,7 +9,9 @@ The version folder gets two signatures, both giving `logits` and `probabilities`
 It appears under its number only when it is complete, and only if its logits are those of the model.
 """
 
+import os
 import sys
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -17,6 +19,9 @@ import tfrobust as tfr
 from export import export_flags
 from tfrobust import files
 from tfrobust.cli import data, program, quiet
+
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import keras
 
 VERSION = flags.DEFINE_integer("version", 1, "The version, a folder of that number in --output.", lower_bound=1)
 TOLERANCE = 1e-4
@@ -41,7 +46,7 @@ def main():
     print(f"saved model: {version}")
 
 
-def write(model, path) -> None:
+def write(model: "keras.Model", path: str | os.PathLike) -> None:
     """Writes a Keras model from images to logits as a SavedModel with the signatures above."""
     import keras
     import tensorflow as tf
@@ -68,7 +73,7 @@ def write(model, path) -> None:
     archive.write_out(str(path), verbose=False)
 
 
-def largest_difference(reference, target, examples: int = 16) -> float:
+def largest_difference(reference: "tfr.targets.Target", target: "tfr.targets.Target", examples: int = 16) -> float:
     """The largest absolute difference between the logits of two targets, on random images.
 
     Raises:

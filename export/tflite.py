@@ -8,6 +8,7 @@ LiteRT interpreter. int8 and int16x8 measure the ranges of activations on images
 
 import contextlib
 import io
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -15,6 +16,11 @@ import tfrobust as tfr
 from export import export_flags
 from tfrobust import files
 from tfrobust.cli import data, program, quiet
+
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import keras
+    import numpy as np
+    import tensorflow as tf
 
 MODES = ("float32", "float16", "dynamic", "int8", "int16x8")
 CALIBRATED = ("int8", "int16x8")
@@ -44,14 +50,14 @@ def main():
     print(f"tflite: {paths.output} ({len(contents):,} bytes)")
 
 
-def zeros(model):
+def zeros(model: "keras.Model") -> "tf.Tensor":
     """One black image of the model's size."""
     import tensorflow as tf
 
     return tf.zeros([1, *model.input_shape[1:]])
 
 
-def convert(model, quantize: str = "float32", calibration_images=None) -> bytes:
+def convert(model: "keras.Model", quantize: str = "float32", calibration_images: "np.ndarray | None" = None) -> bytes:
     """The bytes of a .tflite file for a Keras model.
 
     Args:

@@ -1,8 +1,12 @@
 """How a network is defended while it trains."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import tfrobust as tfr
+
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import keras
 
 KINDS = ("none", "deep_defense", "adversarial_training")
 
@@ -26,7 +30,7 @@ class DefenseConfig:
     clean_share: float = 0.0
 
 
-def defend(network, config: DefenseConfig, seed: int = 0):
+def defend(network: "keras.Model", config: DefenseConfig, seed: int = 0) -> "keras.Model":
     """The Keras model to fit: the network itself, or a defense around it. The members of an ensemble train alone.
 
     Args:

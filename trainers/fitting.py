@@ -4,13 +4,18 @@ import contextlib
 import pathlib
 import sys
 import tempfile
+from typing import TYPE_CHECKING
 
 import tfrobust as tfr
 from trainers import optimization
 from trainers.config import TrainingConfig
 
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import keras
+    import tensorflow as tf
 
-def copy_for_training(network, strategy, precision: str):
+
+def copy_for_training(network: "keras.Model", strategy: "tf.distribute.Strategy", precision: str) -> "keras.Model":
     """The network itself, or a copy on the strategy's devices and in `precision`. Call it in the strategy's scope."""
     if strategy.num_replicas_in_sync == 1 and precision == "float32":
         return network
@@ -20,7 +25,7 @@ def copy_for_training(network, strategy, precision: str):
     return copy
 
 
-def compile_model(model, config: TrainingConfig, examples: int) -> None:
+def compile_model(model: "keras.Model", config: TrainingConfig, examples: int) -> None:
     """Compiles a model with the configuration's optimizer and loss, for that many training examples."""
     model.compile(
         optimizer=optimization.make_optimizer(config.optimization, examples // config.batch_size, config.epochs),
@@ -29,7 +34,13 @@ def compile_model(model, config: TrainingConfig, examples: int) -> None:
     )
 
 
-def fit(model, config: TrainingConfig, strategy, train, validation) -> dict:
+def fit(
+    model: "keras.Model",
+    config: TrainingConfig,
+    strategy: "tf.distribute.Strategy",
+    train: "tfr.data.Split",
+    validation: "tfr.data.Split",
+) -> dict[str, list[float]]:
     """Fits a compiled model, resuming from the last checkpoint in the workdir if there is one.
 
     Args:

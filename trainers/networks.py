@@ -1,9 +1,13 @@
 """The network that a configuration asks for: new, or with given weights; alone, or as an ensemble."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import tfrobust as tfr
 from tfrobust.errors import InputError
+
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import keras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +33,7 @@ class NetworkConfig:
     average: str = "probabilities"
 
 
-def make_network(config: NetworkConfig, train: "tfr.data.Split", seed: int = 0):
+def make_network(config: NetworkConfig, train: "tfr.data.Split", seed: int = 0) -> "keras.Model":
     """The Keras model of a configuration, from images to logits.
 
     Args:

@@ -1,8 +1,12 @@
 """What is minimized and how: loss, SGD, its schedule, and the precision of the arithmetic."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from tfrobust.errors import InputError
+
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import keras
 
 SCHEDULES = ("step", "cosine", "one_cycle")
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -43,7 +47,7 @@ class OptimizationConfig:
             raise InputError(f"--learning_rate_drops belongs to --schedule=step, not to {self.schedule}")
 
 
-def make_optimizer(config: OptimizationConfig, steps_per_epoch: int, epochs: int):
+def make_optimizer(config: OptimizationConfig, steps_per_epoch: int, epochs: int) -> "keras.optimizers.Optimizer":
     """SGD with momentum, L2 weight decay and the schedule."""
     import keras
 
@@ -74,7 +78,7 @@ def _schedule(config, steps_per_epoch, epochs):
     return rate
 
 
-def make_loss(config: OptimizationConfig):
+def make_loss(config: OptimizationConfig) -> "keras.losses.Loss":
     """Cross-entropy of logits and integer labels, smoothed by `label_smoothing`."""
     import keras
 
@@ -91,7 +95,7 @@ def make_loss(config: OptimizationConfig):
     return SmoothedCrossentropy()
 
 
-def in_precision(network, precision: str):
+def in_precision(network: "keras.Model", precision: str) -> "keras.Model":
     """A copy of a network whose layers compute in `precision`, but for preprocessing and logits, in float32.
 
     Mixed precision is for training alone: exports of such a network give 16-bit logits, or do not run.

@@ -3,11 +3,15 @@
 import json
 import math
 import time
+from typing import TYPE_CHECKING
 
 import tfrobust as tfr
 from tfrobust import files
 from tfrobust.errors import InputError
 from trainers.config import TrainingConfig
+
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import keras
 
 
 def open_workdir(config: TrainingConfig, chief: bool = True) -> None:
@@ -25,7 +29,14 @@ def open_workdir(config: TrainingConfig, chief: bool = True) -> None:
             path.write_text(config.flagfile)
 
 
-def save(config: TrainingConfig, network, test, history: dict, started: float, **measured: float) -> None:
+def save(
+    config: TrainingConfig,
+    network: "keras.Model",
+    test: "tfr.data.Split",
+    history: dict,
+    started: float,
+    **measured: float,
+) -> None:
     """Writes model.keras and metrics.json, and prints the metrics.
 
     Args:

@@ -1,11 +1,15 @@
 """The flags that say on which devices a program computes."""
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 import tfrobust as tfr
 from tfrobust.cli import quiet
+
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import tensorflow as tf
 
 STRATEGY = flags.DEFINE_enum(
     "strategy",
@@ -29,7 +33,7 @@ class Devices:
     strategy: str = "auto"
     virtual_devices: int | None = None
 
-    def start(self):
+    def start(self) -> "tf.distribute.Strategy":
         """Starts TensorFlow and returns the `tf.distribute.Strategy`. Call it before anything imports TensorFlow.
 
         Raises:
