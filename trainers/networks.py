@@ -56,8 +56,10 @@ def _make_member(config, train, member):
         return _load_network(config.init_weights, train)
     arguments = {"width": config.width} if config.width else {}
     if config.masks:
-        masks = tfr.models.masks.parse(config.masks)
-        arguments["insert"] = dataclasses.replace(masks, seed=masks.seed + member)
+        from tfrobust.models import masks
+
+        placement = masks.parse(config.masks)
+        arguments["insert"] = dataclasses.replace(placement, seed=placement.seed + member)
     shape, weights = train.images.shape[1:], config.init_weights
     arrays = tfr.data.read_arrays(weights) if weights else {}
     try:

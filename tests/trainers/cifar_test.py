@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.support import programs
-from tfrobust import layers, models, targets
+from tfrobust import layers, targets
+from tfrobust.models import masks
 
 CIFAR = ("--dataset=digits", "--model=vgg11", "--width=4", "--batch_size=64", "--epochs=2", "--learning_rate=0.02")
 
@@ -19,7 +20,7 @@ def train(workdir, *flags):
 
 def test_masks_are_a_flag_and_the_model_says_which_it_has(tmp_path):
     network, metrics = train(tmp_path, "--masks=shallow=0.7,kind=same", "--label_smoothing=0.1", "--schedule=cosine")
-    assert str(models.masks.placement(network)) == "shallow=0.7,kind=same"
+    assert str(masks.placement(network)) == "shallow=0.7,kind=same"
     assert metrics["history"]["loss"][1] < metrics["history"]["loss"][0] and 0 <= metrics["accuracy"] <= 1
 
 
