@@ -15,6 +15,7 @@ _MODULES = (
     "balls",
     "data",
     "defenses",
+    "distribution",
     "evaluation",
     "layers",
     "models",

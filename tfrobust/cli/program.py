@@ -1,41 +1,39 @@
-"""How every program starts and ends, and the flags that say where data is.
+"""How every program starts and ends.
 
-Exit code 0: done. 1: a threshold was not met. 2: wrong use, with one clear line on standard error. Importing this is
-quick: TensorFlow is imported where it is used, so that `--help` answers at once.
+Exit code 0: done. 1: a threshold was not met. 2: wrong use, with one clear line on standard error.
 """
 
 import os
 import sys
+from collections.abc import Callable
+from typing import NoReturn
 
 from absl import app, flags, logging
 
-import tfrobust as tfr
 from tfrobust.errors import InputError
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS data dir; default: TFDS_DATA_DIR, else TFDS' own.")
-DOWNLOAD = flags.DEFINE_bool("download", True, "Whether missing data may be downloaded.")
-
-
-def load_data(name, split):
-    """A split of a data set, from --data_dir."""
-    return tfr.data.load(name, split, data_dir=DATA_DIR.value, download=DOWNLOAD.value)
-
-
-def run(main):
+def run(main: Callable[[], int | None]) -> NoReturn:
     """Parses the command line, calls `main()` and exits with what it returns (None counts as 0).
 
     Flag errors and `InputError` end the program with one line and exit code 2; any other exception is a bug and
     keeps its traceback.
+
+    Args:
+      main: the program. It reads its flags, and passes on what they say.
+
+    Example:
+      >>> if __name__ == "__main__":
+      ...     program.run(main)
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
     def parse(argv):
         try:
             return flags.FLAGS(argv)
         except flags.Error as error:
             fail(error)
-        except SystemExit:  # --help has printed its page
+        except SystemExit:  # --help has printed its page, and absl would exit with 1
             sys.exit(0)
 
     def guarded(argv):
@@ -51,7 +49,13 @@ def run(main):
     app.run(guarded, flags_parser=parse)
 
 
-def fail(message):
+def fail(message: object) -> NoReturn:
     """Prints one line and exits with code 2."""
     print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
     sys.exit(2)
+
+
+def flagfile() -> str:
+    """The flags of the running program, as a flagfile that repeats the run."""
+    key_flags = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+    return "".join(f"{flag.serialize()}\n" for flag in key_flags if flag.value not in (None, []))

@@ -1,41 +1,37 @@
-"""On which devices a program computes: one, all GPUs of a machine, or several machines (`tf.distribute`)."""
+"""Several devices: one machine's or several machines' (`tf.distribute`), and what every replica must agree on."""
 
 import json
 import os
 
-from absl import flags
+import keras
+import tensorflow as tf
 
 from tfrobust.errors import InputError
 
-STRATEGY = flags.DEFINE_enum(
-    "strategy",
-    "auto",
-    ["auto", "one", "mirrored", "multi_worker"],
-    "one device; mirrored: all GPUs of this machine; multi_worker: the machines of TF_CONFIG. auto: what is there.",
-)
-VIRTUAL_DEVICES = flags.DEFINE_integer(
-    "virtual_devices",
-    None,
-    "Split the CPU into so many devices, to try --strategy=mirrored without GPUs.",
-    lower_bound=1,
-)
 
+def make_strategy(kind: str = "auto", virtual_devices: int | None = None) -> tf.distribute.Strategy:
+    """The strategy for the devices at hand. Call it before TensorFlow computes anything.
 
-def make():
-    """The strategy of --strategy. Call it before anything else that starts TensorFlow.
+    Args:
+      kind: "one" device; "mirrored": all GPUs of this machine; "multi_worker": the machines of TF_CONFIG; "auto": all
+        available devices.
+      virtual_devices: split the CPU into this many devices and use those.
+
+    Returns:
+      A `tf.distribute.Strategy`; make models and optimizers in its scope.
 
     Raises:
-      InputError: where the devices or TF_CONFIG do not allow it.
-    """
-    import tensorflow as tf
+      InputError: where TF_CONFIG is needed and missing, or cannot be read.
 
-    if VIRTUAL_DEVICES.value:
+    Example:
+      >>> strategy = make_strategy("mirrored")
+      >>> with strategy.scope():
+      ...     model = build_and_compile()
+    """
+    if virtual_devices:
         cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * VIRTUAL_DEVICES.value
-        )
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * virtual_devices)
     workers = _workers()
-    kind = STRATEGY.value
     if kind == "multi_worker" and not workers:
         raise InputError(
             "--strategy=multi_worker needs TF_CONFIG, such as "
@@ -43,18 +39,13 @@ def make():
         )
     if kind == "multi_worker" or (kind == "auto" and workers > 1):
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        _mend_fit(tf)
+        _mend_fit()
         return strategy
-    devices = _devices(tf)
+    gpus = [] if virtual_devices else tf.config.list_logical_devices("GPU")
+    devices = [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
     if kind == "mirrored" or (kind == "auto" and len(devices) > 1):
         return tf.distribute.MirroredStrategy(devices)
     return tf.distribute.get_strategy()
-
-
-def _devices(tf):
-    """All GPUs, or the virtual CPUs that were asked for, or the CPU."""
-    gpus = [] if VIRTUAL_DEVICES.value else tf.config.list_logical_devices("GPU")
-    return [device.name for device in gpus or tf.config.list_logical_devices("CPU")]
 
 
 def _workers():
@@ -67,7 +58,7 @@ def _workers():
         raise InputError(f"TF_CONFIG is not the JSON that tf.distribute takes: {text[:80]!r}") from error
 
 
-def _mend_fit(tf):
+def _mend_fit():
     """Repairs what keeps `fit` of Keras 3.15 from running on several workers (keras-team/keras issue 20585).
 
     It would build the model from one worker's share of a batch, and average scalars over an axis they do not have.
@@ -86,10 +77,8 @@ def _mend_fit(tf):
     trainer.TensorFlowTrainer._maybe_symbolic_build = lambda *_, **__: None
 
 
-def synchronize(network):
-    """Lets all batch normalisation take its statistics over all devices, as it would over a whole batch on one."""
-    import keras
-
+def synchronize(network: keras.Model) -> None:
+    """Lets all batch normalization take its statistics over all devices, as it would over a whole batch on one."""
     for layer in network.layers:
         if isinstance(layer, keras.Model):
             synchronize(layer)
@@ -97,7 +86,7 @@ def synchronize(network):
             layer.synchronized = True
 
 
-def is_chief(strategy):
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process writes files: always, but for the workers that follow a chief."""
     resolver = strategy.cluster_resolver
     if resolver is None or not resolver.task_type:
@@ -106,9 +95,8 @@ def is_chief(strategy):
     return resolver.task_type == chief and resolver.task_id == 0
 
 
-def wait_for_all(strategy):
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
     """Returns when every worker has come here."""
-    import tensorflow as tf
 
     @tf.function(autograph=False)
     def meet():
