@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfrobust import gradients, objectives
+from tfrobust import objectives
+from tfrobust.attacks import Problem
 from tfrobust.errors import InputError
 
 LOGITS = tf.constant([[1.0, 3.0, 2.0], [0.0, 0.0, 0.0]])
@@ -42,12 +43,6 @@ def test_dlr_of_two_classes_is_refused():
         objectives.dlr(LOGITS[:, :2], LABELS)
 
 
-def test_targeted_turns_the_sign():
-    np.testing.assert_array_equal(
-        objectives.targeted(objectives.margin)(LOGITS, LABELS), -objectives.margin(LOGITS, LABELS)
-    )
-
-
 @pytest.mark.parametrize("objective", [objectives.cross_entropy, objectives.margin, objectives.dlr])
 def test_gradient_of_one_example_does_not_depend_on_the_batch(objective):
     images = tf.random.stateless_uniform([4, 2, 2, 1], [0, 1])
@@ -57,20 +52,6 @@ def test_gradient_of_one_example_does_not_depend_on_the_batch(objective):
     def logits_fn(x):
         return tf.reshape(x, [-1, 4]) @ matrix
 
-    _, together = gradients.value_and_gradient(objective, logits_fn, images, labels)
-    _, alone = gradients.value_and_gradient(objective, logits_fn, images[2:3], labels[2:3])
+    _, together = Problem(logits_fn, images, labels).value_and_gradient(objective, images)
+    _, alone = Problem(logits_fn, images[2:3], labels[2:3]).value_and_gradient(objective, images[2:3])
     np.testing.assert_allclose(together[2], alone[0], rtol=1e-5)
-
-
-def test_pullback_gives_every_class_gradient_from_one_forward_pass():
-    matrix = tf.random.stateless_normal([4, 3], [2, 3])
-    calls = []
-
-    def logits_fn(x):
-        calls.append(1)
-        return tf.reshape(x, [-1, 4]) @ matrix
-
-    logits, pullback = gradients.logits_and_pullback(logits_fn, tf.ones([1, 2, 2, 1]))
-    for label in range(3):
-        np.testing.assert_allclose(tf.reshape(pullback(tf.one_hot([label], 3)), [-1]), matrix[:, label], rtol=1e-6)
-    assert len(calls) == 1 and logits.shape == (1, 3)

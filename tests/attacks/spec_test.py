@@ -1,8 +1,12 @@
 """Attacks as text."""
 
+import re
+
+import numpy as np
 import pytest
 
 from tfrobust import attacks, balls, objectives
+from tfrobust.attacks import spec, steps
 from tfrobust.errors import InputError
 
 
@@ -15,12 +19,20 @@ from tfrobust.errors import InputError
         ("pgd(linf(0.1), random_start=False)", attacks.pgd(balls.Linf(0.1), random_start=False)),
         ("pgd(linf(0.1), objective=margin)", attacks.pgd(balls.Linf(0.1), objective=objectives.margin)),
         ("mi_fgsm(linf(2*8/255))", attacks.mi_fgsm(balls.Linf(16 / 255))),
-        ("restarts(deepfool(), times=2)", attacks.Restarts(attacks.DeepFool(), 2)),
+        ("restarts(deepfool(), restarts=2)", attacks.Restarts(attacks.DeepFool(), 2)),
         ("targeted(pgd(linf(0.1)), goal=least_likely)", attacks.Targeted(attacks.pgd(balls.Linf(0.1)), "least_likely")),
         ("expectation(pgd(linf(0.1)), samples=3)", attacks.Expectation(attacks.pgd(balls.Linf(0.1)), 3)),
         ("deepfool", attacks.DeepFool()),
         ("deepfool()", attacks.DeepFool()),
         ("deepfool(linf, steps=10)", attacks.DeepFool(balls.Linf, steps=10)),
+        ("pgd(linf(0.1), optimizer=momentum(0.5))", attacks.pgd(balls.Linf(0.1), optimizer=steps.Momentum(0.5))),
+        ("mi_fgsm(linf(0.1), momentum=0.5)", attacks.mi_fgsm(balls.Linf(0.1), momentum=0.5)),
+        ("one_pixel(l0(2), steps=7)", attacks.OnePixel(balls.L0(2), steps=7)),
+        ("fab(linf(0.1), targets=9)", attacks.FAB(balls.Linf(0.1), targets=9)),
+        ("fab(l2)", attacks.FAB(balls.L2)),
+        ("targeted(deepfool(), 3)", attacks.Targeted(attacks.DeepFool(), 3)),
+        ("boundary(targeted=True)", attacks.Boundary(targeted=True)),
+        ("budget(square(linf(0.1)), 7)", attacks.Budget(attacks.Square(balls.Linf(0.1)), queries=7)),
     ],
 )
 def test_text_becomes_the_attack(text, expected):
@@ -34,32 +46,39 @@ def test_text_becomes_the_attack(text, expected):
         ("pgd(linf(8/255)", "does not parse"),
         ("pdg(linf(0.1))", "did you mean 'pgd'"),
         ("restarts(3)", "takes an attack first"),
-        ("restarts(pgd(linf(0.1)), times=0)", "times must be"),
+        ("restarts(pgd(linf(0.1)), restarts=0)", "restarts: restarts must be a whole number of at least 1, got 0"),
+        ("restarts(pgd(linf(0.1)), times=2)", "times"),
+        ("one_pixel(l0(1), generations=2)", "generations"),
+        ("pgd(linf(0.1), momentum=0.5)", "momentum"),
+        ("pgd(linf(0.1), 40)", "pgd"),
         ("expectation(pgd(linf(0.1)), samples=0.5)", "samples must be"),
-        ("targeted(pgd(linf(0.1)), goal='worst')", "goal must be"),
-        ("targeted(deepfool())", "DeepFool has no targeted form"),
+        (
+            "targeted(pgd(linf(0.1)), goal='worst')",
+            "targeted: goal, unless it is one of least_likely, random, must be a whole number",
+        ),
         ("restricted(pgd(linf(0.1)), 'no/such.npy')", "no/such.npy is not a readable .npy file"),
         ("pgd(lnf(0.1))", "did you mean 'linf'"),
         ("pgd(linf(-0.1))", "radius"),
         ("pgd(linf(1/0))", "divides by zero"),
         ("pgd(linf('a'))", "a radius is a finite number"),
-        ("pgd(0.1)", "needs a linf or l2 ball"),
-        ("pgd(linf)", "needs a linf or l2 ball"),
-        ("pgd(l1(2))", "needs a linf or l2 ball"),
-        ("bim(linf)", "needs a linf or l2 ball"),
+        ("pgd(0.1)", "ball must be a linf or l2 ball"),
+        ("pgd(linf)", "ball must be a linf or l2 ball"),
+        ("pgd(l1(2))", "ball must be a linf or l2 ball"),
+        ("bim(linf)", "ball must be a linf or l2 ball"),
         ("pgd()", "ball"),
         ("fgsm(linf(0.1), steps=3)", "steps"),
         ("pgd(linf(0.1), stepz=3)", "stepz"),
         ("pgd(linf(0.1), steps='a')", "whole number"),
         ("pgd(linf(0.1), steps=1.5)", "steps"),
         ("pgd(linf(0.1), **{})", "pgd"),
-        ("bim(linf(0.1), steps=0)", "division by zero"),
+        ("bim(linf(0.1), steps=0)", "steps must be a whole number of at least 1, got 0"),
         ("pgd(linf(1" + "0" * 400 + "))", "pgd"),
         ("-" * 100000 + "1", "does not parse"),
         ("pgd(linf(0.1), objective=l2)", "objective"),
         ("pgd(linf(0.1), objective=3)", "objective"),
-        ("deepfool(steps=2.5)", "whole steps"),
-        ("deepfool(l1)", "l2 and linf"),
+        ("deepfool(steps=2.5)", "deepfool: steps must be a whole number"),
+        ("deepfool(l1)", "deepfool: norm must be l2 or linf"),
+        ("fab(linf, radius=0.1)", "radius"),
         ("linf(0.1)", "unknown attack"),
         ("1 + 1", "name(arguments)"),
         ("__import__('os').system('true')", "name(arguments)"),
@@ -71,3 +90,90 @@ def test_everything_else_is_refused_and_says_why(text, said):
     with pytest.raises(InputError) as raised:
         attacks.parse(text)
     assert said in str(raised.value) and "\n" not in str(raised.value)
+
+
+PRINTED = [  # attacks as they print, the shortest way
+    "fgsm(linf(8/255))",
+    "fgsm(l2(0.5), objective=dlr)",
+    "bim(linf(8/255), steps=4)",
+    "bim(linf(0.1), step_size=1/255)",
+    "pgd(linf(0.1))",
+    "pgd(linf(8/255), steps=40, step_size=2/255, restarts=5, objective=margin)",
+    "pgd(l2(1), random_start=False)",
+    "pgd(linf(0.1), optimizer=adam(second_moment=0.99))",
+    "pgd(linf(0.1), optimizer=momentum())",
+    "mi_fgsm(linf(0.1), step_size=1/255)",
+    "deepfool()",
+    "deepfool(linf, targeted=True, steps=3, overshoot=0.5)",
+    "carlini_wagner(confidence=1.5, abort_early=False)",
+    "boundary(steps=7)",
+    "hop_skip_jump(linf, samples=3)",
+    "jsma(theta=-0.5)",
+    "one_pixel(l0(3), steps=0)",
+    "spsa(l2(0.5), delta=0.001)",
+    "apgd(linf(0.1), objective=dlr_or_margin)",
+    "apgd_targeted(linf(0.1))",
+    "apgd(linf(0.1), targets=3)",
+    "fab()",
+    "fab(l2, targets=9)",
+    "fab(l2(0.5))",
+    "square(linf(0.1), schedule=10000)",
+    "auto_attack(linf(8/255))",
+    "auto_attack(l2(0.5), version='rand')",
+    "cascade(linf(0.1), (apgd(linf(0.1)), square(linf(0.1), queries=100)))",
+    "cascade(linf(0.1), (fgsm(linf(0.1)),))",
+    "expectation(pgd(linf(0.1)), 3)",
+    "restarts(targeted(deepfool(), 3), 2)",
+    "targeted(expectation(auto_attack(linf(0.1))), 'least_likely')",
+    "budget(restarts(square(linf(0.1))))",
+]
+
+
+@pytest.mark.parametrize("text", PRINTED)
+def test_printing_is_the_inverse_of_parsing(text):
+    attack = attacks.parse(text)
+    assert str(attack) == text and attacks.parse(str(attack)) == attack and hash(attack) == hash(attacks.parse(text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "adam_pgd(linf(0.1))",
+        "mi_fgsm(linf(0.1), momentum=0.5)",
+        "apgd_targeted(linf(0.1), targets=3, restarts=2)",
+        "restarts(expectation(targeted(pgd(linf(8/255)), goal=random), samples=3), restarts=2)",
+    ],
+)
+def test_what_prints_as_another_call_is_equal_too(text):
+    attack = attacks.parse(text)
+    assert attacks.parse(str(attack)) == attack
+
+
+def test_every_attack_is_printed():
+    """Restricted is below: it holds an array. Adam's PGD prints as PGD."""
+    names = {name for text in [*PRINTED, "adam_pgd()"] for name in re.findall(r"\w+(?=\()", text)}
+    assert names >= set(spec.ATTACKS) - {"restricted"}
+
+
+@pytest.mark.parametrize(
+    "radius", [8 / 255, 0.1 + 0.2, 1 / 3, 1e-9, 0, 2, np.float32(0.1), np.float64(0.25), np.int64(1)]
+)
+def test_any_radius_survives(radius):
+    attack = attacks.pgd(balls.Linf(radius), step_size=radius or None)
+    assert attacks.parse(str(attack)) == attack and attacks.parse(str(attack)).ball.radius == radius
+
+
+def test_arrays_are_equal_by_contents_and_print_their_path(tmp_path):
+    pixels, images = np.arange(6).reshape(2, 3) % 2 == 0, np.full([2, 2, 3, 1], 0.5, "float32")
+    for name, array in (("pixels", pixels), ("starts", images)):
+        np.save(tmp_path / name, array)
+    path, starts = repr(str(tmp_path / "pixels.npy")), repr(str(tmp_path / "starts.npy"))
+    for text, same in (
+        (f"restricted(fgsm(linf(0.1)), {path})", attacks.Restricted(attacks.fgsm(balls.Linf(0.1)), pixels)),
+        (f"boundary(starts={starts})", attacks.Boundary(starts=images.copy())),
+        (f"hop_skip_jump(linf, starts={starts})", attacks.HopSkipJump(balls.Linf, starts=images)),
+        (f"restarts(restricted(jsma(), {path}), 2)", attacks.Restarts(attacks.Restricted(attacks.JSMA(), pixels), 2)),
+    ):
+        attack = attacks.parse(text)
+        assert str(attack) == text and attack == same and hash(attack) == hash(same)
+    assert attacks.Boundary(starts=images) != attacks.Boundary(starts=images / 2) != attacks.Boundary()

@@ -115,7 +115,7 @@ def _call_text(name, make, attack: Attack) -> str | None:
     """The shortest call of `make` that returns `attack`, or None if there is none."""
     parameters = inspect.signature(make).parameters.values()
     own = {"ball": attack.ball, **vars(attack)}
-    choices = [[own[p.name]] if p.name in own else typing.get_args(p.annotation) for p in parameters]
+    choices = [[own[p.name]] if p.name in own else typing.get_args(p.annotation) or [p.default] for p in parameters]
     for values in itertools.product(*choices):
         given = dict(zip((p.name for p in parameters), values))
         if not _makes(make, given, attack):

@@ -97,7 +97,7 @@ def auto_attack(ball: balls.Ball, *, version: Literal["standard", "rand"] = "sta
     if version == "rand":
         both = Cascade(ball, (apgd(ball), apgd(ball, objective=objectives.dlr_or_margin)))
         return Expectation(both, samples=20)
-    raise InputError(f"version must be standard or rand; got {version!r}")
+    raise InputError(f"auto_attack: version must be standard or rand; got {version!r}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Targeted(Wrapper):
     def __post_init__(self):
         super().__post_init__()
         if self.goal not in GOALS:
-            what = f"goal, unless it is one of {', '.join(GOALS)},"
+            what = f"targeted: goal, unless it is one of {', '.join(GOALS)},"
             object.__setattr__(self, "goal", fields.checked(what, fields.Whole, self.goal))
 
     def pose(self, problem):

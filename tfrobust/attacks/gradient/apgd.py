@@ -182,4 +182,6 @@ apgd = APGD
 
 def apgd_targeted(ball: balls.Ball, *, steps: int = 100, restarts: int = 1, targets: fields.Count = 9) -> APGD:
     """Auto-PGD on the targeted DLR (eq. 7), toward one wrong class after the other, likeliest first."""
-    return APGD(ball, steps=steps, restarts=restarts, targets=fields.checked("targets", fields.Count, targets))
+    return APGD(
+        ball, steps=steps, restarts=restarts, targets=fields.checked("apgd_targeted: targets", fields.Count, targets)
+    )

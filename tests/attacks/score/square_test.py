@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import attacks, balls, seeds
-from tfrobust.attacks import square
+from tfrobust.attacks.score import square
 from tfrobust.errors import InputError
 
 SHAPE = (12, 10, 3)
@@ -142,5 +142,5 @@ def test_small_and_flat_images(shape, ball):
 def test_senseless_settings_are_refused(arguments):
     with pytest.raises(InputError, match=next(iter(arguments))):
         attacks.Square(balls.Linf(0.1), **arguments)
-    with pytest.raises(InputError, match="square needs"):
+    with pytest.raises(InputError, match="square: ball must be a linf or l2 ball"):
         attacks.Square(balls.L1(1.0))

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import attacks, balls
+from tfrobust.attacks.gradient import carlini_wagner
 from tfrobust.errors import InputError
 
 WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)
@@ -60,22 +61,47 @@ def test_black_and_white_pixels_are_moved():
     np.testing.assert_allclose(balls.L2.size(adversarial - images), [3 / 5], rtol=0.01)
 
 
-def test_stagnant_examples_are_not_worked_on():
+def test_the_constant_grows_tenfold_until_it_does_and_is_then_bisected(monkeypatch):
+    """Example 0 needs c > 0.03, example 1 c > 5: between the largest that fails and the smallest that does."""
+    tried = []
+
+    def descend(attack, problem, start, search):
+        tried.append(search.weight.numpy())
+        return carlini_wagner._Best(search.best, search.size, search.weight > [0.03, 5.0])
+
+    monkeypatch.setattr(attacks.CarliniWagner, "_descend", descend)
+    attacks.CarliniWagner(searches=8)(LOGITS, IMAGES, LABELS, seed=0)
+    first = [0.001, 0.01, 0.1, 0.055, 0.0325, 0.02125, 0.026875, 0.0296875]
+    second = [0.001, 0.01, 0.1, 1.0, 10.0, 5.5, 3.25, 4.375]
+    np.testing.assert_allclose(np.transpose(tried), [first, second], rtol=1e-5)
+
+
+@pytest.mark.parametrize("fall, asked", [(0.003, 101), (0.002, 27)])
+def test_examples_are_given_up_whose_loss_falls_by_less_than_a_quarter_percent_between_tests(fall, asked):
+    """A flat model whose answer falls by that share in 25 queries, each time; it stands still, so that is the loss."""
+    seen = []
+
+    def logits_fn(images):
+        seen.append(len(images))
+        score = (1.0 - fall) ** (len(seen) / 25) + 0.0 * tf.reduce_sum(images, axis=[1, 2, 3])
+        return tf.stack([score, tf.zeros_like(score)], axis=1)
+
+    attacks.CarliniWagner(searches=1, steps=100, initial_const=1.0)(logits_fn, IMAGES, LABELS, seed=0)
+    assert seen == [2] * asked  # the clean images, and steps 0 to 99, or to 25: those up to the first test
+
+
+def test_without_abort_early_no_example_is_given_up():
     rows = []
 
     def logits_fn(images):
         rows.append(len(images))
         return LOGITS(images)
 
-    attacks.CarliniWagner(searches=1, steps=100, abort_early=True, initial_const=1e-9)(
-        logits_fn, IMAGES, LABELS, seed=0
-    )
-    assert rows == [2] * 27  # the clean images, and steps 0 to 25: one test to compare with, and the next
-    rows.clear()
-    attacks.CarliniWagner(searches=1, steps=100, abort_early=False, initial_const=1e-9)(
-        logits_fn, IMAGES, LABELS, seed=0
-    )
-    assert rows == [2] * 101
+    for abort_early, asked in ((True, 27), (False, 101)):
+        attack = attacks.CarliniWagner(searches=1, steps=100, abort_early=abort_early, initial_const=1e-9)
+        rows.clear()
+        attack(logits_fn, IMAGES, LABELS, seed=0)
+        assert rows == [2] * asked
 
 
 @pytest.mark.parametrize(

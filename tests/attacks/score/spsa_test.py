@@ -6,26 +6,22 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import attacks, balls
+from tfrobust.attacks.problem import Problem
 from tfrobust.errors import InputError
 
 WEIGHTS = np.array([[3.0, -4.0], [1.0, -2.0]], "float32")[..., None]
 IMAGES = np.full([2, 2, 2, 1], 0.5, "float32")
 
 
-def python_scores(images):
-    """A classifier outside TensorFlow: logits (f, 0)."""
-    score = (np.asarray(images) * WEIGHTS).sum(axis=(1, 2, 3)) + 10
-    return np.stack([score, 0 * score], axis=1)
+LOGITS = classifiers.two_class_linear(WEIGHTS, 10.0)
 
 
 def test_the_mean_estimate_is_the_gradient():
     """E[<w, v> v] = w; the deviation of one value over n draws is sqrt(sum of the others' squares / n)."""
     attack = attacks.SPSA(balls.Linf(1), samples=4000)
-
-    def margin(x, rows):
-        return tf.reduce_sum(x * WEIGHTS, axis=[1, 2, 3])
-
-    gradient = attack._gradient(margin, tf.constant(IMAGES), tf.range(2), tf.constant([[0, 1], [0, 2]]))
+    keys, batch = tf.constant([[0, 1], [0, 2]]), tf.constant(2000)
+    problem = Problem(classifiers.two_class_linear(WEIGHTS), IMAGES, [1, 1], keys=keys, batch=batch)
+    gradient = attack._gradient(problem, tf.constant(IMAGES), 0)
     np.testing.assert_allclose(gradient, np.stack([WEIGHTS] * 2), atol=5 * np.sqrt(30 / 4000))
     assert not np.allclose(gradient[0], gradient[1], rtol=1e-6)  # each example has its own draws
 
@@ -36,7 +32,7 @@ def test_the_mean_estimate_is_the_gradient():
 def test_ends_at_the_best_perturbation_of_a_linear_model(ball, expected):
     labels = np.zeros(2, "int32")
     attack = attacks.SPSA(ball, steps=30, samples=32, learning_rate=0.02)
-    delta = (attack(python_scores, IMAGES, labels, seed=0) - IMAGES).numpy()
+    delta = (tf.function(attack, autograph=False)(LOGITS, IMAGES, labels, seed=0) - IMAGES).numpy()
     gain = -(delta * WEIGHTS).sum(axis=(1, 2, 3)) / -(expected * WEIGHTS).sum()
     assert (gain > 0.9).all() and (gain < 1 + 1e-5).all()
 

@@ -8,10 +8,10 @@ from tests.support import classifiers
 from tfrobust import attacks, balls, objectives
 from tfrobust.errors import InputError
 
-WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)  # label 0 has the logit 3 a - 4 b
+WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)  # label 0 has the logit 3 a - 4 b + 2
 IMAGES = tf.fill([2, 1, 2, 1], 0.5)
 LABELS = tf.constant([0, 0])
-LOGITS = classifiers.two_class_linear(WEIGHTS)
+LOGITS = classifiers.two_class_linear(WEIGHTS, bias=2.0)
 
 
 def change(attack, logits_fn=LOGITS, images=IMAGES, labels=LABELS):
@@ -34,7 +34,7 @@ def test_clips_to_the_image_range():
 
 
 def test_fgsm_is_one_step_of_the_radius_and_bim_steps_of_radius_over_steps():
-    assert attacks.fgsm(balls.Linf(0.1)) == attacks.PGD(balls.Linf(0.1), 1, 0.1, random_start=False)
+    assert attacks.fgsm(balls.Linf(0.1)) == attacks.PGD(balls.Linf(0.1), steps=1, step_size=0.1, random_start=False)
     assert attacks.bim(balls.Linf(0.1), steps=5).step_size == pytest.approx(0.02)
 
 
@@ -84,21 +84,41 @@ def test_restarts_keep_the_best_run_of_each_example():
     assert counts[0] < counts[1] <= counts[2] and counts[2] == 40
 
 
-def test_targeted_objective_reaches_the_goal():
+def test_targeted_goes_toward_the_goal():
     matrix = tf.random.stateless_normal([4, 5], [1, 2])
 
     def logits_fn(images):
         return tf.reshape(images, [-1, 4]) @ matrix
 
-    attack = attacks.pgd(balls.Linf(0.5), steps=40, objective=objectives.targeted(objectives.cross_entropy))
+    attack = attacks.pgd(balls.Linf(0.5), steps=40, targeted=True)
     images, goals = tf.fill([5, 2, 2, 1], 0.5), tf.range(5)
-    before = objectives.cross_entropy(logits_fn(images), goals)
-    assert np.all(objectives.cross_entropy(logits_fn(attack(logits_fn, images, goals, seed=0)), goals) < before)
+    adversarial = attack(logits_fn, images, goals, seed=0)
+    before, after = (objectives.cross_entropy(logits_fn(x), goals).numpy() for x in (images, adversarial))
+    there = tf.argmax(logits_fn(images), axis=1).numpy() == goals.numpy()
+    assert there.sum() == 1 and (after[~there] < before[~there]).all()
+    np.testing.assert_array_equal(adversarial[there], images[there])
+
+
+@pytest.mark.parametrize("ball", [balls.Linf(0.3), balls.L2(0.4)])
+def test_the_model_is_shown_nothing_outside_of_the_ball_and_0_to_1(ball):
+    """The random start is clipped as well: half of all draws around black and white would leave [0, 1]."""
+    shown = []
+
+    def logits_fn(images):
+        shown.append(images)
+        return classifiers.two_class_linear(np.array([[[1.0], [-1.0]]]), bias=3.0)(images)
+
+    images = tf.constant([0.0, 1.0, 1.0, 0.0], shape=[2, 1, 2, 1])
+    attacks.pgd(ball, steps=2)(logits_fn, images, LABELS, seed=0)
+    asked = np.stack(shown)
+    assert len(asked) == 3 and asked.min() >= 0.0 and asked.max() <= 1.0
+    assert all((ball.size(x - images) <= ball.radius * (1 + 1e-6)).numpy().all() for x in asked)
+    assert (asked[1] != images.numpy()).any()
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"steps": 0}, {"step_size": -1.0}, {"restarts": 0}, {"momentum": -1.0}, {"restarts": 2, "random_start": False}],
+    [{"steps": 0}, {"step_size": -1.0}, {"restarts": 0}, {"restarts": 2, "random_start": False}],
 )
 def test_senseless_settings_are_refused(arguments):
     with pytest.raises(InputError, match=next(iter(arguments))):

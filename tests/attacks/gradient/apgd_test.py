@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import attacks, balls, objectives, seeds
-from tfrobust.attacks.apgd import _Ascent, _check, checkpoints
+from tfrobust.attacks.gradient.apgd import _Ascent, _check, checkpoints
 from tfrobust.errors import InputError
 
 
@@ -90,8 +90,18 @@ def test_ends_where_a_plain_implementation_ends(ball):
 def test_conditions_at_a_checkpoint(rises, best, was_halved, halves):
     image = tf.zeros([1, 1, 1, 1])
     state = _Ascent(
-        *[0, image, [False], [0], image, image, image, [0.5], image + 1.0, image + 2.0],
-        *map(tf.constant, ([best], [0.2], [rises], [1.0], [was_halved])),
+        x=image,
+        previous=image,
+        gradient=image,
+        value=tf.constant([0.5]),
+        best=image + 1.0,
+        best_gradient=image + 2.0,
+        best_value=tf.constant([best]),
+        step_size=tf.constant([0.2]),
+        rises=tf.constant([rises]),
+        checked_value=tf.constant([1.0]),
+        halved=tf.constant([was_halved]),
+        toward=tf.constant([0]),
     )
     for window, after in ((0, False), (10, halves)):
         found = _check(state, tf.constant(window))
@@ -180,7 +190,7 @@ def test_misclassified_images_come_back_unchanged():
 def test_senseless_settings_are_refused(arguments):
     with pytest.raises(InputError, match=next(iter(arguments))):
         attacks.APGD(balls.Linf(0.1), **arguments)
-    with pytest.raises(InputError, match="apgd needs"):
+    with pytest.raises(InputError, match="apgd: ball must be a linf or l2 ball"):
         attacks.apgd(balls.L1(1.0))
     with pytest.raises(InputError, match="targets"):
         attacks.apgd_targeted(balls.Linf(0.1), targets=0)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import attacks, balls
-from tfrobust.attacks.fab import projection
+from tfrobust.attacks.gradient.fab import projection
 from tfrobust.errors import InputError
 
 WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)
@@ -56,6 +56,19 @@ def test_a_hyperplane_out_of_reach_gives_the_corner_and_a_zero_normal_nothing(no
     np.testing.assert_allclose(tf.reshape(found, [2, 2]), [[0.8, -0.7], [0.0, 0.0]], atol=1e-6)
 
 
+@pytest.mark.parametrize("x_distance, bias", [(0.3, 0.1), (0.1, 0.1), (0.02, 0.02 / 0.32)])
+def test_a_step_is_biased_toward_the_clean_image_by_a_tenth_at_most(x_distance, bias):
+    """Equations 9 and 10 where the box is far: from 0.3 and `x_distance` away, each goes 1.05 times to the boundary."""
+    unit = np.array([0.6, 0.8]).reshape(1, 1, 2, 1)
+    aside = np.array([-0.8, 0.6]).reshape(1, 1, 2, 1)  # so that x is not on the line from the clean image
+    clean, x = 0.5 - 0.3 * unit, 0.5 - x_distance * unit + 0.1 * aside
+    value = tf.constant([-5.0 * x_distance], tf.float32)  # of 5 <unit, u> at x; it is zero on the boundary
+    arrays = [tf.constant(part, tf.float32) for part in (clean, x)]
+    found = attacks.FAB(balls.L2)._step(*arrays, value, tf.constant(5.0 * unit, tf.float32))
+    expected = (1 - bias) * (x + 1.05 * x_distance * unit) + bias * (clean + 1.05 * 0.3 * unit)
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 @NORMS
 @pytest.mark.parametrize("targets", [None, 1])
 def test_on_a_linear_model_it_finds_the_distance(norm, targets):
@@ -101,7 +114,7 @@ def test_a_radius_ends_the_work_on_what_is_inside_and_refuses_what_is_not(norm):
 
     free = norm.size(attacks.FAB(norm, targets=3)(network, tf.constant(images), labels, seed=0) - images).numpy()
     radius = float(np.median(free))
-    bounded = attacks.FAB(norm, targets=3, radius=radius)(logits_fn, tf.constant(images), labels, seed=0)
+    bounded = attacks.FAB(norm(radius), targets=3)(logits_fn, tf.constant(images), labels, seed=0)
     sizes = norm.size(bounded - images).numpy()
     found = np.argmax(network(bounded), axis=1) != labels
     np.testing.assert_array_equal(sizes > 1e-9, found)
@@ -139,8 +152,9 @@ def test_a_flat_model_is_left_alone():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"norm": balls.L1}, {"steps": 0}, {"targets": 0}, {"restarts": 0}, {"radius": -1.0}]
+    "arguments",
+    [{"within": balls.L1}, {"within": balls.L1(1.0)}, {"within": 0.1}, {"steps": 0}, {"targets": 0}, {"restarts": 0}],
 )
 def test_senseless_settings_are_refused(arguments):
-    with pytest.raises(InputError, match=r"needs|works in|radius"):
+    with pytest.raises(InputError, match=f"fab: {next(iter(arguments))} must be"):
         attacks.FAB(**arguments)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.support import classifiers, shared
 from tfrobust import attacks, balls, layers
-from tfrobust.attacks.deepfool import minimal_perturbation
+from tfrobust.attacks.gradient.deepfool import minimal_perturbation
 from tfrobust.errors import InputError
 
 WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)
@@ -58,29 +58,46 @@ def test_perturbation_is_differentiable_with_the_closed_form_derivative():
     np.testing.assert_allclose(derivative(), 1.02 / 5, rtol=1e-5)
 
 
-def test_derivative_through_several_steps_equals_finite_differences():
-    """On a curved model the second step depends on where the first one ended."""
-    scale = tf.Variable(1.0, dtype=tf.float64)
+def test_derivative_through_several_steps_equals_that_of_a_plain_implementation():
+    """On a curved model, s a^2 + sin(3 b) a - 0.4, the second step depends on where the first one ended."""
+    scale = tf.Variable(1.0)
 
     def logits_fn(images):
         a, b = tf.unstack(tf.reshape(images, [-1, 2]), axis=1)
         score = scale * a * a + tf.sin(3.0 * b) * a - 0.4
         return tf.stack([score, tf.zeros_like(score)], axis=1)
 
-    images = tf.constant([[[[0.9], [0.3]]]], tf.float64)
-
-    def size():
-        found = minimal_perturbation(logits_fn, images, LABELS[:1], steps=4, overshoot=1e-12)
-        return balls.L2.size(found.delta)[0]
+    def plain_size(scale):
+        """In float64: x <- x - f / ||w||^2 * w, two steps."""
+        a, b = start = np.array([0.9, 0.3])
+        for _ in range(2):
+            score = scale * a * a + np.sin(3 * b) * a - 0.4
+            normal = np.array([2 * scale * a + np.sin(3 * b), 3 * np.cos(3 * b) * a])
+            a, b = np.array([a, b]) - score / (normal @ normal) * normal
+        return np.linalg.norm([a, b] - start)
 
     with tf.GradientTape() as tape:
-        value = size()
-    derivative = tape.gradient(value, scale)
-    step = 1e-6
-    scale.assign_add(step)
-    above = size()
-    scale.assign_sub(2 * step)
-    np.testing.assert_allclose(derivative, (above - size()) / (2 * step), rtol=1e-5)
+        found = minimal_perturbation(logits_fn, tf.constant([[[[0.9], [0.3]]]]), LABELS[:1], steps=2, overshoot=0.0)
+        size = balls.L2.size(found.delta)[0]
+    np.testing.assert_allclose(size, plain_size(1.0), rtol=1e-5)
+    slope = (plain_size(1.0 + 1e-6) - plain_size(1.0 - 1e-6)) / 2e-6
+    np.testing.assert_allclose(tape.gradient(size, scale), slope, rtol=1e-5)
+
+
+def test_the_margin_is_measured_from_the_class_predicted_one_step_earlier():
+    """Logits x, 0.5 and 0.6 - x, from class 2 at x = 0 to the label 0 through class 1, as in the authors' code.
+
+    The first step ends at 0.3, where logits 0 and 2 are equal and class 1 is predicted; the margin between 0 and 2 is
+    nothing there, so that the second does not move; the third, from class 1, ends at 0.5. The overshoot is 2 %.
+    """
+
+    def logits_fn(images):
+        x = images[:, 0, 0, 0]
+        return tf.stack([x, tf.fill(tf.shape(x), 0.5), 0.6 - x], axis=1)
+
+    found = [minimal_perturbation(logits_fn, tf.zeros([1, 1, 1, 1]), [0], steps=steps) for steps in (1, 2, 3, 9)]
+    np.testing.assert_allclose([one.delta[0, 0, 0, 0] for one in found], [0.306, 0.306, 0.51, 0.51], rtol=1e-5)
+    assert [bool(one.reached[0]) for one in found] == [False, False, True, True]
 
 
 def test_a_flat_model_is_left_alone():

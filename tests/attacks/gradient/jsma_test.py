@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import attacks
-from tfrobust.attacks import jsma
+from tfrobust.attacks.gradient import jsma
 from tfrobust.errors import InputError
 
 

@@ -1,0 +1,259 @@
+"""Attacks made of attacks."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import classifiers
+from tfrobust import attacks, balls, seeds
+from tfrobust.attacks.problem import Problem
+from tfrobust.errors import InputError
+
+IMAGES = classifiers.random_images(12)
+NETWORK = classifiers.smooth_network()
+LABELS = np.argmax(NETWORK(IMAGES), axis=1).astype("int32")
+PIXELS = np.arange(30).reshape(6, 5) % 3 == 0
+BALL = balls.Linf(0.1)
+
+
+def logits_fn(images):
+    return NETWORK(images, training=False)
+
+
+def run(attack, seed=0):
+    """Eagerly: a graph is not worth its tracing for a few steps."""
+    return attack(logits_fn, tf.constant(IMAGES), tf.constant(LABELS), seed=seed).numpy()
+
+
+def broken(adversarial):
+    return np.argmax(NETWORK(adversarial), axis=1) != LABELS
+
+
+# ---- cascade ----
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorder(attacks.Attack):
+    """Breaks (two classes, one value) the images below a limit by making them black; leaves a trace in the others."""
+
+    limit: float
+    seen: list
+
+    name, needs = "recorder", attacks.Access.SCORE_BASED
+
+    def run(self, problem):
+        self.seen.append((problem.images.numpy().ravel().tolist(), problem.keys[:, 1].numpy().tolist()))
+        return tf.where(problem.images < self.limit, 0.0, problem.images + 0.01)
+
+
+def step_model(images):
+    bright = tf.reshape(images, [-1])
+    return tf.stack([bright, tf.fill(tf.shape(bright), 0.05)], axis=1)
+
+
+def test_each_attack_of_a_cascade_sees_the_clean_images_of_what_is_left():
+    seen = []
+    images = tf.reshape(tf.constant([0.3, 0.01, 0.1, 0.6, 0.2]), [5, 1, 1, 1])  # the second one is misclassified
+    cascade = attacks.Cascade(BALL, tuple(Recorder(limit, seen) for limit in (0.15, 0.25, 0.35, 0.36)))
+    found = tf.reshape(cascade(step_model, images, tf.zeros([5], tf.int32), seed=0), [-1])
+    images_seen = [np.round(images, 6).tolist() for images, _ in seen]
+    assert [rows for _, rows in seen] == [[0, 2, 3, 4], [0, 3, 4], [0, 3], [3]]
+    assert images_seen == [[0.3, 0.1, 0.6, 0.2], [0.3, 0.6, 0.2], [0.3, 0.6], [0.6]]
+    np.testing.assert_allclose(found, [0.0, 0.01, 0.0, 0.6, 0.0])
+
+
+def test_no_attack_of_a_cascade_runs_on_nothing():
+    seen = []
+    images = tf.fill([2, 1, 1, 1], 0.1)
+    attacks.Cascade(BALL, (Recorder(1.0, seen),) * 3)(step_model, images, tf.zeros([2], tf.int32), seed=0)
+    assert len(seen) == 1
+
+
+def test_a_cascade_needs_what_the_most_demanding_attack_needs():
+    square, boundary, pgd = attacks.Square(BALL), attacks.Boundary(), attacks.pgd(BALL)
+    assert attacks.Cascade(BALL, (boundary, square)).needs is attacks.Access.SCORE_BASED
+    assert attacks.Cascade(BALL, (square, pgd, boundary)).needs is attacks.Access.WHITE_BOX
+
+
+@pytest.mark.parametrize("parts", [(), ("pgd",), (attacks.PGD,)])
+def test_what_is_no_cascade_is_refused(parts):
+    with pytest.raises(InputError, match="a cascade takes"):
+        attacks.Cascade(BALL, parts)
+
+
+# ---- restricted ----
+
+
+@pytest.mark.parametrize("inner", ["pgd(linf(0.2), steps=10)", "pgd(l2(2.0), steps=10)", "deepfool()"])
+def test_a_restricted_attack_changes_no_other_pixel_and_breaks_images_within_them(inner, tmp_path):
+    np.save(tmp_path / "pixels.npy", PIXELS)
+    attack = attacks.parse(f"restricted({inner}, {str(tmp_path / 'pixels.npy')!r})")
+    adversarial = run(attack)
+    np.testing.assert_array_equal(adversarial[:, ~PIXELS], IMAGES[:, ~PIXELS])
+    assert broken(adversarial).sum() >= 6 and (adversarial[:, PIXELS] != IMAGES[:, PIXELS]).any()
+
+
+def test_all_pixels_are_no_restriction():
+    attack = attacks.pgd(balls.Linf(0.05), steps=5)
+    np.testing.assert_array_equal(run(attacks.Restricted(attack, np.ones([6, 5], bool))), run(attack))
+
+
+def test_two_restrictions_leave_what_both_allow():
+    attack = attacks.Restricted(attacks.pgd(balls.Linf(0.2), steps=3), PIXELS)
+    adversarial = run(attacks.Restricted(attack, np.arange(30).reshape(6, 5) % 2 == 0))
+    allowed = np.arange(30).reshape(6, 5) % 6 == 0
+    np.testing.assert_array_equal(adversarial[:, ~allowed], IMAGES[:, ~allowed])
+    assert (adversarial[:, allowed] != IMAGES[:, allowed]).any()
+
+
+def test_pixels_of_another_size_are_refused():
+    with pytest.raises(InputError, match=r"pixels are \(5, 6\), but the images \(6, 5\)"):
+        run(attacks.Restricted(attacks.DeepFool(), PIXELS.T))
+
+
+# ---- expectation ----
+
+
+def test_expectation_follows_the_mean_gradient_of_the_draws():
+    """Logits (s x, 0) with s drawn from 3, -1 in turn: one draw may point either way, the mean points up."""
+    state = tf.Variable(0)
+
+    def random_fn(images):
+        scale = tf.gather([3.0, -1.0], state.assign_add(1) % 2)
+        score = scale * images[:, 0, 0, 0]
+        return tf.stack([0.6 + tf.zeros_like(score), score], axis=1)
+
+    images = tf.constant([[[[0.5]]]])
+    attack = attacks.Expectation(attacks.fgsm(balls.Linf(0.1)), samples=2)
+    np.testing.assert_allclose(attack(random_fn, images, tf.constant([0]), seed=0), [[[[0.6]]]], rtol=1e-6)
+    problem = Problem(random_fn, images, [0])
+    single = [problem.ascend(lambda logits: logits[:, 1], images).gradient.numpy().item() for _ in range(2)]
+    assert sorted(single) == [-1.0, 3.0]
+
+
+# ---- restarts ----
+
+
+class Jump(attacks.DeepFool):
+    """Goes to the boundary, or beyond it by half as much, by chance."""
+
+    def run(self, problem):
+        near = super().run(problem)
+        far = tf.clip_by_value(problem.images + 1.5 * (near - problem.images), 0.0, 1.0)
+        return tf.where(balls.per_example(seeds.uniform(problem.keys, []) < 0.5, near), near, far)
+
+
+def test_restarts_of_a_minimal_norm_attack_keep_the_smallest_and_of_a_bounded_one_any_success():
+    sizes = [balls.L2.size(run(attacks.Restarts(Jump(), restarts)) - IMAGES).numpy() for restarts in (1, 2, 6)]
+    assert (sizes[1] <= sizes[0]).all() and (sizes[2] <= sizes[1]).all() and sizes[2].mean() < sizes[0].mean()
+    once, often = (run(attacks.Restarts(attacks.pgd(balls.Linf(0.04), steps=2), restarts)) for restarts in (1, 5))
+    assert (broken(often) >= broken(once)).all() and broken(often).sum() >= broken(once).sum()
+    np.testing.assert_array_equal(often[broken(once)], once[broken(once)])
+
+
+# ---- targeted ----
+
+
+@pytest.mark.parametrize("goal", ["least_likely", "random", 2])
+def test_targeted_attacks_reach_their_goal(goal):
+    attack = attacks.Targeted(attacks.pgd(balls.Linf(0.4), steps=40), goal)
+    problem = Problem(logits_fn, IMAGES, LABELS, keys=seeds.per_example(0, tf.range(12)))
+    goals = attack.goals(problem).numpy()
+    adversarial = tf.function(attack, autograph=False)(logits_fn, tf.constant(IMAGES), LABELS, seed=0).numpy()
+    assert (np.argmax(NETWORK(adversarial), axis=1) == goals).mean() > 0.8
+    if goal == "random":
+        assert (goals != LABELS).all() and len(set(goals)) > 2
+    if goal == "least_likely":
+        np.testing.assert_array_equal(goals, np.argmin(NETWORK(IMAGES), axis=1))
+    if goal == 2:
+        np.testing.assert_array_equal(adversarial[LABELS == 2], IMAGES[LABELS == 2])
+
+
+# ---- budget ----
+
+
+BLACK_BOX = [
+    attacks.Square(balls.Linf(0.02), queries=60),
+    attacks.SPSA(balls.Linf(0.02), steps=2, samples=16),
+    attacks.Boundary(steps=60, tries=20),
+    attacks.HopSkipJump(steps=2, samples=20, tries=20),
+    attacks.OnePixel(balls.L0(2), population=20, steps=10),
+]
+every_black_box = pytest.mark.parametrize("attack", BLACK_BOX, ids=lambda attack: attack.name)
+
+
+class Asked:
+    """The network as a Python function, which counts images that it has seen."""
+
+    def __init__(self, answer=lambda logits: logits):
+        self.asked, self.answer = 0, answer
+
+    def __call__(self, images):
+        self.asked += len(images)
+        return self.answer(NETWORK(np.asarray(images)).numpy())
+
+
+@every_black_box
+@pytest.mark.parametrize("queries", [1, 50])
+def test_no_example_is_asked_about_once_more_than_its_budget(attack, queries):
+    """Each example by itself, and all together: everyone has a budget of its own."""
+    each = []
+    for index in range(3):
+        model, row = Asked(), slice(index, index + 1)
+        keys = seeds.per_example(0, np.array([index]))
+        attacks.Budget(attack, queries)(model, IMAGES[row], LABELS[row], seed=keys)
+        each.append(model.asked)
+    assert max(each) <= queries
+    together = Asked()
+    attacks.Budget(attack, queries)(together, IMAGES[:3], LABELS[:3], seed=0)
+    assert together.asked == sum(each)
+
+
+@every_black_box
+def test_a_budget_that_is_not_used_up_changes_nothing(attack):
+    expected, found = (
+        tf.function(one, autograph=False)(NETWORK, IMAGES, LABELS, seed=3)
+        for one in (attack, attacks.Budget(attack, 100_000))
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("attack", [attacks.Boundary(steps=120), attacks.HopSkipJump(steps=2, samples=40)])
+def test_what_was_reached_within_the_budget_stays(attack):
+    """From labels, of the network compiled and of a Python function: still adversarial, and nearer with more queries."""
+    images, labels = IMAGES[:6], LABELS[:6]
+
+    def reached(queries):
+        limited = attacks.Budget(attack, queries)
+        from_python = limited(Asked(lambda logits: logits.argmax(axis=1)), images, labels, seed=0).numpy()
+        compiled = tf.function(limited, autograph=False)(NETWORK, images, labels, seed=0).numpy()
+        np.testing.assert_allclose(from_python, compiled, atol=1e-4)
+        assert (NETWORK(compiled).numpy().argmax(axis=1) != labels).all()
+        return np.median(balls.L2.size(compiled - images))
+
+    assert reached(120) < reached(40)
+
+
+def test_the_budget_holds_again_in_the_next_batch():
+    limited = tf.function(attacks.Budget(attacks.Square(balls.Linf(0.02), queries=50), 10), autograph=False)
+    first, again = (limited(NETWORK, IMAGES, LABELS, seed=0) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - IMAGES).max() > 0.01
+
+
+def test_the_evaluation_reports_no_more_queries_than_the_budget():
+    from tfrobust import evaluate, targets
+
+    target = targets.FunctionTarget(Asked(), name="recorder")
+    attack = "budget(square(linf(0.01), queries=200), 25)"
+    (row,) = evaluate(target, IMAGES[:6], LABELS[:6], [attack], progress=False).report["attacks"]
+    assert row["queries"] == 25
+
+
+def test_what_is_not_a_budget_is_refused():
+    with pytest.raises(InputError, match="a query budget is for black-box attacks"):
+        attacks.Budget(attacks.pgd(balls.Linf(0.1)), 100)
+    with pytest.raises(InputError, match="whole number"):
+        attacks.parse("budget(square(linf(0.1)), queries=0)")
