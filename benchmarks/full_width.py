@@ -5,7 +5,7 @@
         --precision=mixed_bfloat16 --epochs=60 --minutes=9 --workdir=/tmp/masked --output=$OUT
     python -m benchmarks.full_width --mode=assemble --output=FOLDER
 
-`pack`, here, writes the training images in five lossless pieces of 16 MB (differences between neighbours, deflated), since
+`pack`, here, writes the training images in five lossless pieces of 16 MB (differences between neighbors, deflated), since
 what is carried to such a machine is limited; they can be carried in turns. The second command, there, trains; it stops in
 time and the same command goes on from the workdir. After the last epoch it writes `architecture.json` and the weights in
 pieces below 16 MiB. `assemble`, here again, makes `model.keras` of them.

@@ -47,7 +47,7 @@ def test_first_draws_of_small_seeds_are_spread_out(seed):
         assert np.abs(np.histogram(draws, 10, (0, 1))[0] - 100).max() < 5 * np.sqrt(90)
 
 
-def test_neighbours_in_a_stream_and_neighbouring_examples_do_not_correlate():
+def test_neighbors_in_a_stream_and_neighboring_examples_do_not_correlate():
     draws = seeds.uniform(seeds.per_example(5, tf.range(1000)), [1000]).numpy()
     for one, other in ((draws[:, 1:], draws[:, :-1]), (draws[1:], draws[:-1])):
         assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 4 / 1000

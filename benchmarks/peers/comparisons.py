@@ -16,7 +16,7 @@ class Comparison:
       attack: tfrobust's, in its language, where {steps} and {values} (of an image) stand for numbers.
       steps: of the attack, on every side.
       norm: in which perturbations are measured.
-      targeted: towards the most likely wrong class, else away from the label.
+      targeted: toward the most likely wrong class, else away from the label.
       slow: takes minutes: measured once, other attacks in several rounds.
       speed: images per second, at least this many times those of the fastest peer; None: nothing is asked.
       size: median perturbation, at most this many times that of the reference peer, Foolbox.
@@ -48,7 +48,7 @@ COMPARISONS = {
     "square": Comparison(f"square(linf({RADIUS}), queries={{steps}})", 1000, "linf", slow=True, speed=2.0),
     "jsma": Comparison("jsma(gamma=2*{steps}/{values}, targeted=True)", 57, "l0", targeted=True, speed=5.0),
     "one_pixel": Comparison(
-        f"one_pixel(l0({PIXELS}), population={POPULATION}, generations={{steps}})", 100, "l0", slow=True, speed=5.0
+        f"one_pixel(l0({PIXELS}), population={POPULATION}, steps={{steps}})", 100, "l0", slow=True, speed=5.0
     ),
 }
 

@@ -105,19 +105,19 @@ def bare(model, images, labels, needs):
     Args:
       model: images -> logits.
       images, labels: a batch.
-      needs: of the attack: "gradients", else forward passes will do.
+      needs: the `Access` of the attack: white-box, else forward passes will do.
 
     Returns:
       A function without arguments.
     """
 
     def gradient(x):
-        return tfr.gradients.value_and_gradient(tfr.objectives.cross_entropy, model, x, labels)[1]
+        return tfr.attacks.Problem(model, images, labels).value_and_gradient(tfr.objectives.cross_entropy, x)[1]
 
     def forward(x):
         return tf.reduce_max(model(x))
 
-    evaluate = gradient if needs == "gradients" else forward
+    evaluate = gradient if needs is tfr.attacks.Access.WHITE_BOX else forward
 
     @tf.function
     def run(x):

@@ -49,7 +49,7 @@ def test_momentum_divides_each_gradient_by_its_l1_norm_before_it_is_added():
 
     images = tf.constant([[[[0.55], [0.5]]]])
     attack = attacks.mi_fgsm(balls.Linf(0.3), steps=2, step_size=0.1, momentum=1.0, objective=objectives.margin)
-    # Gradients of the margin: (-1, -1), then (-5, -1) at 0.45; normalised (-1/2, -1/2) and (-5/6, -1/6).
+    # Gradients of the margin: (-1, -1), then (-5, -1) at 0.45; normalized (-1/2, -1/2) and (-5/6, -1/6).
     np.testing.assert_allclose(change(attack, logits_fn, images, LABELS[:1]), [[-0.2, -0.2]], atol=1e-6)
     slow = attacks.mi_fgsm(balls.L2(1.0), steps=2, step_size=0.1, momentum=1.0, objective=objectives.margin)
     first, total = np.array([1, 1]) / np.sqrt(2), np.array([1 / 2 + 5 / 6, 1 / 2 + 1 / 6])

@@ -1,6 +1,6 @@
 """Carlini and Wagner's l2 attack: the smallest change whose margin is at least the confidence.
 
-Carlini and Wagner, S&P 2017, section VI-A. For each c of a search, Adam minimises over w
+Carlini and Wagner, S&P 2017, section VI-A. For each c of a search, Adam minimizes over w
 
     ||x(w) - x0||_2^2 + c * f(x(w)),        x(w) = (tanh(w) + 1) / 2,        f = max(confidence - margin, 0)
 

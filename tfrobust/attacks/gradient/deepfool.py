@@ -1,4 +1,4 @@
-"""DeepFool: the nearest decision boundary, linearised again at every step.
+"""DeepFool: the nearest decision boundary, linearized again at every step.
 
 Moosavi-Dezfooli, Fawzi and Frossard, CVPR 2016. One step from x, with f_k = z_k - z_source and w_k its gradient:
 
@@ -155,7 +155,7 @@ def _difference(goal, source, logits):
 
 
 def _nearest(norm, logits, pullback, goals, source):
-    """The goal whose linearised boundary is nearest: int32 [batch]. One backward pass per column of `goals`."""
+    """The goal whose linearized boundary is nearest: int32 [batch]. One backward pass per column of `goals`."""
     distances = []
     for goal in tf.unstack(goals, axis=1):
         difference = _difference(goal, source, logits)

@@ -1,6 +1,6 @@
-"""FAB: the nearest misclassified image, through projections on linearised boundaries inside the box [0, 1].
+"""FAB: the nearest misclassified image, through projections on linearized boundaries inside the box [0, 1].
 
-Croce and Hein, ICML 2020 ("Minimally distorted..."), algorithm 1. At x, with the boundary linearised there and
+Croce and Hein, ICML 2020 ("Minimally distorted..."), algorithm 1. At x, with the boundary linearized there and
 proj(.) the projection on it inside the box (section 2.2):
 
     alpha = min(||proj(x) - x|| / (||proj(x) - x|| + ||proj(clean) - clean||), alpha_max)                      eq. 10

@@ -5,7 +5,7 @@ makes one child per member, DE/rand/1 without crossover, which takes its parent'
 
     child_i = x_a + 0.5 * (x_b - x_c)           a, b, c random and different
 
-A member holds (row, column, color...) of each pixel. Colours are rounded to 8 bits before the model sees them.
+A member holds (row, column, color...) of each pixel. Colors are rounded to 8 bits before the model sees them.
 """
 
 import dataclasses
