@@ -18,7 +18,7 @@ ATTACKS := --attack='fgsm(linf(0.1))' --attack='pgd(linf(0.1), steps=20, objecti
 	touch $@
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(shell nproc) --dist=loadgroup
 
 lint: .venv/installed
 	$(BIN)/ruff check .
