@@ -6,6 +6,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/quickstart
+PACKAGES := benchmarks export tests tfrobust trainers
 ATTACKS := --attack='fgsm(linf(0.1))' --attack='pgd(linf(0.1), steps=20, objective=margin)' --attack='deepfool()'
 
 .PHONY: quickstart test lint format
@@ -17,13 +18,13 @@ ATTACKS := --attack='fgsm(linf(0.1))' --attack='pgd(linf(0.1), steps=20, objecti
 	touch $@
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=$(shell nproc) --dist=loadgroup
 
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@if command -v npm >/dev/null; then \
-	  npx --yes @bazel/buildifier@8.2.1 -mode=check -lint=warn BUILD MODULE.bazel; \
+	  npx --yes @bazel/buildifier@8.2.1 -mode=check -lint=warn -r BUILD MODULE.bazel $(PACKAGES); \
 	else echo "buildifier skipped: npm is not installed"; fi
 
 format: .venv/installed

@@ -10,7 +10,7 @@ from absl import flags
 
 import tfrobust as tfr
 from benchmarks import measure
-from trainers import program
+from tfrobust.cli import data, program
 
 MODEL = flags.DEFINE_string("model", None, "A trained .keras file.", required=True)
 DATASET = flags.DEFINE_string("dataset", "digits", "Where the batch comes from: the first test images.")
@@ -23,7 +23,7 @@ def main():
     import keras
     import tensorflow as tf
 
-    test = program.load_data(DATASET.value, "test").take(BATCH_SIZE.value)
+    test = data.from_flags().load(DATASET.value, "test").take(BATCH_SIZE.value)
     images, labels = tf.constant(test.floats()), tf.constant(test.labels)
 
     def compiled(model):
@@ -46,7 +46,7 @@ def main():
     print(f"peak memory   {plain_memory:8.0f} MiB plain, {measure.peak_memory():.0f} MiB with Deep Defense")
 
 
-flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(data)
 
 if __name__ == "__main__":
     program.run(main)

@@ -15,6 +15,7 @@ SGD, momentum 0.9, weight decay 5e-4, batch 128, rate 0.1 divided by 10 after 3/
 side by side on one GPU, set XLA_PYTHON_CLIENT_PREALLOCATE=false. Not yet run on a GPU; docs/results.md will have the numbers.
 """
 
+import dataclasses
 import itertools
 import pathlib
 import time
@@ -25,8 +26,9 @@ from absl import flags
 import tfrobust as tfr
 from benchmarks import pieces
 from tfrobust import files
+from tfrobust.cli import data, program
 from tfrobust.errors import InputError
-from trainers import optimization, program
+from trainers import optimization, optimization_flags
 
 MODE = flags.DEFINE_enum("mode", "train", ["pack", "train", "assemble"], "See above.")
 DATA = flags.DEFINE_string("data", None, "Folder of the packed images, which `pack` writes and `train` reads.")
@@ -50,7 +52,7 @@ def main():
 
 def pack():
     folder = files.writable_folder(needed(DATA))
-    split = program.load_data(DATASET.value, "train")
+    split = data.from_flags().load(DATASET.value, "train")
     for piece, start in enumerate(range(0, len(split.labels), 10_000)):
         part = split.drop(start).take(10_000)
         path = folder / f"{piece}.npz"
@@ -81,15 +83,16 @@ def train():
         input_shape=images.shape[1:],
         classes=int(labels.max()) + 1,
         width=WIDTH.value,
-        masks=tfr.models.masks.parse(MASKS.value),
+        insert=tfr.models.masks.parse(MASKS.value),
         mean=images.mean(axis=0, dtype="float64") / 255,
     )
-    trained = optimization.in_precision(network, optimization.PRECISION.value)
+    config = dataclasses.replace(optimization_flags.from_flags(), learning_rate_drops=tuple(drops(EPOCHS.value)))
+    trained = optimization.in_precision(network, config.precision)
     pixels = keras.Input(images.shape[1:], dtype="uint8")
     model = keras.Sequential([pixels, keras.layers.Rescaling(1 / 255), trained])
     steps = len(labels) // BATCH_SIZE.value
-    flags.FLAGS.learning_rate_drops = [str(epoch) for epoch in drops(EPOCHS.value)]
-    model.compile(optimization.make_optimizer(steps, EPOCHS.value), optimization.make_loss(), metrics=["accuracy"])
+    optimizer = optimization.make_optimizer(config, steps, EPOCHS.value)
+    model.compile(optimizer, optimization.make_loss(config), metrics=["accuracy"])
     history = checkpoints.restore(folder, model)
     saved = checkpoints.Checkpoints(folder, history)
     if len(history) < EPOCHS.value:
@@ -157,10 +160,10 @@ def needed(flag):
     return flag.value
 
 
-flags.set_default(optimization.LEARNING_RATE, 0.1)
-flags.set_default(optimization.LEARNING_RATE_FACTOR, 0.1)
-flags.adopt_module_key_flags(optimization)
-flags.adopt_module_key_flags(program)
+flags.set_default(optimization_flags.LEARNING_RATE, 0.1)
+flags.set_default(optimization_flags.LEARNING_RATE_FACTOR, 0.1)
+flags.adopt_module_key_flags(optimization_flags)
+flags.adopt_module_key_flags(data)
 
 if __name__ == "__main__":
     program.run(main)

@@ -12,7 +12,7 @@ from absl import flags
 
 import tfrobust as tfr
 from benchmarks import measure
-from trainers import program
+from tfrobust.cli import data, program
 
 MODEL = flags.DEFINE_string("model", None, "A trained .keras file.", required=True)
 DATASET = flags.DEFINE_string("dataset", "digits", "Where the batch comes from: the first test images.")
@@ -30,7 +30,7 @@ def main():
     measure.pin_to_one_core()
     import tensorflow as tf
 
-    test = program.load_data(DATASET.value, "test").take(BATCH_SIZE.value)
+    test = data.from_flags().load(DATASET.value, "test").take(BATCH_SIZE.value)
     images, labels = tf.constant(test.floats()), tf.constant(test.labels)
     model = tfr.targets.load_model(MODEL.value)
     print(f"{'attack':34}{'ms':>9}{'floor ms':>10}{'ratio':>8}")
@@ -75,7 +75,7 @@ def compiled_gradients(steps, model, images, labels):
     return lambda: run(images, labels).numpy()
 
 
-flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(data)
 
 if __name__ == "__main__":
     program.run(main)

@@ -13,7 +13,7 @@ from absl import flags
 
 import tfrobust as tfr
 from benchmarks import measure
-from trainers import program
+from tfrobust.cli import data, program
 
 DATASET = flags.DEFINE_string("dataset", "cifar10", "Whose training split is fed.")
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 128, "Examples in a batch.", lower_bound=1)
@@ -23,7 +23,7 @@ ROUNDS = flags.DEFINE_integer("rounds", 7, "Passes over the data.", lower_bound=
 
 def main():
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: CORES.value])
-    split = program.load_data(DATASET.value, "train")
+    split = data.from_flags().load(DATASET.value, "train")
     batches = tfr.data.training_batches(split, BATCH_SIZE.value, seed=0, augmentation=tfr.data.pad_crop_flip)
     medians = measure.interleaved_medians({"pass": lambda: collections.deque(batches, maxlen=0)}, ROUNDS.value)
     images = len(batches) * BATCH_SIZE.value
@@ -31,7 +31,7 @@ def main():
     print(f"{images / medians['pass']:,.0f} images per second on {cores} cores ({images:,} in {medians['pass']:.2f} s)")
 
 
-flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(data)
 
 if __name__ == "__main__":
     program.run(main)

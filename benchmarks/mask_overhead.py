@@ -16,7 +16,7 @@ from absl import flags
 
 import tfrobust as tfr
 from benchmarks import measure
-from trainers import program
+from tfrobust.cli import data, program
 
 MASKS = flags.DEFINE_string("masks", "shallow=0.7", "Where the network is masked.")
 WIDTH = flags.DEFINE_integer("width", 16, "Channels of the narrow network's first stage.", lower_bound=1)
@@ -32,7 +32,7 @@ def main():
 
     from export import tflite  # not above: it would bring its program's flags along, some of them required
 
-    batch = program.load_data(DATASET.value, "train").take(BATCH_SIZE.value)
+    batch = data.from_flags().load(DATASET.value, "train").take(BATCH_SIZE.value)
     images, labels = tf.constant(batch.floats()), tf.constant(batch.labels)
     print(f"{'':16}{'masked ms':>11}{'plain ms':>10}{'ratio':>8}")
     for name, compiled in (("training step", compiled_step), ("inference", compiled_inference)):
@@ -56,7 +56,7 @@ def main():
 
 def network(width, masks=""):
     """A ResNet-18 whose moving statistics are not the initial ones, so that folding them changes every weight."""
-    model = tfr.models.resnet18(width=width, masks=tfr.models.masks.parse(masks))
+    model = tfr.models.resnet18(width=width, insert=tfr.models.masks.parse(masks))
     random = np.random.default_rng(0)
     for variable in model.non_trainable_variables:
         if variable.name == "moving_mean":
@@ -81,7 +81,7 @@ def compiled_inference(model, images, _):
     return lambda: run(images).numpy()
 
 
-flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(data)
 
 if __name__ == "__main__":
     program.run(main)

@@ -9,37 +9,44 @@ The version folder gets two signatures, both giving `logits` and `probabilities`
 It appears under its number only when it is complete, and only if its logits are those of the model.
 """
 
-import pathlib
+import os
 import sys
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 import tfrobust as tfr
-from export import common
+from export import export_flags
 from tfrobust import files
-from trainers import program
+from tfrobust.cli import data, program, quiet
+
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import keras
 
 VERSION = flags.DEFINE_integer("version", 1, "The version, a folder of that number in --output.", lower_bound=1)
+TOLERANCE = 1e-4
 
 
 def main():
-    version = pathlib.Path(common.OUTPUT.value) / str(VERSION.value)
+    paths = export_flags.from_flags()
+    version = paths.output / str(VERSION.value)
     if version.exists():
         raise tfr.InputError(f"{version} exists; give another --version or remove it")
-    files.writable_folder(common.OUTPUT.value)
-    model = tfr.targets.load_model(common.MODEL.value)
+    files.writable_folder(paths.output)
+    quiet.start_tensorflow()
+    model = tfr.targets.load_model(paths.model)
     with files.written(version) as path:
         write(model, path)
-        reference = tfr.targets.KerasTarget(model, common.MODEL.value)
+        reference = tfr.targets.KerasTarget(model, paths.model)
         difference = largest_difference(reference, tfr.targets.SavedModelTarget(path))
         print(f"largest logit difference to {reference.name}: {difference:.2g}")
-        if difference > 1e-4:
-            print("failed: the logits differ by more than 1e-4; nothing was exported")
-            sys.exit(1)
+        if difference > TOLERANCE:
+            print(f"failed: the logits differ by more than {TOLERANCE:g}; nothing was exported")
+            sys.exit(1)  # inside the block, so that nothing appears
     print(f"saved model: {version}")
 
 
-def write(model, path):
+def write(model: "keras.Model", path: str | os.PathLike) -> None:
     """Writes a Keras model from images to logits as a SavedModel with the signatures above."""
     import keras
     import tensorflow as tf
@@ -66,7 +73,7 @@ def write(model, path):
     archive.write_out(str(path), verbose=False)
 
 
-def largest_difference(reference, target, examples=16):
+def largest_difference(reference: "tfr.targets.Target", target: "tfr.targets.Target", examples: int = 16) -> float:
     """The largest absolute difference between the logits of two targets, on random images.
 
     Raises:
@@ -80,8 +87,8 @@ def largest_difference(reference, target, examples=16):
     return float(np.abs(expected - target.predictor()(images)).max())
 
 
-flags.adopt_module_key_flags(common)
-flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(data)
+flags.adopt_module_key_flags(export_flags)
 
 if __name__ == "__main__":
     program.run(main)

@@ -8,50 +8,56 @@ LiteRT interpreter. int8 and int16x8 measure the ranges of activations on images
 
 import contextlib
 import io
-import pathlib
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 import tfrobust as tfr
-from export import common
+from export import export_flags
 from tfrobust import files
-from trainers import program
+from tfrobust.cli import data, program, quiet
+
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import keras
+    import numpy as np
+    import tensorflow as tf
 
 MODES = ("float32", "float16", "dynamic", "int8", "int16x8")
+CALIBRATED = ("int8", "int16x8")
 QUANTIZE = flags.DEFINE_enum("quantize", "float32", MODES, "Precision of weights, and for int modes of activations.")
 CALIBRATION = flags.DEFINE_string("calibration", None, "Data set whose training images calibrate int8 and int16x8.")
 CALIBRATION_EXAMPLES = flags.DEFINE_integer("calibration_examples", 500, "How many of them.", lower_bound=1)
 
 
 def main():
-    output = pathlib.Path(common.OUTPUT.value)
-    if output.suffix != ".tflite":
-        raise tfr.InputError(f"--output must end in .tflite, got {output}")
-    files.writable_folder(output.parent)
-    calibrated = QUANTIZE.value in ("int8", "int16x8")
-    if calibrated and not CALIBRATION.value:
-        raise tfr.InputError(f"--quantize={QUANTIZE.value} needs --calibration, such as --calibration=mnist")
-    model = tfr.targets.load_model(common.MODEL.value)
-    tfr.targets.check_logits(model(zeros(model)).numpy(), common.MODEL.value)
+    paths, source = export_flags.from_flags(), data.from_flags()
+    quantize, calibration, examples = QUANTIZE.value, CALIBRATION.value, CALIBRATION_EXAMPLES.value
+    if paths.output.suffix != ".tflite":
+        raise tfr.InputError(f"--output must end in .tflite, got {paths.output}")
+    if quantize in CALIBRATED and not calibration:
+        raise tfr.InputError(f"--quantize={quantize} needs --calibration, such as --calibration=mnist")
+    files.writable_folder(paths.output.parent)
+    quiet.start_tensorflow()
+    model = tfr.targets.load_model(paths.model)
+    tfr.targets.check_logits(model(zeros(model)).numpy(), paths.model)
     images = None
-    if calibrated:
-        train = program.load_data(CALIBRATION.value, "train")
-        images = train.take(CALIBRATION_EXAMPLES.value).floats()
+    if quantize in CALIBRATED:
+        images = source.load(calibration, "train").take(examples).floats()
         tfr.targets.as_target(model).check(images)
-    contents = convert(model, QUANTIZE.value, images)
-    with files.written(output) as path:
+    contents = convert(model, quantize, images)
+    with files.written(paths.output) as path:
         path.write_bytes(contents)
-    print(f"tflite: {output} ({len(contents):,} bytes)")
+    print(f"tflite: {paths.output} ({len(contents):,} bytes)")
 
 
-def zeros(model):
+def zeros(model: "keras.Model") -> "tf.Tensor":
     """One black image of the model's size."""
     import tensorflow as tf
 
     return tf.zeros([1, *model.input_shape[1:]])
 
 
-def convert(model, quantize="float32", calibration_images=None):
+def convert(model: "keras.Model", quantize: str = "float32", calibration_images: "np.ndarray | None" = None) -> bytes:
     """The bytes of a .tflite file for a Keras model.
 
     Args:
@@ -74,20 +80,21 @@ def convert(model, quantize="float32", calibration_images=None):
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if quantize in ("int8", "int16x8"):
+    if quantize in CALIBRATED:
         converter.representative_dataset = lambda: ([image[None]] for image in calibration_images)
     try:
         with (
             tfr.layers.fixed_mask.converting(model),
-            contextlib.redirect_stdout(io.StringIO()),
-        ):  # it describes a temporary SavedModel
+            contextlib.redirect_stdout(io.StringIO()),  # it describes a temporary SavedModel
+            quiet.held_back(),  # int8 warns of statistics that it does not need, and dumps its state
+        ):
             return converter.convert()
     except Exception as error:  # the converter's own errors have no common class
         raise tfr.InputError(f"the model cannot be written as {quantize} TFLite: {error}") from error
 
 
-flags.adopt_module_key_flags(common)
-flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(data)
+flags.adopt_module_key_flags(export_flags)
 
 if __name__ == "__main__":
     program.run(main)

@@ -1,20 +1,21 @@
-"""Attacks exported artefacts and compares them with the model they came from.
+"""Attacks exported artifacts and compares them with the model they came from.
 
     python -m export.verify --reference=runs/lenet/model.keras --artifact=lenet_int8.tflite --artifact=models/lenet \\
         --dataset=mnist --examples=500 --attack='pgd(linf(0.1), steps=20)' \\
         --min_robust_accuracy=0.5 --max_flip_rate=0.01 --output=runs/verify
 
-A SavedModel is attacked through its own gradients. A TFLite file gives none, so attacks are made on the reference and
-carried over. Exit code 1 if an artefact misses a threshold: --max_flip_rate is the share of clean images on which its
+A SavedModel is attacked through its own gradients. A TFLite file gives none, so attacks are transferred from the
+reference. Exit code 1 if an artifact misses a threshold: --max_flip_rate is the share of clean images on which its
 prediction differs from the reference's; --min_robust_accuracy holds for each attack that has a radius.
 """
 
 from absl import flags
 
 import tfrobust as tfr
-from trainers import attacking, program
+from export.thresholds import Thresholds, missed
+from tfrobust.cli import attacks, data, program, quiet
 
-REFERENCE = flags.DEFINE_string("reference", None, "The .keras file that the artefacts came from.", required=True)
+REFERENCE = flags.DEFINE_string("reference", None, "The .keras file that the artifacts came from.", required=True)
 ARTIFACT = flags.DEFINE_multi_string(
     "artifact", None, "SavedModel directory or .tflite; several allowed.", required=True
 )
@@ -27,37 +28,27 @@ MAX_FLIP_RATE = flags.DEFINE_float(
 
 
 def main():
-    if MIN_ROBUST_ACCURACY.value is not None and not any(hasattr(attack, "ball") for attack in attacking.attacks()):
+    plan, source = attacks.from_flags(), data.from_flags()
+    thresholds = Thresholds(MIN_ROBUST_ACCURACY.value, MAX_FLIP_RATE.value)
+    quiet.start_tensorflow()
+    if thresholds.min_robust_accuracy is not None and not any(attack.ball for attack in plan.parsed()):
         raise tfr.InputError("--min_robust_accuracy needs an --attack with a radius, such as 'pgd(linf(8/255))'")
-    expected, *evaluations = attacking.evaluate([REFERENCE.value, *ARTIFACT.value], source=REFERENCE.value)
+    paths = [REFERENCE.value, *ARTIFACT.value]
+    expected, *evaluations = attacks.evaluate(plan, source, paths, surrogate=REFERENCE.value)
     flip_rates = [float((found.predictions != expected.predictions).mean()) for found in evaluations]
-    failures = [line for pair in zip(evaluations, flip_rates) for line in failed_thresholds(*pair)]
     print(tfr.evaluation.table([expected, *evaluations]))
     for found, flip_rate in zip(evaluations, flip_rates):
         print(f"{found.report['model']}: {flip_rate:.2%} of the clean predictions differ from the reference's")
-    report = {
-        **expected.report,
-        "artifacts": [{**found.report, "flip_rate": rate} for found, rate in zip(evaluations, flip_rates)],
-        "failures": failures,
-    }
-    attacking.save(report, [expected, *evaluations])
+    artifacts = [{**found.report, "flip_rate": rate} for found, rate in zip(evaluations, flip_rates)]
+    failures = [line for artifact in artifacts for line in missed(thresholds, artifact)]
+    attacks.save(plan, {**expected.report, "artifacts": artifacts, "failures": failures}, [expected, *evaluations])
     for failure in failures:
         print(f"failed: {failure}")
     return 1 if failures else 0
 
 
-def failed_thresholds(evaluation, flip_rate):
-    """A line for each threshold that an artefact misses."""
-    name = evaluation.report["model"]
-    if MAX_FLIP_RATE.value is not None and flip_rate > MAX_FLIP_RATE.value:
-        yield f"{name}: flip rate {flip_rate:.4f} > {MAX_FLIP_RATE.value}"
-    for row in evaluation.report["attacks"] if MIN_ROBUST_ACCURACY.value is not None else []:
-        if row["radius"] is not None and row["robust_accuracy"] < MIN_ROBUST_ACCURACY.value:
-            yield f"{name}: {row['attack']} leaves {row['robust_accuracy']:.4f} < {MIN_ROBUST_ACCURACY.value}"
-
-
-flags.adopt_module_key_flags(attacking)
-flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(attacks)
+flags.adopt_module_key_flags(data)
 
 if __name__ == "__main__":
     program.run(main)

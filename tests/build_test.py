@@ -1,21 +1,22 @@
-"""BUILD follows from the sources: this test compares it, and `python tests/build_test.py` writes it.
+"""The BUILD files follow from the sources: this test compares them, and `python tests/build_test.py` writes them.
 
-Every module has a target of the same dotted name, whose dependencies are what the file imports: an import of `a.b.c`
-depends on the target of the top package `a` and on that of the module. The packages between are left out, since their
-`__init__.py` often imports the very modules that they hold, and Bazel allows no cycles.
+A folder's BUILD has a target for each of its modules, named as the file, and one for its `__init__.py`, named as the
+folder, if there is code in it. A target depends on what its file imports: an import of `a.b.c` on that module, not on the
+packages above, since their `__init__` often imports the very modules that they hold, and Bazel allows no cycles. Where
+an `__init__.py` is missing, Bazel's Python rules make an empty one. The BUILD of the root has the programs and the suite
+of all tests.
 """
 
 import ast
 import difflib
+import functools
 import graphlib
 import pathlib
 import re
 import sys
 
-import tfrobust
-
 ROOT = pathlib.Path(__file__).parents[1]
-LAZY = {f"tfrobust.{name}": f"tfrobust.{module}" for name, module in tfrobust._NAMES.items()}
+TOPS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 NEEDS = {  # the distributions behind an import, unless it is the one of the same name; () for one that is not pinned
     "absl": ("absl_py",),
     "art": (),  # benchmarks/peers installs its own
@@ -28,45 +29,55 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
     "tensorflow_serving": (),
 }
 DATA = {
-    "tests": ["pyproject.toml"],  # pytest's settings
-    "tests.benchmarks.peers_test": ["benchmarks/peers/requirements.txt", "constraints.txt"],
-    "tests.build_test": [
-        "BUILD",
-        "constraints.txt",
-        *sorted(f"{top.parent.name}/**/*.py" for top in ROOT.glob("*/__init__.py")),
-    ],
-    "trainers": ["trainers/configs/*.flags"],
+    "benchmarks/peers/environment.py": ["requirements.txt", "//:constraints.txt"],
+    "trainers/training_flags.py": ["configs/*.flags"],
 }
-HEADER = '''"""One target per Python module: `python tests/build_test.py` writes this file from their imports."""
-
-load("@rules_python//python:py_binary.bzl", "py_binary")
-load("@rules_python//python:py_library.bzl", "py_library")
-load("@rules_python//python:py_test.bzl", "py_test")
-
-package(default_visibility = ["//visibility:public"])
-'''
+EXPORTS = """exports_files([
+    "constraints.txt",
+    "pyproject.toml",
+])
+"""
+PYTEST = {"//tests:conftest", "@pypi//pytest"}  # what `pytest_test` adds by itself
+MANUAL = {"tests/bazel_test.py", "tests/build_test.py"}  # they read the whole checkout, which Bazel does not show them
+RULES = {
+    "py_binary": "@rules_python//python:py_binary.bzl",
+    "py_library": "@rules_python//python:py_library.bzl",
+    "pytest_test": "//tests:pytest_test.bzl",
+}
 
 
 def modules():
-    """Dotted name -> files. A package is its `__init__.py`; an empty one goes with the package at the top."""
-    found = {top.parent.name: [f"{top.parent.name}/__init__.py"] for top in sorted(ROOT.glob("*/__init__.py"))}
-    for top in list(found):
-        for path in sorted((ROOT / top).rglob("*.py")):
-            file = path.relative_to(ROOT)
-            if path.name != "__init__.py":
-                found[".".join(file.with_suffix("").parts)] = [file.as_posix()]
-            elif len(file.parts) > 2:
-                found.setdefault(".".join(file.parent.parts) if path.stat().st_size else top, []).append(
-                    file.as_posix()
-                )
+    """Dotted name -> file, of all but the `__init__.py` without code."""
+    found = {}
+    for file in sorted(path.relative_to(ROOT) for top in TOPS for path in (ROOT / top).rglob("*.py")):
+        if file.name != "__init__.py":
+            found[".".join(file.with_suffix("").parts)] = file
+        elif not all(isinstance(node, ast.Expr) for node in ast.parse((ROOT / file).read_text()).body):
+            found[".".join(file.parent.parts)] = file
     return found
 
 
-def imports(source, known):
+def label(file):
+    """The target of a file: its folder's own for an `__init__.py`."""
+    folder = file.parent.as_posix()
+    return f"//{folder}" if file.name == "__init__.py" else f"//{folder}:{file.stem}"
+
+
+@functools.cache
+def lazy_names():
+    """What `tfrobust` takes from its modules when it is asked for it: dotted name -> module."""
+    for node in ast.parse((ROOT / "tfrobust/__init__.py").read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_NAMES":
+            return {f"tfrobust.{name}": f"tfrobust.{module}" for name, module in ast.literal_eval(node.value).items()}
+    return {}
+
+
+def imports(tree, known):
     """The dotted names that a file imports anywhere, takes from the lazy `tfrobust`, or has in a string for `-m`."""
     names, aliases = set(), set()
-    for node in ast.walk(ast.parse(source)):  # breadth first: `import tfrobust as tfr` comes before its uses
+    for node in ast.walk(tree):  # breadth first: `import tfrobust as tfr` comes before its uses
         if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"write the import from .{node.module or ''} in full"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
@@ -75,78 +86,147 @@ def imports(source, known):
             names.add(f"tfrobust.{node.attr}")
         elif isinstance(node, ast.Attribute) and ast.unparse(node) in NEEDS:
             names.add(ast.unparse(node))
-        elif (
-            isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value and node.value in known
-        ):
-            names.add(node.value)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+            names |= {node.value} & known.keys()
     return names
 
 
-def dependencies(name, files, known):
-    """The labels of what a module imports; of a test also its packages, their `conftest`, and pytest, which runs it."""
-    imported = imports("\n".join((ROOT / file).read_text() for file in files), known)
-    if name.endswith("_test"):
-        parents = [".".join(name.split(".")[:depth]) for depth in range(1, name.count(".") + 1)]
-        imported |= {"pytest", *parents, *(known.keys() & {f"{parent}.conftest" for parent in parents})}
-    pinned = re.findall(r"^[\w.-]+", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
-    pinned = {re.sub(r"[-.]", "_", distribution).lower() for distribution in pinned}
+@functools.cache
+def pinned():
+    """The distributions in constraints.txt, as their targets are called."""
+    names = re.findall(r"^[\w.-]+", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    return {re.sub(r"[-.]", "_", name).lower() for name in names}
+
+
+def dependencies(file, tree, known):
+    """The labels of what a module imports; of a test also every `conftest.py` above it, and pytest, which runs it."""
     labels = set()
-    for dotted in imported:
-        top, module = dotted.split(".")[0], LAZY.get(dotted, dotted)
-        if top in known:
-            while module not in known:
+    for dotted in imports(tree, known):
+        top, module = dotted.split(".")[0], lazy_names().get(dotted, dotted)
+        if top in TOPS:
+            while module and module not in known:  # a name in a module, or `*`
                 module = module.rpartition(".")[0]
-            labels |= {f":{top}", f":{module}"}
+            labels |= {label(known[name]) for name in [module] + [top] * (dotted in lazy_names()) if name in known}
         elif top not in sys.stdlib_module_names:
             distributions = set(NEEDS.get(dotted, NEEDS.get(top, (top,))))
-            lacking = ", ".join(distributions - pinned)
-            assert not lacking, f"{files[-1]} imports {dotted}: pin {lacking} in constraints.txt, or see NEEDS here"
+            lacking = ", ".join(distributions - pinned())
+            assert not lacking, f"{file} imports {dotted}: pin {lacking} in constraints.txt, or see NEEDS here"
             labels |= {f"@pypi//{distribution}" for distribution in distributions}
-    return sorted(labels - {f":{name}"}, key=lambda label: (label[0] == "@", label.split(".")))
+    if file.stem.endswith("_test"):
+        labels |= {"@pypi//pytest", *(label(conftest) for conftest in conftests(file))}
+    return labels - {label(file)}
 
 
-def quoted(items):
-    """A list as buildifier formats it."""
-    if len(items) == 1:
-        return f'["{items[0]}"]'
+def conftests(file):
+    return [folder / "conftest.py" for folder in file.parents if (ROOT / folder / "conftest.py").exists()]
+
+
+def quoted(labels, folder=None):
+    """A list as buildifier formats and sorts it, with targets of `folder` written as it writes them there."""
+    here = {f"//{folder}": f":{pathlib.PurePath(folder or '').name}"}
+    items = [here.get(name, name.replace(f"//{folder}:", ":")) for name in labels]
+    items.sort(key=lambda name: (name[0] == "@", name.startswith("//"), re.split("[.:]", name)))
+    if len(items) < 2:
+        return f'["{items[0]}"]' if items else ""
     return "".join(["[\n", *(f'        "{item}",\n' for item in items), "    ]"])
 
 
-def target(name, files, labels):
-    """The call that declares a target, as buildifier formats it."""
-    test = name.endswith("_test")
-    program = not test and 'if __name__ == "__main__":' in (ROOT / files[-1]).read_text()
-    patterns = [file for file in DATA.get(name, []) if "*" in file]
-    plain = [file for file in DATA.get(name, []) if "*" not in file]
-    attributes = {
-        "name": f'"{name}"',
-        "size": test and ('"small"' if {"@pypi//pytest", ":tests", ":tfrobust"}.issuperset(labels) else '"medium"'),
-        "testonly": not test and name.split(".")[0] == "tests" and "True",
-        "srcs": quoted(files),
-        "args": test and quoted(files),
-        "data": " + ".join([quoted(plain)] * bool(plain) + [f"glob({quoted(patterns)})"] * bool(patterns)),
-        "imports": not test and not program and '["."]',
-        "main": program and f'"{files[-1]}"',
-        "main_module": test and '"pytest"',
-        "deps": labels and quoted(labels),
-    }
-    lines = [f"    {key} = {value},\n" for key, value in attributes.items() if value]
-    return "".join(["py_test" if test else "py_binary" if program else "py_library", "(\n", *lines, ")\n"])
+def call(rule, **attributes):
+    """A call as buildifier formats it, without what is empty."""
+    given = [f"{key} = {value}" for key, value in attributes.items() if value]
+    if len(given) == 1:
+        return f"{rule}({given[0]})\n"
+    return "".join([f"{rule}(\n", *(f"    {argument},\n" for argument in given), ")\n"])
+
+
+def target(file, needed):
+    """The call that declares a module's target."""
+    folder, path = file.parent.as_posix(), file.as_posix()
+    stem = file.parent.name if file.name == "__init__.py" else file.stem
+    if not stem.endswith("_test"):
+        data = quoted(DATA.get(path, []))
+        return call(
+            "py_library",
+            name=f'"{stem}"',
+            srcs=f'["{file.name}"]',
+            data=f"glob({data})" if "*" in data else data,
+            deps=quoted(needed, folder),
+        )
+    return call(
+        "pytest_test",
+        name=f'"{stem}"',
+        size='"small"' if needed <= {*PYTEST, "//tfrobust"} else "",
+        tags='["manual"]' if path in MANUAL else "",
+        deps=quoted(needed - PYTEST, folder),
+    )
+
+
+def build_file(title, calls, *, testonly=False, exports=""):
+    """The text of a BUILD file."""
+    rules = [rule for rule in RULES if any(text.startswith(f"{rule}(") for text in calls)]
+    loads = "".join(f'load("{RULES[rule]}", "{rule}")\n' for rule in rules)
+    visibility = 'default_visibility = ["//visibility:public"]'
+    package = (
+        f"package(\n    default_testonly = True,\n    {visibility},\n)\n" if testonly else f"package({visibility})\n"
+    )
+    return "\n".join(filter(None, [f'"""{title}"""\n', loads, package, exports, *calls]))
+
+
+def is_program(tree):
+    """Whether `python -m` runs the module."""
+    return any(isinstance(node, ast.If) and ast.unparse(node.test) == "__name__ == '__main__'" for node in tree.body)
 
 
 def build():
-    """The text of BUILD."""
+    """All BUILD files: path -> text."""
     known = modules()
-    labels = {name: dependencies(name, files, known) for name, files in known.items()}
-    graphlib.TopologicalSorter({f":{name}": needed for name, needed in labels.items()}).prepare()  # raises for a cycle
-    return "\n".join([HEADER, *(target(name, files, labels[name]) for name, files in sorted(known.items()))])
+    trees = {name: ast.parse((ROOT / file).read_text()) for name, file in known.items()}
+    needed = {name: dependencies(file, trees[name], known) for name, file in known.items()}
+    graph = {label(file): needed[name] for name, file in known.items()}
+    graphlib.TopologicalSorter(graph).prepare()  # raises for a cycle
+    assert len(graph) == len(known), "a module has the name of its folder; give it another"
+    files, suites = {}, []
+    for folder in sorted({file.parent for file in known.values()}):
+        names = [name for name, file in known.items() if file.parent == folder]
+        calls = [target(known[name], needed[name]) for name in names]
+        if any(name.endswith("_test") for name in names):
+            suites.append("//tests" if folder.name == "tests" else f"//{folder.as_posix()}:tests")
+            calls.append(call("test_suite", name='"tests"'))
+        title = f"The modules of {folder.as_posix()}: `python tests/build_test.py` writes this file from their imports."
+        files[f"{folder.as_posix()}/BUILD"] = build_file(title, calls, testonly=folder.parts[0] == "tests")
+    programs = [name for name, tree in trees.items() if is_program(tree) and not name.startswith("tests.")]
+    calls = [binary(name.removesuffix(".__main__"), label(known[name])) for name in programs]
+    calls.append(call("test_suite", name='"tests"', tests=quoted(suites)))
+    title = "The programs and all tests: `python tests/build_test.py` writes this file from the sources."
+    files["BUILD"] = build_file(title, calls, exports=EXPORTS)
+    return files
 
 
-def test_build_follows_from_the_sources():
-    written, expected = (ROOT / "BUILD").read_text().splitlines(), build().splitlines()
-    difference = difflib.unified_diff(written, expected, "BUILD", "BUILD as the sources want it", lineterm="")
-    assert written == expected, "\n".join(["python tests/build_test.py rewrites BUILD:", *difference])
+def binary(module, needed):
+    """A program: `bazel run //:trainers.mnist` is `python -m trainers.mnist`."""
+    return call("py_binary", name=f'"{module}"', main_module=f'"{module}"', deps=quoted([needed]))
+
+
+def written():
+    """The BUILD files that are there: path -> text."""
+    paths = [ROOT / "BUILD", *(path for top in TOPS for path in (ROOT / top).rglob("BUILD"))]
+    return {path.relative_to(ROOT).as_posix(): path.read_text() for path in paths if path.exists()}
+
+
+def test_build_files_follow_from_the_sources():
+    found, expected = written(), build()
+    difference = [
+        line
+        for path in sorted({*found, *expected})
+        for line in difflib.unified_diff(
+            *(texts.get(path, "").splitlines() for texts in (found, expected)), path, f"{path} as wanted", lineterm=""
+        )
+    ]
+    assert not difference, "\n".join(["python tests/build_test.py rewrites:", *difference])
 
 
 if __name__ == "__main__":
-    (ROOT / "BUILD").write_text(build())
+    for stale in written().keys() - build().keys():
+        (ROOT / stale).unlink()
+    for path, text in build().items():
+        (ROOT / path).write_text(text)

@@ -1,11 +1,28 @@
-"""What several tests share: one small trained network, and its exports."""
+"""What several tests share: how they are spread over processes, and one small trained network with its exports."""
 
+import fcntl
+import os
 import pathlib
 from typing import NamedTuple
 
 import pytest
 
 from tests.support import programs
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one thread for each, children included
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """A file's tests share what they compile, so they run in one process, unless they say what they share.
+
+    Those that compare with reference files are a group of their own.
+    """
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            name = "golden" if item.path.stem.endswith("golden_test") else item.path.relative_to(item.config.rootpath)
+            item.add_marker(pytest.mark.xdist_group(str(name)))
 
 
 class Artifacts(NamedTuple):
@@ -20,14 +37,24 @@ class Artifacts(NamedTuple):
 
 @pytest.fixture(scope="session")
 def artifacts(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("artifacts")
+    """Made by the process that needs them first; the others wait for it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "artifacts"
     made = Artifacts(
         folder / "run", folder / "run/model.keras", folder / "served", folder / "float32.tflite", folder / "int8.tflite"
     )
-    flagfile = "--flagfile=trainers/configs/quickstart.flags"
-    programs.succeed("trainers.mnist", flagfile, "--epochs=2", f"--workdir={made.workdir}")
-    programs.succeed("export.saved_model", f"--model={made.model}", f"--output={made.saved_model}")
-    programs.succeed("export.tflite", f"--model={made.model}", f"--output={made.float32}")
-    quantized = ("--quantize=int8", "--calibration=digits")
-    programs.succeed("export.tflite", f"--model={made.model}", f"--output={made.int8}", *quantized)
+    folder.mkdir(exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.int8.exists():
+            _make(made)
     return made
+
+
+def _make(artifacts):
+    flagfile = "--flagfile=trainers/configs/quickstart.flags"
+    programs.succeed("trainers.mnist", flagfile, "--epochs=2", f"--workdir={artifacts.workdir}")
+    programs.succeed("export.saved_model", f"--model={artifacts.model}", f"--output={artifacts.saved_model}")
+    programs.succeed("export.tflite", f"--model={artifacts.model}", f"--output={artifacts.float32}")
+    quantized = ("--quantize=int8", "--calibration=digits")
+    programs.succeed("export.tflite", f"--model={artifacts.model}", f"--output={artifacts.int8}", *quantized)

@@ -1,4 +1,4 @@
-"""Checkpoints after every epoch, from which a killed run goes on as if nothing had happened, and early stopping."""
+"""Checkpoints after every epoch, from which an interrupted run resumes exactly, and early stopping."""
 
 import json
 import pathlib
@@ -16,7 +16,7 @@ class Checkpoints(keras.callbacks.Callback):
     Args:
       folder: where they are kept.
       history: what `restore` returned.
-      patience: stop after so many epochs without a better `val_accuracy`; None: never.
+      patience: stop after this many epochs without a better `val_accuracy`; None: never.
     """
 
     def __init__(self, folder, history=(), patience=None):

@@ -1,4 +1,4 @@
-"""Attacks a model and reports how it holds, beside a baseline if one is given.
+"""Attacks a model and reports how robust it is, beside a baseline if one is given.
 
     python -m trainers.evaluate --model=runs/lenet/model.keras --dataset=mnist --examples=1000 \\
         --attack='pgd(linf(0.1), steps=40)' --attack='deepfool()' --output=runs/lenet/evaluate
@@ -10,29 +10,31 @@ and pictures.png. A thousand MNIST images with the two attacks above take about 
 from absl import flags
 
 import tfrobust as tfr
-from trainers import attacking, program, strategies
+from tfrobust.cli import attacks, data, devices, program
 
 MODEL = flags.DEFINE_string("model", None, "The model: .keras, SavedModel directory or .tflite.", required=True)
-BASELINE = flags.DEFINE_string("baseline", None, "A second model to show beside it, such as the one before a defence.")
-SOURCE = flags.DEFINE_string("source", None, "Where gradient attacks are made if the model gives no gradients.")
+BASELINE = flags.DEFINE_string("baseline", None, "A second model to show beside it, such as the undefended one.")
+SOURCE = flags.DEFINE_string(
+    "source", None, "A surrogate: where gradient attacks are made if the model has no gradients."
+)
 
 
 def main():
+    plan, source = attacks.from_flags(), data.from_flags()
+    strategy = devices.from_flags().start()
     paths = [path for path in (BASELINE.value, MODEL.value) if path]
-    strategy = strategies.make()
     with strategy.scope():
-        *baseline, evaluation = attacking.evaluate(paths, SOURCE.value)
-    strategies.wait_for_all(strategy)  # the others have written their batches too
-    if not strategies.is_chief(strategy):
+        *baseline, evaluation = attacks.evaluate(plan, source, paths, surrogate=SOURCE.value)
+    tfr.distribution.wait_for_all(strategy)  # the others have written their batches too
+    if not tfr.distribution.is_chief(strategy):
         return
     print(tfr.evaluation.table([*baseline, evaluation]))
     report = {**evaluation.report, **({"baseline": baseline[0].report} if baseline else {})}
-    attacking.save(report, [*baseline, evaluation])
+    attacks.save(plan, report, [*baseline, evaluation])
 
 
-flags.adopt_module_key_flags(attacking)
-flags.adopt_module_key_flags(program)
-flags.adopt_module_key_flags(strategies)
+for module in (attacks, data, devices):
+    flags.adopt_module_key_flags(module)
 
 if __name__ == "__main__":
     program.run(main)

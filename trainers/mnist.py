@@ -11,27 +11,45 @@ import time
 
 from absl import flags
 
-from trainers import common, defending, program, strategies
+import tfrobust as tfr
+from tfrobust.cli import data, devices, program
+from trainers import defense, fitting, networks, splits, training_flags, workdir
 
-DATASET = flags.DEFINE_string("dataset", "mnist", "digits, mnist, or another data set of small grey images.")
+DATASET = flags.DEFINE_string("dataset", "mnist", "digits, mnist, or another data set of small gray images.")
 MODEL = flags.DEFINE_enum("model", "lenet", ["lenet", "mlp"], "The network; ignored with a .keras --init_weights.")
 
 
 def main():
-    import keras
-
     started = time.monotonic()
-    strategy = strategies.make()
-    keras.utils.set_random_seed(common.SEED.value)
-    train, validation, test = common.load_splits(DATASET.value)
-    network = common.make_network(MODEL.value, train)
-    history = common.fit(strategy, defending.defend, network, train, validation)
-    if strategies.is_chief(strategy):
-        common.finish(network, test, history, started, **common.perturbation_metrics(network, test))
+    config = training_flags.from_flags(DATASET.value, model=MODEL.value)
+    strategy = devices.from_flags().start()
+    chief = tfr.distribution.is_chief(strategy)
+    train, validation, test = splits.load_splits(config, data.from_flags())
+    network = networks.make_network(config.network, train, config.seed)
+    with strategy.scope():
+        trained = fitting.copy_for_training(network, strategy, config.optimization.precision)
+        model = defense.defend(trained, config.defense, config.seed)
+        fitting.compile_model(model, config, examples=len(train.labels))
+        workdir.open_workdir(config, chief)  # now that all flags have been looked at
+        history = fitting.fit(model, config, strategy, train, validation)
+    network.set_weights(trained.get_weights())
+    if chief:
+        workdir.save(config, network, test, history, started, **perturbation_metrics(network, test))
 
 
-flags.adopt_module_key_flags(common)
-flags.adopt_module_key_flags(defending)
+def perturbation_metrics(network, test):
+    """The robustness that Deep Defense reports: rho_2 and l2 under DeepFool, rho_inf under FGSM, on all test images."""
+
+    def logits_fn(images):
+        return network(images, training=False)
+
+    images, labels, origin = test.floats(), test.labels, tfr.layers.origin(network)
+    rho_2, l2 = tfr.evaluation.metrics.deepfool_rho_2(logits_fn, images, labels, origin=origin)
+    rho_inf, radius = tfr.evaluation.metrics.fgsm_rho_inf(logits_fn, images, labels, origin=origin)
+    return {"rho_2": float(rho_2.mean()), "l2": float(l2.mean()), "rho_inf": rho_inf, "fgsm_radius_at_half": radius}
+
+
+flags.adopt_module_key_flags(training_flags)
 
 if __name__ == "__main__":
     program.run(main)

@@ -1,88 +1,101 @@
-"""The flags that say what is minimised and how: loss, SGD, its schedule, and the precision of the arithmetic."""
+"""What is minimized and how: loss, SGD, its schedule, and the precision of the arithmetic."""
 
-from absl import flags
+import dataclasses
+from typing import TYPE_CHECKING
 
 from tfrobust.errors import InputError
 
-LEARNING_RATE = flags.DEFINE_float("learning_rate", 5e-4, "Initial or, with one_cycle, highest rate.", lower_bound=0.0)
-SCHEDULE = flags.DEFINE_enum(
-    "schedule",
-    "step",
-    ["step", "cosine", "one_cycle"],
-    "step: see --learning_rate_drops. cosine: falls to 0. one_cycle: rises for the first third, then a cosine.",
-)
-LEARNING_RATE_DROPS = flags.DEFINE_list(
-    "learning_rate_drops", [], "Epochs after which the learning rate is multiplied by --learning_rate_factor."
-)
-LEARNING_RATE_FACTOR = flags.DEFINE_float(
-    "learning_rate_factor", 0.5, "See --learning_rate_drops.", lower_bound=0.0, upper_bound=1.0
-)
-MOMENTUM = flags.DEFINE_float("momentum", 0.9, "Momentum of SGD.", lower_bound=0.0, upper_bound=1.0)
-WEIGHT_DECAY = flags.DEFINE_float("weight_decay", 5e-4, "Times each weight, added to its gradient.", lower_bound=0.0)
-LABEL_SMOOTHING = flags.DEFINE_float(
-    "label_smoothing", 0.0, "Share of the probability spread over all classes.", lower_bound=0.0, upper_bound=1.0
-)
-PRECISION = flags.DEFINE_enum(
-    "precision",
-    "float32",
-    ["float32", "mixed_bfloat16"],
-    "Of the layers while training; preprocessing, logits and what is saved are float32 always.",
-)
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import keras
+
+SCHEDULES = ("step", "cosine", "one_cycle")
+PRECISIONS = ("float32", "mixed_bfloat16")
 
 
-def make_optimizer(steps_per_epoch, epochs):
-    """SGD with momentum, L2 weight decay and the schedule, from the flags."""
+@dataclasses.dataclass(frozen=True)
+class OptimizationConfig:
+    """Loss, optimizer and precision.
+
+    Attributes:
+      learning_rate: the initial or, with one_cycle, highest rate.
+      schedule: "step", see `learning_rate_drops`; "cosine", which falls to 0; "one_cycle", which rises for the first
+        third and then falls as a cosine.
+      learning_rate_drops: epochs after which the rate is multiplied by `learning_rate_factor`; they rise.
+      momentum: of SGD.
+      weight_decay: times each weight, added to its gradient.
+      label_smoothing: share of the probability spread over all classes.
+      precision: "float32" or "mixed_bfloat16", see `in_precision`.
+
+    Raises:
+      InputError: for drops that do not rise, or with another schedule than "step".
+    """
+
+    learning_rate: float = 5e-4
+    schedule: str = "step"
+    learning_rate_drops: tuple[int, ...] = ()
+    learning_rate_factor: float = 0.5
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    precision: str = "float32"
+
+    def __post_init__(self):
+        drops = self.learning_rate_drops
+        if list(drops) != sorted({*drops}) or min(drops, default=1) < 1:
+            raise InputError(f"--learning_rate_drops takes rising epochs, such as 4,8; got {','.join(map(str, drops))}")
+        if drops and self.schedule != "step":
+            raise InputError(f"--learning_rate_drops belongs to --schedule=step, not to {self.schedule}")
+
+
+def make_optimizer(config: OptimizationConfig, steps_per_epoch: int, epochs: int) -> "keras.optimizers.Optimizer":
+    """SGD with momentum, L2 weight decay and the schedule."""
     import keras
 
     class SGD(keras.optimizers.SGD):
         """With the decay inside the gradient, as the papers train; Keras' own `weight_decay` bypasses the momentum."""
 
         def update_step(self, gradient, variable, learning_rate):
-            super().update_step(gradient + WEIGHT_DECAY.value * variable, variable, learning_rate)
+            super().update_step(gradient + config.weight_decay * variable, variable, learning_rate)
 
-    return SGD(_schedule(steps_per_epoch, epochs), momentum=MOMENTUM.value)
+    return SGD(_schedule(config, steps_per_epoch, epochs), momentum=config.momentum)
 
 
-def _schedule(steps_per_epoch, epochs):
+def _schedule(config, steps_per_epoch, epochs):
     from keras.optimizers import schedules
 
-    rate, steps = LEARNING_RATE.value, max(1, steps_per_epoch * epochs)
-    drops = [int(epoch) if epoch.isdecimal() else 0 for epoch in LEARNING_RATE_DROPS.value]
-    if drops != sorted({*drops} - {0}):
-        raise InputError(f"--learning_rate_drops takes rising epochs, such as 4,8; got {LEARNING_RATE_DROPS.value}")
-    if drops and SCHEDULE.value != "step":
-        raise InputError(f"--learning_rate_drops belongs to --schedule=step, not to {SCHEDULE.value}")
-    if SCHEDULE.value == "cosine":
+    rate, steps = config.learning_rate, max(1, steps_per_epoch * epochs)
+    if config.schedule == "cosine":
         return schedules.CosineDecay(rate, steps)
-    if SCHEDULE.value == "one_cycle":
+    if config.schedule == "one_cycle":
         rise = max(1, steps // 3)
         return schedules.CosineDecay(0.0, max(1, steps - rise), warmup_target=rate, warmup_steps=rise)
+    drops = config.learning_rate_drops
     if drops:
         return schedules.PiecewiseConstantDecay(
             [epoch * steps_per_epoch for epoch in drops],
-            [rate * LEARNING_RATE_FACTOR.value**drop for drop in range(len(drops) + 1)],
+            [rate * config.learning_rate_factor**drop for drop in range(len(drops) + 1)],
         )
     return rate
 
 
-def make_loss():
-    """Cross-entropy of logits and integer labels, smoothed by --label_smoothing."""
+def make_loss(config: OptimizationConfig) -> "keras.losses.Loss":
+    """Cross-entropy of logits and integer labels, smoothed by `label_smoothing`."""
     import keras
 
-    if not LABEL_SMOOTHING.value:
+    if not config.label_smoothing:
         return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     class SmoothedCrossentropy(keras.losses.Loss):
         def call(self, labels, logits):
             targets = keras.ops.one_hot(keras.ops.reshape(labels, [-1]), logits.shape[-1])
             return keras.losses.categorical_crossentropy(
-                targets, logits, from_logits=True, label_smoothing=LABEL_SMOOTHING.value
+                targets, logits, from_logits=True, label_smoothing=config.label_smoothing
             )
 
     return SmoothedCrossentropy()
 
 
-def in_precision(network, precision):
+def in_precision(network: "keras.Model", precision: str) -> "keras.Model":
     """A copy of a network whose layers compute in `precision`, but for preprocessing and logits, in float32.
 
     Mixed precision is for training alone: exports of such a network give 16-bit logits, or do not run.

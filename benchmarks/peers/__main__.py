@@ -17,7 +17,7 @@ from absl import flags
 from benchmarks import measure
 from benchmarks.peers import comparisons, environment
 from tfrobust import files
-from trainers import program
+from tfrobust.cli import data, program
 
 PEERS = ("foolbox", "art", "cleverhans")
 MODEL = flags.DEFINE_string("model", None, "A trained .keras file.", required=True)
@@ -37,7 +37,7 @@ def main():
     measure.pin_to_one_core()
     from benchmarks.peers import compare, table
 
-    test = program.load_data(DATASET.value, "test").take(EXAMPLES.value)
+    test = data.from_flags().load(DATASET.value, "test").take(EXAMPLES.value)
     problem = compare.pose(MODEL.value, test)
     peers = {name: compare.load(name, problem) for name in chosen}
     report = {"model": MODEL.value, "dataset": DATASET.value, "versions": environment.versions(chosen), "results": []}
@@ -52,7 +52,7 @@ def main():
                 path.write_text(json.dumps(report, indent=2) + "\n")
 
 
-flags.adopt_module_key_flags(program)
+flags.adopt_module_key_flags(data)
 
 if __name__ == "__main__":
     program.run(main)

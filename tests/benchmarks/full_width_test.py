@@ -49,7 +49,7 @@ def test_schedule_keeps_its_proportions():
 
 def test_pieces_are_small_and_hold_all_weights(tmp_path, monkeypatch):
     monkeypatch.setattr(pieces, "PIECE_BYTES", 20_000)
-    network = models.resnet18(width=4, masks=models.masks.parse("shallow=0.7"), mean=np.full((32, 32, 3), 0.25))
+    network = models.resnet18(width=4, insert=models.masks.parse("shallow=0.7"), mean=np.full((32, 32, 3), 0.25))
     pieces.write_network(network, tmp_path)
     sizes = [path.stat().st_size for path in pieces.numbered(tmp_path)]
     assert len(sizes) > 5 and max(sizes) < 48_000  # the largest weight has 36,864 bytes

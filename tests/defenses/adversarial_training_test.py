@@ -15,7 +15,7 @@ RANDOM = "pgd(linf(0.1), steps=1, step_size=0.001)"  # nearly the random start
 
 
 def network_with_state():
-    """With batch normalisation, whose statistics are not those of the data, and weight decay."""
+    """With batch normalization, whose statistics are not those of the data, and weight decay."""
     keras.utils.set_random_seed(3)
     images = keras.Input((6, 5, 3))
     x = keras.layers.Conv2D(8, 3, kernel_regularizer=keras.regularizers.L2(0.05))(images)
@@ -52,8 +52,10 @@ def test_one_step_is_the_step_written_out(share, sample_weight):
     """Loss, weights and statistics. Weight decay counts once, and the attack is on the network at inference."""
     network, other = network_with_state(), network_with_state()
     model = compiled(AdversarialTraining(network, "fgsm(linf(0.05))", clean_share=share))
-    attack = attacks.fgsm(balls.Linf(0.05))
-    adversarial = attack(lambda x: other(x, training=False), IMAGES, LABELS, seed=0)
+    with tf.GradientTape() as tape:
+        tape.watch(IMAGES)
+        loss = cross_entropy(other(IMAGES, training=False), None)
+    adversarial = IMAGES + 0.05 * tf.sign(tape.gradient(loss, IMAGES))
     with tf.GradientTape() as tape:
         if share:
             logits = other(tf.concat([IMAGES, adversarial], axis=0), training=True)
@@ -78,6 +80,15 @@ def test_a_scaled_loss_gives_the_same_step():
     np.testing.assert_allclose(*losses, rtol=1e-5)
     for one, other in zip(plain.get_weights(), scaled.network.get_weights()):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("attack", ["fgsm(linf(0.1))", "apgd_targeted(linf(0.1), steps=3)"])
+def test_misclassified_images_are_attacked_too(attack):
+    """Where an evaluation returns them unchanged."""
+    model = AdversarialTraining(classifiers.smooth_network(), attack)
+    labels = (np.argmax(model(IMAGES), axis=1) + np.arange(12) % 2) % 4  # every other one is misclassified
+    moved = np.abs(model.adversarial(IMAGES, labels) - IMAGES).max(axis=(1, 2, 3))
+    assert (moved[1::2] > 0).all()
 
 
 def test_draws_follow_the_image_and_the_step_alone():
@@ -132,11 +143,11 @@ def test_training_makes_digits_robust(attack, share):
     keras.utils.set_random_seed(0)
     network = models.mlp(mean=train.mean_image())
     compiled(network, 0.01).fit(train.floats(), train.labels, batch_size=50, epochs=10, verbose=0)
-    judge = compiled(AdversarialTraining(network, "pgd(linf(0.1), steps=5)"))
-    before = judge.evaluate(test.floats(), test.labels, verbose=0, return_dict=True)
+    robust = compiled(AdversarialTraining(network, "pgd(linf(0.1), steps=5)"))
+    before = robust.evaluate(test.floats(), test.labels, verbose=0, return_dict=True)
     model = compiled(AdversarialTraining(network, attack, share), 0.01)
     model.fit(train.floats(), train.labels, batch_size=50, epochs=4, verbose=0)
-    after = judge.evaluate(test.floats(), test.labels, verbose=0, return_dict=True)
+    after = robust.evaluate(test.floats(), test.labels, verbose=0, return_dict=True)
     assert after["robust_accuracy"] > before["robust_accuracy"] + 0.3 and after["accuracy"] > 0.8
 
 

@@ -2,11 +2,13 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests.support import classifiers, shared
 from tfrobust.defenses import DeepDefense
-from tfrobust.layers import Standardize
+from tfrobust.defenses.defense import Batch
+from tfrobust.layers import DropBlock, FixedMask, Standardize
 
 LAYERS = ("conv1", "conv2", "fc1", "fc2")
 
@@ -17,7 +19,7 @@ def relative_error(found, expected):
 
 @shared.needs_golden
 def test_one_batch_gives_the_authors_losses_and_gradients():
-    """80 right and 20 wrong predictions; their regulariser includes lam = 15."""
+    """80 images classified correctly and 20 misclassified; their regularizer includes lam = 15."""
     expected = shared.golden("deep_defense_step")
     model = DeepDefense(shared.reference_lenet())
     images, labels = tf.constant(expected["images"]), tf.constant(expected["labels"])
@@ -92,12 +94,12 @@ def test_a_scaled_loss_gives_the_same_step():
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_penalty_rewards_distance_where_right_and_nearness_where_wrong():
+def test_penalty_rewards_distance_where_correct_and_nearness_where_misclassified():
     model, images, labels = small_model(c=3.0, d=2.0)
     penalty, rho_2, logits = model.perturbation_penalty(images, labels)
-    right = np.argmax(logits, axis=1) == labels
-    assert 0 < right.sum() < len(right)
-    np.testing.assert_allclose(penalty, np.exp(np.where(right, -3.0, 2.0) * rho_2), rtol=1e-5)
+    correct = np.argmax(logits, axis=1) == labels
+    assert 0 < correct.sum() < len(correct)
+    np.testing.assert_allclose(penalty, np.exp(np.where(correct, -3.0, 2.0) * rho_2), rtol=1e-5)
 
 
 def test_rho_is_measured_from_the_origin_of_the_preprocessing():
@@ -119,18 +121,66 @@ def test_fine_tuning_raises_rho_2():
     assert set(after) == {"loss", "cross_entropy", "regularizer", "rho_2", "accuracy"}
 
 
-def test_batch_normalisation_learns_its_statistics_and_is_attacked_with_them():
+def test_batch_normalization_learns_its_statistics_and_is_attacked_with_them():
     keras.utils.set_random_seed(0)
-    normalisation = keras.layers.BatchNormalization()
-    network = keras.Sequential([keras.Input((4, 4, 1)), normalisation, keras.layers.Flatten(), keras.layers.Dense(3)])
+    normalization = keras.layers.BatchNormalization()
+    network = keras.Sequential([keras.Input((4, 4, 1)), normalization, keras.layers.Flatten(), keras.layers.Dense(3)])
     images, labels = tf.constant(classifiers.random_images(16, (4, 4, 1))), np.arange(16) % 3
     model = DeepDefense(network)
     model.compile(keras.optimizers.SGD(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     _, _, logits = model.perturbation_penalty(images, labels)
     np.testing.assert_allclose(logits, network(images, training=False), rtol=1e-5)
-    mean = normalisation.moving_mean.numpy()
+    mean = normalization.moving_mean.numpy()
     model.train_on_batch(images, labels)
-    assert not np.array_equal(mean, normalisation.moving_mean.numpy())
+    assert not np.array_equal(mean, normalization.moving_mean.numpy())
+
+
+class Hidden(keras.layers.Layer):
+    """A layer without a `training` argument around one that has it: Keras passes it on."""
+
+    def __init__(self, inside):
+        super().__init__()
+        self.parts = [inside]
+
+    def call(self, inputs):
+        return self.parts[0](inputs)
+
+
+def sequential(*layers):
+    return keras.Sequential([keras.Input((4, 4, 1)), *layers, keras.layers.Flatten(), keras.layers.Dense(3)])
+
+
+@pytest.mark.parametrize(
+    "layer, differs",
+    [
+        (lambda: FixedMask(0.5, seed=0), False),
+        (lambda: keras.layers.Conv2D(2, 3, activation="relu"), False),
+        (lambda: Hidden(FixedMask(0.5, seed=0)), False),
+        (lambda: keras.layers.Dropout(0.5), True),
+        (lambda: DropBlock(0.5, block_size=2), True),
+        (lambda: keras.layers.GaussianNoise(0.1), True),
+        (keras.layers.BatchNormalization, True),
+        (lambda: sequential(keras.layers.Dropout(0.5)), True),
+        (lambda: Hidden(keras.layers.Dropout(0.5)), True),
+    ],
+)
+def test_training_goes_through_the_network_in_training_mode_only_where_that_differs(layer, differs, monkeypatch):
+    """A mask is a variable, but no reason."""
+    part = layer()
+    network = part if isinstance(part, keras.Model) else sequential(part)
+    model, modes = DeepDefense(network, steps=1), []
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+    def call(inputs, training=None, mask=None, call=network.call):
+        modes.append(training)
+        return call(inputs, training=training, mask=mask)
+
+    monkeypatch.setattr(network, "call", call)
+    images = tf.constant(classifiers.random_images(2, (4, 4, 1)))
+    for training, expected in ((True, {True, False} if differs else {False}), (False, {False})):
+        modes.clear()
+        model.losses_of(Batch(images, tf.constant([0, 1]), sample_weight=None), training)
+        assert set(modes) == expected
 
 
 def test_saves_and_loads(tmp_path):

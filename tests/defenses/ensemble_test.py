@@ -15,7 +15,7 @@ LABELS = np.arange(12) % 4
 
 
 def member(seed, name="member"):
-    """A small network with batch normalisation and weight decay of its own."""
+    """A small network with batch normalization and weight decay of its own."""
     keras.utils.set_random_seed(seed)
     images = keras.Input((6, 5, 3), name="image")
     x = keras.layers.Conv2D(6, 3, kernel_regularizer=keras.regularizers.L2(0.01 * seed), name="conv")(images)
@@ -93,7 +93,7 @@ def test_an_ensemble_can_be_a_member():
 
 @pytest.mark.parametrize("sample_weight", [None, np.linspace(0, 2, 12).astype("float32")])
 def test_one_step_of_all_members_is_one_step_of_each_alone(sample_weight):
-    """Weights, weight decay and the statistics of batch normalisation, up to rounding."""
+    """Weights, weight decay and the statistics of batch normalization, up to rounding."""
     alone, together = members(), members()
     losses = [
         compiled(network).train_on_batch(IMAGES, LABELS, sample_weight, return_dict=True)["loss"] for network in alone

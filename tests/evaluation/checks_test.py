@@ -5,8 +5,10 @@ import pytest
 import tensorflow as tf
 
 from tests.support import classifiers
+from tfrobust import attacks as attacks_lib
 from tfrobust import evaluate, targets
 from tfrobust.evaluation import checks
+from tfrobust.evaluation.evidence import Evidence
 
 IMAGES = classifiers.random_images(40)
 
@@ -14,7 +16,7 @@ IMAGES = classifiers.random_images(40)
 class Wrapped(targets.Target):
     """Another function in front of or behind a network."""
 
-    gives = "gradients"
+    access = attacks_lib.Access.WHITE_BOX
 
     def __init__(self, logits_fn):
         super().__init__("wrapped", (6, 5, 3))
@@ -67,6 +69,13 @@ def test_few_classes():
     assert "FEWCLS" in codes(two, two)
 
 
+def found(check, *rows):
+    """The codes of a check's warnings about these rows of a report."""
+    attacks = [attacks_lib.parse(row["attack"]) for row in rows]
+    evidence = Evidence(np.zeros([1000, 4]), np.zeros(1000, int), attacks=attacks, rows=rows)
+    return [warning["code"] for warning in check(evidence)]
+
+
 def row(attack, robust, radius=0.1, uint8=None):
     return {
         **{"attack": attack, "norm": "linf", "radius": radius, "robust_accuracy": robust, "source": None},
@@ -75,21 +84,36 @@ def row(attack, robust, radius=0.1, uint8=None):
 
 
 def test_one_step_that_beats_many():
-    from tfrobust import attacks as attacks_lib
+    single, iterative, larger = ("fgsm(linf(0.1))", "pgd(linf(0.1))", "pgd(linf(0.2))")
+    others = [row(iterative, 0.4), row(larger, 0.5, 0.2)]
+    assert found(checks.attacks.order, row(single, 0.3), *others) == ["ORDER"]
+    assert found(checks.attacks.order, row(single, 0.4), *others) == []
 
-    attacks = {text: attacks_lib.parse(text) for text in ("fgsm(linf(0.1))", "pgd(linf(0.1))", "pgd(linf(0.2))")}
-    rows = [row("fgsm(linf(0.1))", 0.3), row("pgd(linf(0.1))", 0.4), row("pgd(linf(0.2))", 0.5, 0.2)]
-    assert [warning["code"] for warning in checks._order(attacks, rows)] == ["ORDER"]
-    assert not list(checks._order(attacks, [row("fgsm(linf(0.1))", 0.4), *rows[1:]]))
+
+def test_attacks_without_steps_or_with_one_are_in_no_order():
+    assert found(checks.attacks.order, row("fgsm(linf(0.1))", 0.1), row("pgd(linf(0.1), steps=1)", 0.4)) == []
+    assert found(checks.attacks.order, row("square(linf(0.1))", 0.1), row("pgd(linf(0.1))", 0.4)) == []
 
 
 def test_more_survivors_in_a_larger_ball():
     small, large = row("pgd(linf(0.1), steps=5)", 0.4), row("pgd(linf(0.2), steps=5)", 0.5, 0.2)
-    assert [warning["code"] for warning in checks._monotone([large, small])] == ["MONOTONE"]
-    assert not list(checks._monotone([small, {**large, "attack": "pgd(linf(0.2), steps=9)"}]))
-    assert not list(checks._monotone([small, {**large, "robust_accuracy": 0.4}]))
+    assert found(checks.attacks.monotone, large, small) == ["MONOTONE"]
+    assert found(checks.attacks.monotone, small, {**large, "attack": "pgd(linf(0.2), steps=9)"}) == []
+    assert found(checks.attacks.monotone, small, {**large, "robust_accuracy": 0.4}) == []
 
 
 def test_rounding_that_matters():
-    assert [warning["code"] for warning in checks._grid([row("a", 0.4, uint8=0.5)])] == ["GRID"]
-    assert not list(checks._grid([row("a", 0.4), row("minimal", 0.0, radius=None, uint8=0.5)]))
+    assert found(checks.attacks.grid, row("pgd(linf(0.1))", 0.4, uint8=0.5)) == ["GRID"]
+    assert found(checks.attacks.grid, row("pgd(linf(0.1))", 0.4), row("deepfool()", 0.0, radius=None, uint8=0.5)) == []
+
+
+def test_the_examples_are_too_few_below_a_thousand():
+    attack = row("pgd(linf(0.1))", 0.4)
+    assert found(checks.attacks.few_examples, attack) == []
+    assert [w["code"] for w in checks.attacks.few_examples(Evidence(np.zeros([999, 4]), [], rows=[attack]))] == ["N"]
+
+
+def test_a_result_is_an_upper_bound_where_every_attack_was_transferred():
+    transferred = {**row("pgd(linf(0.1))", 0.4), "source": "model.keras"}
+    assert found(checks.attacks.transferred, transferred) == ["TRANSFER"]
+    assert found(checks.attacks.transferred, transferred, row("square(linf(0.1))", 0.4)) == []

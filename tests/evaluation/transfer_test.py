@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from tests.support import classifiers
-from tfrobust import InputError, evaluation
-from tfrobust.evaluation import transfer
+from tfrobust import InputError, evaluation, targets
+from tfrobust.evaluation.render import pictures
 
 IMAGES = classifiers.random_images(40, (1, 2, 1), low=0.3, high=0.7)
 ATTACKS = ["fgsm(linf(0.3))"]
@@ -23,7 +23,7 @@ def looks_at(pixel, name):
 
 
 LEFT, RIGHT = looks_at(0, "left"), looks_at(1, "right")
-LABELS = (IMAGES[:, 0, 0, 0] <= 0.5).astype(int)  # the left one is always right
+LABELS = (IMAGES[:, 0, 0, 0] <= 0.5).astype(int)  # the left one is always correct
 
 
 def run(**arguments):
@@ -31,12 +31,12 @@ def run(**arguments):
 
 
 def test_a_model_that_looks_elsewhere_answers_as_before_and_the_source_is_fooled():
-    """0.3 moves every left pixel of [0.3, 0.7] over 1/2, and no right one."""
+    """0.3 moves every left pixel of [0.3, 0.7] over 1/2, and no other."""
     clean = float(((IMAGES[:, 0, 1, 0] <= 0.5) == LABELS).mean())
     result = run()
     np.testing.assert_allclose(result.rates(), [[[0.0, clean]]])
     assert result.report["clean_accuracy"] == {"left": 1.0, "right": pytest.approx(clean)}
-    assert [row["source_robust_accuracy"] for row in result.report["defence_rates"]] == [0.0, 0.0]
+    assert [row["source_robust_accuracy"] for row in result.report["defense_rates"]] == [0.0, 0.0]
 
 
 def test_images_are_the_first_that_the_source_classifies_correctly():
@@ -45,12 +45,42 @@ def test_images_are_the_first_that_the_source_classifies_correctly():
     result = evaluation.evaluate_transfer([LEFT], [RIGHT], ATTACKS, IMAGES, labels, examples=20, progress=False)
     expected = ((IMAGES[10:30, 0, 1, 0] <= 0.5) == LABELS[10:30]).mean()
     np.testing.assert_allclose(result.rates(), [[[expected]]])
-    assert result.report["defence_rates"][0]["examples"] == 20
+    assert result.report["defense_rates"][0]["examples"] == 20
 
 
 def test_more_images_than_the_source_classifies_correctly_are_refused():
     with pytest.raises(InputError, match="40 images correctly, fewer than the 41"):
         run(examples=41)
+
+
+@pytest.mark.parametrize("group", ["sources", "models"])
+@pytest.mark.parametrize(
+    "unusable, said",
+    [
+        (lambda: keras.Sequential([LEFT, keras.layers.Softmax()]), "gives probabilities"),
+        (lambda: classifiers.smooth_network((6, 5, 3), classes=2), "takes images of shape"),
+        (lambda: classifiers.smooth_network((1, 2, 1), classes=1), "two classes"),
+    ],
+)
+def test_what_an_evaluation_refuses_is_refused_as_source_and_as_model(group, unusable, said):
+    groups = {"sources": [LEFT], "models": [RIGHT]} | {group: [unusable()]}
+    with pytest.raises(InputError, match=said):
+        evaluation.evaluate_transfer(*groups.values(), ATTACKS, IMAGES, LABELS, progress=False)
+
+
+def test_an_attack_that_a_source_does_not_allow_is_refused_before_any_is_made():
+    function = targets.FunctionTarget(lambda images: LEFT(images).numpy(), name="served")
+    with pytest.raises(InputError, match=r"white-box access, but served allows score-based"):
+        evaluation.evaluate_transfer([LEFT, function], [RIGHT], ATTACKS, IMAGES, LABELS, progress=False)
+
+
+def test_the_configuration_is_that_of_evaluate():
+    config = evaluation.EvaluationConfig(seed=7, batch_size=9, progress=False)
+    result = evaluation.evaluate_transfer([LEFT], [LEFT, RIGHT], ATTACKS, IMAGES, LABELS, config=config)
+    assert result.report["seed"] == 7
+    np.testing.assert_array_equal(result.rates(), run().rates())
+    with pytest.raises(InputError, match="no option 'batches'"):
+        run(batches=3)
 
 
 def test_an_unfooled_source_gives_its_images_unchanged():
@@ -79,4 +109,4 @@ def test_the_table_names_models_attacks_and_sources_and_the_picture_is_one():
     ],
 )
 def test_pictures_show_what_sets_paths_apart(names, short):
-    assert transfer._distinct(names) == short
+    assert pictures.distinct(names) == short

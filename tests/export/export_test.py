@@ -69,7 +69,7 @@ def verify(artifacts, *arguments):
     return programs.run("export.verify", f"--reference={artifacts.model}", *names, *arguments)
 
 
-def test_verify_passes_faithful_artefacts(artifacts, tmp_path):
+def test_verify_passes_faithful_artifacts(artifacts, tmp_path):
     process = verify(
         artifacts,
         *(f"--artifact={path}" for path in (artifacts.saved_model, artifacts.float32, artifacts.int8)),
@@ -87,7 +87,7 @@ def test_verify_passes_faithful_artefacts(artifacts, tmp_path):
 
 
 def test_verify_fails_what_misses_a_threshold(artifacts, tmp_path):
-    """An artefact of another network differs on most images, and no network here survives at 99 %."""
+    """An artifact of another network differs on most images, and no network here survives at 99 %."""
     other = tmp_path / "other.tflite"
     from export import tflite
     from tfrobust import models

@@ -27,7 +27,7 @@ def test_an_export_that_differs_is_not_published(artifacts, tmp_path):
         f"""
 import sys
 from export import saved_model
-from trainers import program
+from tfrobust.cli import program
 
 sys.argv = ["saved_model", "--model={artifacts.model}", "--output={output}"]
 saved_model.largest_difference = lambda *arguments: 0.5

@@ -1,9 +1,8 @@
-"""When `export.verify` says that an artefact failed."""
-
-import json
+"""When `export.verify` says that an artifact failed."""
 
 import keras
 
+from export.thresholds import Thresholds, missed
 from tests.support import programs
 from tfrobust import targets
 
@@ -14,21 +13,10 @@ ROWS = [
 ]
 
 
-def failures(flip_rate, *thresholds):
-    """The thresholds that an artefact with `ROWS` and this flip rate misses; a process each, since flags are global."""
-    process = programs.run_code(
-        f"""
-import json, types
-from absl import flags
-from export import verify
-
-flags.FLAGS(["verify", "--reference=model.keras", "--artifact=lenet.tflite", *{thresholds}])
-evaluation = types.SimpleNamespace(report=dict(model="lenet.tflite", attacks={ROWS}))
-print(json.dumps(list(verify.failed_thresholds(evaluation, {flip_rate}))))
-"""
-    )
-    assert process.returncode == 0, process.stderr
-    return json.loads(process.stdout)
+def failures(flip_rate, **thresholds):
+    """The thresholds that an artifact with `ROWS` and this flip rate misses."""
+    artifact = {"model": "lenet.tflite", "flip_rate": flip_rate, "attacks": ROWS}
+    return missed(Thresholds(**thresholds), artifact)
 
 
 def test_without_thresholds_nothing_fails():
@@ -36,23 +24,23 @@ def test_without_thresholds_nothing_fails():
 
 
 def test_a_threshold_that_is_just_met_holds():
-    assert failures(0.25, "--max_flip_rate=0.25", "--min_robust_accuracy=0.5") == []
+    assert failures(0.25, max_flip_rate=0.25, min_robust_accuracy=0.5) == []
 
 
-def test_a_failure_names_the_artefact_and_both_numbers():
-    assert failures(0.25, "--max_flip_rate=0.2") == ["lenet.tflite: flip rate 0.2500 > 0.2"]
-    assert failures(0.25, "--min_robust_accuracy=0.6") == ["lenet.tflite: pgd(linf(0.1)) leaves 0.5000 < 0.6"]
+def test_a_failure_names_the_artifact_and_both_numbers():
+    assert failures(0.25, max_flip_rate=0.2) == ["lenet.tflite: flip rate 0.2500 > 0.2"]
+    assert failures(0.25, min_robust_accuracy=0.6) == ["lenet.tflite: pgd(linf(0.1)) leaves 0.5000 < 0.6"]
 
 
 def test_every_attack_with_a_radius_counts_and_no_other():
-    assert len(failures(0.0, "--min_robust_accuracy=1")) == 2
+    assert len(failures(0.0, min_robust_accuracy=1)) == 2
 
 
 def test_a_threshold_of_zero_is_a_threshold():
-    assert failures(0.01, "--max_flip_rate=0") == ["lenet.tflite: flip rate 0.0100 > 0.0"]
+    assert failures(0.01, max_flip_rate=0.0) == ["lenet.tflite: flip rate 0.0100 > 0.0"]
 
 
-def test_an_artefact_that_gives_probabilities_is_refused(artifacts, tmp_path):
+def test_an_artifact_that_gives_probabilities_is_refused(artifacts, tmp_path):
     network = targets.load_model(artifacts.model)
     keras.Model(network.input, keras.layers.Softmax()(network.output)).save(tmp_path / "softmax.keras")
     process = programs.run(

@@ -124,7 +124,7 @@ def network(placement=""):
     """A narrow ResNet-18 whose batch normalisation changes every weight that it is folded into."""
     keras.utils.set_random_seed(0)
     random = np.random.default_rng(0)
-    model = models.resnet18(width=8, masks=models.masks.parse(placement))
+    model = models.resnet18(width=8, insert=models.masks.parse(placement))
     for variable in model.non_trainable_variables:
         if variable.name == "moving_mean":
             variable.assign(random.normal(0, 0.1, variable.shape))

@@ -5,7 +5,7 @@ import pytest
 from tfrobust.errors import InputError
 from tfrobust.models import masks
 
-FAMILY = {"shallow": (0, 1, 2), "deep": (3, 4)}
+GROUPS = ["shallow"] * 3 + ["deep"] * 2
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ FAMILY = {"shallow": (0, 1, 2), "deep": (3, 4)}
     ],
 )
 def test_text_places_ratios_on_blocks(text, ratios):
-    assert [masks.parse(text).ratio(block, **FAMILY) for block in range(5)] == ratios
+    assert [masks.parse(text).ratio(*place) for place in enumerate(GROUPS)] == ratios
 
 
 @pytest.mark.parametrize(

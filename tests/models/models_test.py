@@ -38,9 +38,9 @@ def small(name, **arguments):
 
 @pytest.fixture(scope="module", params=sorted(models.MODELS))
 def model(request):
-    """A narrow network, masked if it can be; its normalisations are those of its images, as after training."""
+    """A narrow network, masked if it can be; its normalizations are those of its images, as after training."""
     keras.utils.set_random_seed(0)
-    placement = {} if request.param == "mlp" else {"masks": masks.parse("shallow=0.7,deep=0.5,kind=same,seed=3")}
+    placement = {} if request.param == "mlp" else {"insert": masks.parse("shallow=0.7,deep=0.5,kind=same,seed=3")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(densenet, "DEPTHS", (2, 2, 2, 2))  # the same parts in a tenth of the time
         network = small(request.param, input_shape=(32, 32, 3), mean=IMAGES[0], **placement)
@@ -74,7 +74,7 @@ def test_masks_change_the_logits_and_their_seed_matters(name):
     plain = small(name, input_shape=(28, 28, 1))
     values = [plain(images)]
     for text in ("shallow=0.7", "shallow=0.7,seed=1"):
-        masked = small(name, input_shape=(28, 28, 1), masks=masks.parse(text))
+        masked = small(name, input_shape=(28, 28, 1), insert=masks.parse(text))
         for layer in plain.layers:
             masked.get_layer(layer.name).set_weights(layer.get_weights())
         values.append(masked(images))
@@ -116,7 +116,7 @@ def test_summary_shows_the_placement(model):
 
 def test_a_model_says_its_placement():
     placement = masks.parse("0=0.5,deep=0.25,kind=channel,width=2,seed=3")
-    assert masks.placement(small("lenet", masks=placement)) == placement
+    assert masks.placement(small("lenet", insert=placement)) == placement
     assert masks.placement(small("lenet")) == masks.NO_MASKS
     assert not any(isinstance(layer, Placement) for layer in small("lenet").layers)
 
@@ -124,12 +124,12 @@ def test_a_model_says_its_placement():
 @pytest.mark.parametrize("name", MASKED)
 def test_an_unknown_block_is_refused(name):
     with pytest.raises(InputError, match="no block 7"):
-        small(name, masks=masks.parse("7=0.5"))
+        small(name, insert=masks.parse("7=0.5"))
 
 
 def test_mlp_has_no_blocks():
     with pytest.raises(InputError, match="no blocks that could be masked"):
-        models.build("mlp", masks=masks.parse("shallow=0.5"))
+        models.build("mlp", insert=masks.parse("shallow=0.5"))
 
 
 def test_unknown_name_is_refused_with_the_known_ones():

@@ -8,12 +8,12 @@ from tfrobust.models import masks
 
 
 def post(convolution, relu):
-    """The way through a mask after a convolution and its normalisation."""
+    """The way through a mask after a convolution and its normalization."""
     return f"{convolution} {convolution}_norm {convolution}_mask {relu}"
 
 
 def pre(source, name, i=1):
-    """The way through a mask between a pre-activation network's normalisation and ReLU."""
+    """The way through a mask between a pre-activation network's normalization and ReLU."""
     return f"{source} {name}_norm{i} {name}_norm{i}_mask {name}_relu{i}"
 
 
@@ -77,7 +77,7 @@ def source(layer):
 @pytest.mark.parametrize("name, blocks", WAYS)
 def test_masks_stand_where_the_papers_put_them(name, blocks):
     """Two layers before each mask, the mask, and the only layer after it."""
-    model = models.build(name, width=12 if name == "nin" else 4, masks=masks.parse(f"{blocks}=0.5"))
+    model = models.build(name, width=12 if name == "nin" else 4, insert=masks.parse(f"{blocks}=0.5"))
     ways = []
     for mask in (layer for layer in model.layers if isinstance(layer, FixedMask)):
         before, (after,) = source(mask), [node.operation for node in mask._outbound_nodes]
@@ -109,7 +109,7 @@ CHANNELS = {  # at full width: layers of the shallow blocks, and others
 @pytest.mark.parametrize("name", CHANNELS)
 @pytest.mark.parametrize("option, factor", [("kind=channel", 0.5), ("width=2", 2)])
 def test_channel_kind_and_width_change_the_channels_of_masked_blocks_alone(name, option, factor):
-    model = models.build(name, input_shape=(32, 32, 3), masks=masks.parse(f"shallow=0.5,{option}"))
+    model = models.build(name, input_shape=(32, 32, 3), insert=masks.parse(f"shallow=0.5,{option}"))
     shallow, others = CHANNELS[name]
     expected = {layer: channels * factor for layer, channels in shallow.items()} | others
     assert {layer: model.get_layer(layer).filters for layer in expected} == expected
@@ -128,6 +128,6 @@ def test_squeeze_and_excitation_scales_each_channel_by_its_own_factor_before_the
 
 @pytest.mark.parametrize("name, relu", [("senet18", "stage2_block1_relu1"), ("wide_resnet32_4", "stage1_block1_relu1")])
 def test_a_projection_reads_the_masked_activation_that_the_convolution_reads(name, relu):
-    model = models.build(name, width=4, masks=masks.parse("shallow=0.5"))
+    model = models.build(name, width=4, insert=masks.parse("shallow=0.5"))
     readers = [node.operation.name for node in model.get_layer(relu)._outbound_nodes]
     assert readers == [relu.replace("relu1", "shortcut"), relu.replace("relu1", "conv1")]

@@ -7,9 +7,8 @@ import tensorflow as tf
 
 from export import saved_model, tflite
 from tests.support import classifiers
-from tfrobust import models, objectives, targets
+from tfrobust import attacks, models, objectives, targets
 from tfrobust.errors import InputError
-from tfrobust.gradients import value_and_gradient
 
 IMAGES = classifiers.random_images(5, (28, 28, 1))
 
@@ -34,12 +33,15 @@ def folder(model, tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name, gives",
-    [("model.keras", "gradients"), ("saved", "gradients"), ("saved/2", "gradients"), ("model.tflite", "scores")],
+    "name, access",
+    [
+        *(("model.keras", "white-box"), ("saved", "white-box"), ("saved/2", "white-box")),
+        ("model.tflite", "score-based"),
+    ],
 )
-def test_every_format_gives_the_models_logits(model, folder, name, gives):
+def test_every_format_gives_the_models_logits(model, folder, name, access):
     target = targets.load(folder / name)
-    assert target.gives == gives and target.input_shape == (28, 28, 1)
+    assert str(target.access) == access and target.input_shape == (28, 28, 1)
     predict = target.predictor()
     for images in (IMAGES, IMAGES[:2]):  # a second batch size
         np.testing.assert_allclose(predict(images), model(images), atol=1e-5)
@@ -50,9 +52,8 @@ def test_the_lower_version_is_still_there(model, folder):
 
 
 def test_gradients_flow_through_a_saved_model(model, folder):
-    labels = tf.constant([0, 1, 2, 3, 4])
     found, expected = (
-        value_and_gradient(objectives.cross_entropy, target.logits, tf.constant(IMAGES), labels)[1]
+        attacks.Problem(target.logits, IMAGES, np.arange(5)).value_and_gradient(objectives.cross_entropy, IMAGES)[1]
         for target in (targets.load(folder / "saved"), targets.KerasTarget(model))
     )
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -77,14 +78,38 @@ def test_integer_input_and_output_are_converted(model, tmp_path):
     assert np.abs(logits - model(IMAGES)).max() < 0.1 * np.abs(model(IMAGES)).max()
 
 
-def test_an_attack_is_allowed_where_the_target_gives_what_it_needs(model, folder):
-    class Needs:
-        def __init__(self, needs):
-            self.needs = needs
+def labels_of(model):
+    return targets.FunctionTarget(lambda images: model(images).numpy().argmax(axis=1), "decision-based", 10, "labels")
 
-    white_box, scores = targets.KerasTarget(model), targets.load(folder / "model.tflite")
-    assert [white_box.allows(Needs(needs)) for needs in ("gradients", "scores", "labels")] == [True, True, True]
-    assert [scores.allows(Needs(needs)) for needs in ("gradients", "scores", "labels")] == [False, True, True]
+
+def test_a_target_allows_attacks_that_need_no_more_access_than_it_has(model, folder):
+    given = [targets.KerasTarget(model), targets.load(folder / "model.tflite"), labels_of(model)]
+    needed = [attacks.parse(text) for text in ("pgd(linf(0.1))", "square(linf(0.1))", "boundary()")]
+    allowed = [[target.allows(attack) for attack in needed] for target in given]
+    assert allowed == [[True, True, True], [False, True, True], [False, False, True]]
+
+
+def test_an_attack_that_is_not_allowed_is_refused_with_what_to_do(model):
+    with pytest.raises(
+        InputError, match=r"needs white-box access.*labels allows decision-based.*WithSurrogate.*--source"
+    ):
+        labels_of(model).attacked_by(attacks.parse("pgd(linf(0.1))"))
+
+
+def test_a_surrogate_takes_the_attacks_that_the_target_does_not_allow(model):
+    target = targets.WithSurrogate(labels_of(model), model)
+    assert str(target.access) == "decision-based" and target.name == "labels"
+    assert target.attacked_by(attacks.parse("pgd(linf(0.1))")) is target.surrogate
+    assert target.attacked_by(attacks.parse("boundary()")) is target.target
+    np.testing.assert_array_equal(target.predictor()(IMAGES).argmax(axis=1), np.argmax(model(IMAGES), axis=1))
+    np.testing.assert_array_equal(target.origin, np.float32(0.3))  # the surrogate's: a function does not say its own
+
+
+def test_surrogates_may_have_surrogates(model):
+    inner = targets.WithSurrogate(targets.FunctionTarget(lambda images: model(images).numpy()), model)
+    target = targets.WithSurrogate(labels_of(model), inner)
+    assert target.attacked_by(attacks.parse("square(linf(0.1))")) is inner.target
+    assert target.attacked_by(attacks.parse("pgd(linf(0.1))")) is inner.surrogate
 
 
 def test_other_image_sizes_are_refused(model):
@@ -154,19 +179,26 @@ def test_a_python_function_gives_scores_or_labels():
 
     images = np.stack([np.full([4, 4, 1], 0.25), np.full([4, 4, 1], 0.75)]).astype("float32")
     scores = targets.as_target(brightness)
-    labels = targets.FunctionTarget(lambda images: brightness(images).argmax(axis=1), gives="labels", classes=2)
+    labels = targets.FunctionTarget(
+        lambda images: brightness(images).argmax(axis=1), access="decision-based", classes=2
+    )
     np.testing.assert_allclose(scores.predictor()(images), [[0.75, 0.25], [0.25, 0.75]])
     np.testing.assert_array_equal(labels.predictor()(images), [[1, 0], [0, 1]])
-    assert (scores.gives, scores.name) == ("scores", "brightness")
+    assert (scores.access, scores.name) == (attacks.Access.SCORE_BASED, "brightness")
 
 
-@pytest.mark.parametrize("arguments", [{"gives": "gradients"}, {"gives": "labels"}])
+@pytest.mark.parametrize("arguments", [{"access": "white-box"}, {"access": "labels"}, {"access": "decision-based"}])
 def test_a_python_function_has_no_gradients_and_labels_need_a_number_of_classes(arguments):
-    with pytest.raises(InputError, match=r"scores or labels|needs classes="):
+    with pytest.raises(InputError, match=r"allows score-based or decision-based|classes="):
         targets.FunctionTarget(np.mean, **arguments)
 
 
 def test_a_function_that_does_not_answer_each_image_is_refused():
-    target = targets.FunctionTarget(lambda images: [0], gives="labels", classes=2)
+    target = targets.FunctionTarget(lambda images: [0], access="decision-based", classes=2)
     with pytest.raises(InputError, match="one label for each of 5 images"):
         target.logits(IMAGES)
+
+
+def test_what_is_neither_model_path_nor_function_is_refused():
+    with pytest.raises(InputError, match="expected a target, a path, a Keras model or a function"):
+        targets.as_target(5)

@@ -4,15 +4,10 @@ import json
 import os
 import shutil
 
-import keras
 import numpy as np
-import pytest
-from absl import flags
-from absl.testing import flagsaver
 
 from tests.support import programs
-from tfrobust import InputError, data, targets
-from trainers import common
+from tfrobust import targets
 
 QUICK = ("--flagfile=trainers/configs/quickstart.flags", "--epochs=2")
 
@@ -93,24 +88,3 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path):
     process = programs.run("trainers.mnist", *QUICK, "--batch_size=2000", f"--workdir={tmp_path / 'run'}")
     assert process.returncode == 2 and "--batch_size=2000 is more than the 1438" in programs.errors(process)[0]
     assert not (tmp_path / "run").exists()
-
-
-def test_initial_weights_that_give_probabilities_are_refused(tmp_path):
-    flags.FLAGS.mark_as_parsed()
-    layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10, activation="softmax")]
-    keras.Sequential(layers).save(tmp_path / "softmax.keras")
-    with (
-        flagsaver.as_parsed(workdir="unused", init_weights=str(tmp_path / "softmax.keras")),
-        pytest.raises(InputError, match=r"softmax\.keras gives probabilities"),
-    ):
-        common.make_network("lenet", data.load("digits", "train"))
-
-
-@pytest.mark.parametrize("model", ["lenet", "mlp"])
-@pytest.mark.parametrize("suffix", ["", "_deep_defense"])
-def test_every_mnist_flagfile_parses(model, suffix, tmp_path):
-    """Without data it stops there, and not before."""
-    flagfile = f"--flagfile=trainers/configs/mnist_{model}{suffix}.flags"
-    arguments = (flagfile, f"--data_dir={tmp_path}", "--nodownload", f"--workdir={tmp_path / 'run'}")
-    process = programs.run("trainers.mnist", *arguments)
-    assert process.returncode == 2 and "mnist is not in the data dir" in programs.errors(process)[0]

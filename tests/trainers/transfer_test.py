@@ -7,19 +7,19 @@ from tests.support import programs
 ATTACK = "--attack=pgd(linf(0.05), steps=3)"
 
 
-def test_defence_rates_of_exported_models_stand_beside_the_sources_own(artifacts, tmp_path):
+def test_defense_rates_of_exported_models_stand_beside_the_sources_own(artifacts, tmp_path):
     """On the source itself the rate is what a white-box attack leaves, and its exact export agrees."""
     command = (f"--source={artifacts.model}", f"--model={artifacts.model}", f"--model={artifacts.float32}", ATTACK)
     output = programs.succeed("trainers.transfer", *command, "--examples=60", f"--output={tmp_path}")
-    rows = json.loads((tmp_path / "report.json").read_text())["defence_rates"]
+    rows = json.loads((tmp_path / "report.json").read_text())["defense_rates"]
     assert [row["model"] for row in rows] == [str(artifacts.model), str(artifacts.float32)]
-    assert rows[0]["defence_rate"] == rows[0]["source_robust_accuracy"] == rows[1]["defence_rate"] < 1
+    assert rows[0]["defense_rate"] == rows[0]["source_robust_accuracy"] == rows[1]["defense_rate"] < 1
     assert (tmp_path / "transfer.png").read_bytes().startswith(b"\x89PNG")
     assert f"{ATTACK.removeprefix('--attack=')} from {artifacts.model}" in output
 
 
 def test_a_source_without_gradients_or_no_attack_is_refused(artifacts):
     command = (f"--source={artifacts.float32}", f"--model={artifacts.model}", "--examples=10")
-    for flags, said in (((), "at least one --attack"), ((ATTACK,), "needs gradients")):
+    for flags, said in (((), "at least one --attack"), ((ATTACK,), "needs white-box access")):
         process = programs.run("trainers.transfer", *command, *flags)
         assert process.returncode == 2 and said in programs.errors(process)[0]

@@ -1,6 +1,5 @@
 """Wrong use of every program: exit code 2, one line that says what to change, and nothing left half-written."""
 
-import concurrent.futures
 import shutil
 import time
 
@@ -19,7 +18,7 @@ CASES = {
     "flag value out of range": ("trainers.mnist", ["--momentum=2", "--workdir={output}"], "momentum"),
     "positional": ("trainers.evaluate", ["model.keras", "--model={model}"], "unexpected argument 'model.keras'"),
     "unknown model": ("trainers.mnist", ["--model=lnet", "--workdir={output}"], "lenet"),
-    "unknown quantisation": ("export.tflite", ["--model={model}", "--output={tflite}", "--quantize=int4"], "int8"),
+    "unknown quantization": ("export.tflite", ["--model={model}", "--output={tflite}", "--quantize=int4"], "int8"),
     "unknown dataset": ("trainers.mnist", ["--dataset=minst", "--workdir={output}"], "unknown dataset 'minst'"),
     "drop epochs": ("trainers.mnist", ["--dataset=digits", "--learning_rate_drops=x", "--workdir={output}"], "epochs"),
     "unknown attack": ("trainers.evaluate", ["--model={model}", "--attack=pdg(linf(0.1))"], "did you mean 'pgd'"),
@@ -31,7 +30,11 @@ CASES = {
     ),
     "negative radius": ("trainers.evaluate", ["--model={model}", "--attack=pgd(linf(-0.1))"], "radius"),
     "no radius": ("export.verify", ["--reference={model}", "--artifact={model}", "--min_robust_accuracy=1"], "radius"),
-    "tflite without source": ("trainers.evaluate", ["--model={float32}", "--attack=deepfool()"], "gives scores only"),
+    "tflite without source": (
+        "trainers.evaluate",
+        ["--model={float32}", "--attack=deepfool()"],
+        "allows score-based attacks only",
+    ),
     "probabilities, evaluated": ("trainers.evaluate", ["--model={softmax}", "--output={output}"], "probabilities"),
     "probabilities, saved": ("export.saved_model", ["--model={softmax}", "--output={output}"], "probabilities"),
     "probabilities, lite": ("export.tflite", ["--model={softmax}", "--output={tflite}"], "probabilities"),
@@ -81,7 +84,7 @@ def truncate(path):
 
 @pytest.fixture(scope="module")
 def paths(artifacts, tmp_path_factory):
-    """Everything that a case can name: sound artefacts and damaged ones."""
+    """Everything that a case can name: sound artifacts and damaged ones."""
     folder = tmp_path_factory.mktemp("wrong")
     names = (
         "nothing",
@@ -122,40 +125,27 @@ def paths(artifacts, tmp_path_factory):
     return {**made, **artifacts._asdict()}
 
 
-@pytest.fixture(scope="module")
-def processes(paths):
-    """All cases, run two at a time."""
-
-    def start(case):
-        program, arguments, _ = case
-        return programs.run(program, *(argument.format_map(paths) for argument in arguments))
-
-    with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        return dict(zip(CASES, pool.map(start, CASES.values())))
-
-
 @pytest.mark.parametrize("name", CASES)
-def test_one_clear_line_and_exit_code_2(processes, name):
-    process = processes[name]
+def test_one_clear_line_and_exit_code_2(paths, name):
+    """And nothing is left half-written."""
+    program, arguments, said = CASES[name]
+    process = programs.run(program, *(argument.format_map(paths) for argument in arguments))
     assert process.returncode == 2, process.stdout[-1000:] + process.stderr[-1000:]
     (line,) = programs.errors(process)
-    assert CASES[name][2] in line
-    assert "Traceback" not in process.stderr
-
-
-def test_nothing_is_left_half_written(processes, paths):
+    assert said in line and "Traceback" not in process.stderr
     assert not paths["tflite"].exists() and not paths["nothing"].exists()
     assert not paths["output"].exists() or not list(paths["output"].iterdir())
-    assert not [path for path in paths["tflite"].parent.rglob(".partial*")]
+    assert not list(paths["tflite"].parent.rglob(".partial*"))
     assert [path.name for path in paths["saved_model"].iterdir()] == ["1"]
 
 
 def test_help_answers_before_anything_large_is_imported():
-    for program in ("trainers.mnist", "trainers.evaluate", "export.saved_model", "export.tflite", "export.verify"):
-        process = programs.run(program, "--help", timeout=20)
+    trainers = ("trainers.mnist", "trainers.cifar", "trainers.evaluate", "trainers.transfer")
+    for program in (*trainers, "export.saved_model", "export.tflite", "export.verify"):
+        process = programs.run_fresh(program, "--help", timeout=20)
         assert process.returncode == 0 and "--data_dir" in process.stdout
         code = f"import sys, {program}; assert not {{'tensorflow', 'keras', 'numpy'}} & set(sys.modules)"
-        assert programs.run_code(code).returncode == 0, program
+        assert programs.run_code_fresh(code).returncode == 0, program
 
 
 def test_missing_data_without_a_network_is_found_out_in_seconds(tmp_path):

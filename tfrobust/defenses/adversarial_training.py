@@ -10,16 +10,17 @@ import keras
 import tensorflow as tf
 
 from tfrobust import attacks, seeds
+from tfrobust.defenses.defense import Batch, Defense, Losses
 from tfrobust.errors import InputError
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
-class AdversarialTraining(keras.Model):
+class AdversarialTraining(Defense):
     """A network with adversarial training as its training step. Compile and fit it, then save `.network`.
 
     The network is attacked as it is at inference. Clean and adversarial images go through it as one batch, so batch
-    normalisation sees both. An image has new random draws in each step, the same on however many replicas. In validation
-    they are the same each time.
+    normalization sees both. An image has new random draws in each step, the same on however many replicas. In
+    validation they are the same each time.
 
     Reported are the compiled metrics, of the clean images, and `robust_accuracy`, of the adversarial ones. The former
     are taken at inference where clean images are not trained on.
@@ -43,74 +44,43 @@ class AdversarialTraining(keras.Model):
     """
 
     def __init__(self, network, attack, clean_share=0.0, seed=0, **kwargs):
-        super().__init__(**kwargs)
         if not 0 <= clean_share < 1:
             raise InputError(f"clean_share is the weight of the clean images' loss, in [0, 1); got {clean_share!r}")
-        self.network = network
+        robust_accuracy = keras.metrics.SparseCategoricalAccuracy("robust_accuracy")
+        settings = {"attack": attack, "clean_share": clean_share, "seed": seed}
+        super().__init__(network, settings, [robust_accuracy], **kwargs)
         self.attack, self.clean_share, self.seed = attack, clean_share, seed
         self.run_attack = attacks.parse(attack) if isinstance(attack, str) else attack
-        self.robust_accuracy = keras.metrics.SparseCategoricalAccuracy("robust_accuracy")
-        self.build(network.input_shape)
-
-    def call(self, images, training=None):
-        return self.network(images, training=training)
 
     def adversarial(self, images, labels, step=0):
         """The images of a training step: float32 [batch, height, width, channels] in [0, 1], of int labels [batch]."""
         keys = seeds.fold_in(seeds.per_example(self.seed, content(images)), step)
-        return self.run_attack(lambda x: self.network(x, training=False), images, labels, seed=keys)
+        problem = attacks.Problem(lambda x: self.network(x, training=False), images, labels, keys=keys)
+        problem = self.run_attack.pose(problem).opened()
+        return problem.shown(self.run_attack.run(problem))  # a plain call would leave what is misclassified alone
 
-    def train_step(self, data):
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        adversarial = self.adversarial(images, labels, self.optimizer.iterations.value)
-        with tf.GradientTape() as tape:
-            logits = self._logits(images, adversarial, training=True)
-            loss = self._mixed_loss(images, adversarial, labels, logits, sample_weight)
-            scaled = self.optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-        return self._updated_metrics(images, labels, logits, sample_weight, loss)
+    def attacked(self, batch: Batch, training: bool) -> Batch:
+        step = self.optimizer.iterations.value if training else 0
+        return batch._replace(adversarial=self.adversarial(batch.images, batch.labels, step))
 
-    def test_step(self, data):
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        adversarial = self.adversarial(images, labels)
-        logits = self._logits(images, adversarial, training=False)
-        loss = self._mixed_loss(images, adversarial, labels, logits, sample_weight)
-        return self._updated_metrics(images, labels, logits, sample_weight, loss)
+    def losses_of(self, batch: Batch, training: bool) -> Losses:
+        clean, robust = self._logits(batch, training)
+        loss = (1 - self.clean_share) * self.compute_loss(batch.adversarial, batch.labels, robust, batch.sample_weight)
+        if self.clean_share:
+            loss += self.clean_share * self.compute_loss(batch.images, batch.labels, clean, batch.sample_weight)
+        return Losses(loss, answers=clean, reported={"robust_accuracy": (batch.labels, robust)})
 
-    def _logits(self, images, adversarial, training):
+    def _logits(self, batch, training):
         """Of the clean and of the adversarial images."""
         if self.clean_share:
-            return tf.split(self.network(tf.concat([images, adversarial], axis=0), training=training), 2)
-        return self.network(images, training=False), self.network(adversarial, training=training)
-
-    def _mixed_loss(self, images, adversarial, labels, logits, sample_weight):
-        loss = (1 - self.clean_share) * self.compute_loss(adversarial, labels, logits[1], sample_weight)
-        if self.clean_share:
-            loss += self.clean_share * self.compute_loss(images, labels, logits[0], sample_weight)
-        return loss
-
-    def _updated_metrics(self, images, labels, logits, sample_weight, loss):
-        unscaled = loss * tf.distribute.get_strategy().num_replicas_in_sync
-        self._loss_tracker.update_state(unscaled, sample_weight=tf.shape(images)[0])
-        self.robust_accuracy.update_state(labels, logits[1])
-        return self.compute_metrics(images, labels, logits[0], sample_weight)
+            both = tf.concat([batch.images, batch.adversarial], axis=0)
+            return tf.split(self.network(both, training=training), 2)
+        return self.network(batch.images, training=False), self.network(batch.adversarial, training=training)
 
     def get_config(self):
         if not isinstance(self.attack, str):
             raise InputError(f"to save it, give the attack as text such as 'pgd(linf(0.3))', not as {self.attack}")
-        return {
-            **super().get_config(),
-            "network": keras.saving.serialize_keras_object(self.network),
-            "attack": self.attack,
-            "clean_share": self.clean_share,
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        network = keras.saving.deserialize_keras_object(config.pop("network"))
-        return cls(network, **config)
+        return super().get_config()
 
 
 def content(images):

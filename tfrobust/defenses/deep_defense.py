@@ -2,32 +2,39 @@
 
 Yan, Guo and Zhang, NeurIPS 2018, eq. 6:
 
-    mean_k CE_k + lam * mean_k R_k      R = exp(-c * rho) where the prediction is right, exp(d * rho) where it is wrong
+    mean_k CE_k + lam * mean_k R_k    R = exp(-c * rho) where classified correctly, exp(d * rho) where misclassified
 
 with rho = ||delta||_2 / ||x||_2, delta the DeepFool perturbation (to the nearest other class, or to the label where
-the prediction is wrong) and x the image as the network sees it after preprocessing.
+the image is misclassified) and x the image as the network sees it after preprocessing.
 """
+
+import inspect
+from collections.abc import Iterator
 
 import keras
 import tensorflow as tf
 
 from tfrobust import balls
-from tfrobust.attacks import deepfool
+from tfrobust.attacks import minimal_perturbation
+from tfrobust.attacks.gradient.deepfool import MNIST_TINY
+from tfrobust.defenses.defense import Batch, Defense, Losses, scaled, unscaled
 from tfrobust.layers import preprocessing
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
-class DeepDefense(keras.Model):
+class DeepDefense(Defense):
     """A network with Deep Defense as its training step. Compile and fit it, then save `.network`.
 
-    Batch normalisation and dropout are in training mode for the cross-entropy only; perturbations are those of the
+    Batch normalization and dropout are in training mode for the cross-entropy only; perturbations are those of the
     network at inference.
+
+    Reported are the compiled metrics, and the means of `cross_entropy`, of the `regularizer` R and of `rho_2`.
 
     Args:
       network: a Keras model from images in [0, 1] to logits. It is trained in place.
-      lam, c, d: weights of the regulariser; the defaults are the paper's for MNIST and CIFAR-10.
+      lam, c, d: weights of the regularizer; the defaults are the paper's for MNIST and CIFAR-10.
       steps: DeepFool iterations.
-      tiny: see `minimal_perturbation`; the default is the authors' MNIST value.
+      overshoot, tiny: see `minimal_perturbation`; the default of `tiny` is the authors' MNIST value.
 
     Example:
       >>> model = DeepDefense(network)
@@ -37,22 +44,17 @@ class DeepDefense(keras.Model):
       >>> model.network.save("model.keras")
     """
 
-    def __init__(self, network, lam=15.0, c=25.0, d=5.0, steps=5, overshoot=0.02, tiny=deepfool.MNIST_TINY, **kwargs):
-        super().__init__(**kwargs)
-        self.network = network
+    def __init__(self, network, lam=15.0, c=25.0, d=5.0, steps=5, overshoot=0.02, tiny=MNIST_TINY, **kwargs):
+        settings = {"lam": lam, "c": c, "d": d, "steps": steps, "overshoot": overshoot, "tiny": tiny}
+        means = [keras.metrics.Mean(name) for name in ("cross_entropy", "regularizer", "rho_2")]
+        super().__init__(network, settings, means, **kwargs)
         self.lam, self.c, self.d = lam, c, d
         self.steps, self.overshoot, self.tiny = steps, overshoot, tiny
         self.origin = preprocessing.origin(network)
-        self.cross_entropy = keras.metrics.Mean("cross_entropy")
-        self.regularizer = keras.metrics.Mean("regularizer")
-        self.rho_2 = keras.metrics.Mean("rho_2")
-        self.build(network.input_shape)
-
-    def call(self, images, training=None):
-        return self.network(images, training=training)
+        self.has_training_mode = any(map(_has_training_mode, _parts(network)))
 
     def perturbation_penalty(self, images, labels):
-        """The regulariser of each example.
+        """The regularizer of each example.
 
         Args:
           images: float32 [batch, height, width, channels] in [0, 1].
@@ -61,7 +63,7 @@ class DeepDefense(keras.Model):
         Returns:
           (R float32 [batch], rho_2 float32 [batch], clean logits at inference [batch, classes]), all differentiable.
         """
-        found = deepfool.minimal_perturbation(
+        found = minimal_perturbation(
             lambda x: self.network(x, training=False),
             images,
             labels,
@@ -70,50 +72,42 @@ class DeepDefense(keras.Model):
             tiny=self.tiny,
         )
         rho_2 = balls.relative_size(balls.L2, found.delta, images, self.origin)
-        right = tf.argmax(found.logits, axis=1, output_type=tf.int32) == tf.cast(labels, tf.int32)
-        return tf.exp(tf.where(right, -self.c, self.d) * rho_2), rho_2, found.logits
+        correct = tf.argmax(found.logits, axis=1, output_type=tf.int32) == tf.cast(labels, tf.int32)
+        return tf.exp(tf.where(correct, -self.c, self.d) * rho_2), rho_2, found.logits
 
-    def train_step(self, data):
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        with tf.GradientTape() as tape:
-            penalty, rho_2, logits = self.perturbation_penalty(images, labels)
-            if self.network.non_trainable_variables:  # else training mode is no different: no second forward pass
-                logits = self.network(images, training=True)
-            loss = self.compute_loss(images, labels, logits, sample_weight)
-            total = loss + self.lam * tf.nn.scale_regularization_loss(tf.reduce_mean(penalty))
-            scaled = self.optimizer.scale_loss(total)
-        gradients = tape.gradient(scaled, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-        return self._updated_metrics(images, labels, logits, sample_weight, loss, penalty, rho_2)
+    def losses_of(self, batch: Batch, training: bool) -> Losses:
+        penalty, rho_2, logits = self.perturbation_penalty(batch.images, batch.labels)
+        if training and self.has_training_mode:  # else a second forward pass would say the same
+            logits = self.network(batch.images, training=True)
+        cross_entropy = self.compute_loss(batch.images, batch.labels, logits, batch.sample_weight, training)
+        examples = tf.shape(batch.images)[0]
+        return Losses(
+            loss=cross_entropy + self.lam * scaled(tf.reduce_mean(penalty)),
+            answers=logits,
+            reported={
+                "cross_entropy": (unscaled(cross_entropy), examples),
+                "regularizer": (penalty,),
+                "rho_2": (rho_2,),
+            },
+        )
 
-    def test_step(self, data):
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        penalty, rho_2, logits = self.perturbation_penalty(images, labels)
-        loss = self.compute_loss(images, labels, logits, sample_weight, training=False)
-        return self._updated_metrics(images, labels, logits, sample_weight, loss, penalty, rho_2)
 
-    def _updated_metrics(self, images, labels, logits, sample_weight, loss, penalty, rho_2):
-        cross_entropy = loss * tf.distribute.get_strategy().num_replicas_in_sync
-        batch = tf.shape(images)[0]
-        self._loss_tracker.update_state(cross_entropy + self.lam * tf.reduce_mean(penalty), sample_weight=batch)
-        self.cross_entropy.update_state(cross_entropy, sample_weight=batch)
-        self.regularizer.update_state(penalty)
-        self.rho_2.update_state(rho_2)
-        return self.compute_metrics(images, labels, logits, sample_weight)
+def _parts(layer: keras.Layer) -> Iterator[keras.Layer]:
+    """The layers that a network is made of, those inside other layers too, without the models that only hold them."""
+    if isinstance(layer, keras.Model):
+        held = layer.layers
+    else:
+        yield layer
+        values = [value if isinstance(value, (list, tuple)) else [value] for value in vars(layer).values()]
+        held = [part for value in values for part in value if isinstance(part, keras.Layer)]
+    for part in held:
+        yield from _parts(part)
 
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "network": keras.saving.serialize_keras_object(self.network),
-            "lam": self.lam,
-            "c": self.c,
-            "d": self.d,
-            "steps": self.steps,
-            "overshoot": self.overshoot,
-            "tiny": self.tiny,
-        }
 
-    @classmethod
-    def from_config(cls, config):
-        network = keras.saving.deserialize_keras_object(config.pop("network"))
-        return cls(network, **config)
+def _has_training_mode(layer: keras.Layer) -> bool:
+    """Whether a layer computes something else in training: by random draws or by moving statistics.
+
+    Either is a variable of a layer that is told whether it trains. A mask is a variable, too, but not told; a dense
+    layer is told, but has none.
+    """
+    return bool(layer.non_trainable_variables) and "training" in inspect.signature(layer.call).parameters

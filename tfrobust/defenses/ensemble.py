@@ -6,13 +6,16 @@
 Luo et al., ICLR 2019 submission, section 3.3, which does not say what it averages.
 """
 
+from collections.abc import Iterable
+
 import keras
 
+from tfrobust.defenses.defense import Batch, Defense, Losses
 from tfrobust.errors import InputError
 from tfrobust.layers import MemberAverage
 
 
-def ensemble(members, average="logits"):
+def ensemble(members: Iterable[keras.Model], average: str = "logits") -> keras.Model:
     """Joins networks into one, with one graph to attack and to export.
 
     The members are not copied: they share their layers and weights with the ensemble, and keep their own names. Inside
@@ -43,7 +46,7 @@ def ensemble(members, average="logits"):
     return keras.Model(images, MemberAverage(average, name="average")(logits), name="ensemble")
 
 
-def is_ensemble(network):
+def is_ensemble(network: keras.Model) -> bool:
     """Whether a network was made by `ensemble`."""
     return isinstance(network.layers[-1], MemberAverage)
 
@@ -52,22 +55,35 @@ def _check(members):
     if not members:
         raise InputError("an ensemble needs at least one member")
     for member in members:
-        if not (isinstance(member, keras.Model) and getattr(member, "inputs", None)):
-            raise InputError(f"members must be functional Keras models; of a defence give its .network; got {member!r}")
-        if len(member.inputs) != 1 or len(member.outputs) != 1:
-            found = f"{len(member.inputs)} inputs and {len(member.outputs)} outputs"
+        inputs, outputs = _ends(member)
+        if len(inputs) != 1 or len(outputs) != 1:
+            found = f"{len(inputs)} inputs and {len(outputs)} outputs"
             raise InputError(f"members must have one input and one output; {member.name} has {found}")
     if len({id(member) for member in members}) < len(members):
         raise InputError("a member comes twice: build each network anew, with weights of its own")
-    for what in ("input_shape", "output_shape"):
-        shapes = {getattr(member, what): member.name for member in members}
-        if len(shapes) > 1:
-            found = ", ".join(f"{shape} of {name}" for shape, name in shapes.items())
-            raise InputError(f"members must agree in their {what}; got {found}")
+    _check_same("input_shape", {member.input_shape: member.name for member in members})
+    _check_same("output_shape", {member.output_shape: member.name for member in members})
+
+
+def _ends(member):
+    """The inputs and outputs of a functional model; only such a model has them."""
+    try:
+        return member.inputs, member.outputs
+    except AttributeError as error:
+        raise InputError(
+            f"members must be functional Keras models; of a defense give its .network; got {member!r}"
+        ) from error
+
+
+def _check_same(what, members):
+    """Refuses more than one shape; each comes with the name of a member that has it."""
+    if len(members) > 1:
+        found = ", ".join(f"{shape} of {name}" for shape, name in members.items())
+        raise InputError(f"members must agree in their {what}; got {found}")
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
-class IndependentMembers(keras.Model):
+class IndependentMembers(Defense):
     """An ensemble whose members train at once, each as if alone: on its own loss, on the same batches.
 
     The loss is the sum of the members' losses, so that every member has its own gradient; each of them is reported
@@ -89,16 +105,18 @@ class IndependentMembers(keras.Model):
     """
 
     def __init__(self, network, **kwargs):
-        super().__init__(**kwargs)
         if not is_ensemble(network):
             raise InputError(f"IndependentMembers trains what ensemble() returns; {network.name} is not an ensemble")
-        self.network = network
-        self.build(network.input_shape)
+        super().__init__(network, settings={}, **kwargs)
 
     def call(self, images, training=None):
         """Images -> a dict from each member's name to its logits."""
         members = [layer for layer in self.network.layers if isinstance(layer, keras.Model)]
         return {member.name: member(images, training=training) for member in members}
+
+    def losses_of(self, batch: Batch, training: bool) -> Losses:
+        answers = self(batch.images, training=training)
+        return Losses(self.compute_loss(*batch[:2], answers, batch.sample_weight, training), answers, reported={})
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         labels = dict.fromkeys(y_pred, y)
@@ -107,11 +125,3 @@ class IndependentMembers(keras.Model):
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         return super().compute_metrics(x, y, self.network.layers[-1](list(y_pred.values())), sample_weight)
-
-    def get_config(self):
-        return {**super().get_config(), "network": keras.saving.serialize_keras_object(self.network)}
-
-    @classmethod
-    def from_config(cls, config):
-        network = keras.saving.deserialize_keras_object(config.pop("network"))
-        return cls(network, **config)

@@ -1,8 +1,21 @@
-"""Judging models under attack: `evaluate` runs attacks and returns an `Evaluation` to print or save."""
+"""Evaluation under attack: `evaluate` runs attacks, judges them and returns an `Evaluation` to print or save."""
 
 from tfrobust.evaluation import metrics
-from tfrobust.evaluation.report import Evaluation, save, table
-from tfrobust.evaluation.runner import Outcome, evaluate
+from tfrobust.evaluation.config import EvaluationConfig
+from tfrobust.evaluation.evaluate import evaluate
+from tfrobust.evaluation.outcome import Outcome
+from tfrobust.evaluation.render.text import table
+from tfrobust.evaluation.report import Evaluation, save
 from tfrobust.evaluation.transfer import Transfer, evaluate_transfer
 
-__all__ = ["Evaluation", "Outcome", "Transfer", "evaluate", "evaluate_transfer", "metrics", "save", "table"]
+__all__ = [
+    "Evaluation",
+    "EvaluationConfig",
+    "Outcome",
+    "Transfer",
+    "evaluate",
+    "evaluate_transfer",
+    "metrics",
+    "save",
+    "table",
+]

@@ -5,16 +5,17 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import balls, gradients, objectives
-from tfrobust.attacks import deepfool
+from tfrobust import balls, objectives
+from tfrobust.attacks import LogitsFn, Problem, minimal_perturbation
+from tfrobust.attacks.gradient.deepfool import MNIST_TINY
 
 
-def accuracy(predictions, labels):
+def accuracy(predictions, labels) -> float:
     """The fraction of predictions that equal their labels."""
     return float(np.mean(np.asarray(predictions) == np.asarray(labels)))
 
 
-def wilson_interval(share, examples, z=1.96):
+def wilson_interval(share: float, examples: int, z: float = 1.96) -> tuple[float, float]:
     """The 95 % interval of a share that was counted over `examples` independent examples (Wilson, 1927)."""
     center = share + z * z / (2 * examples)
     half_width = z * math.sqrt(share * (1 - share) / examples + z * z / (4 * examples**2))
@@ -22,41 +23,12 @@ def wilson_interval(share, examples, z=1.96):
     return (center - half_width) / scale, (center + half_width) / scale
 
 
-def round_to_uint8(adversarial, images, ball=None):
-    """What an attacker can store in an 8-bit file: on the grid of 1/255, and still inside the ball.
-
-    Rounds to the nearest grid value. Where that leaves the ball, every change is instead cut towards the clean
-    image's grid value, which can only shrink it.
-
-    Args:
-      adversarial, images: float32 [batch, height, width, channels] in [0, 1].
-      ball: the ball the attack was confined to, or None.
-
-    Returns:
-      float32 images whose values are whole numbers divided by 255.
-    """
-    clean, attacked = np.round(images * 255.0), np.asarray(adversarial, "float64") * 255.0
-    rounded = np.round(attacked)
-    if ball is not None:
-        change = (rounded / 255.0 - clean / 255.0).astype("float32")
-        outside = ~in_ball(change, ball)
-        rounded[outside] = clean[outside] + np.trunc(
-            (attacked - clean)[outside] + 1e-4 * np.sign(attacked - clean)[outside]
-        )
-    return (np.clip(rounded, 0, 255) / 255.0).astype("float32")
-
-
-def in_ball(delta, ball):
-    """Which perturbations lie inside: 1e-6 of the radius is tolerated, and the rounding of float32 pixels."""
-    delta = tf.convert_to_tensor(delta)
-    rounding = ball.size(tf.fill(tf.shape(delta[:1]), 2.0**-24))[0] if not isinstance(ball, balls.L0) else 0.0
-    return (ball.size(delta) <= ball.radius * (1 + 1e-6) + rounding).numpy()
-
-
-def deepfool_rho_2(logits_fn, images, labels, *, origin=0.0, steps=50, batch_size=200):
+def deepfool_rho_2(
+    logits_fn: LogitsFn, images, labels, *, origin=0.0, steps: int = 50, batch_size: int = 200
+) -> tuple[np.ndarray, np.ndarray]:
     """How far the nearest boundary is by DeepFool, per example, as Deep Defense reports it.
 
-    Neither clipped to [0, 1] nor limited to right predictions: a wrong one is measured to its label.
+    Neither clipped to [0, 1] nor limited to correctly classified images: a misclassified one is measured to its label.
 
     Args:
       logits_fn: images -> logits.
@@ -72,7 +44,7 @@ def deepfool_rho_2(logits_fn, images, labels, *, origin=0.0, steps=50, batch_siz
 
     @tf.function
     def perturb(images, labels):
-        return deepfool.minimal_perturbation(logits_fn, images, labels, steps=steps, tiny=deepfool.MNIST_TINY).delta
+        return minimal_perturbation(logits_fn, images, labels, steps=steps, tiny=MNIST_TINY).delta
 
     rho_2, l2 = [], []
     for start in range(0, len(images), batch_size):
@@ -83,7 +55,9 @@ def deepfool_rho_2(logits_fn, images, labels, *, origin=0.0, steps=50, batch_siz
     return np.concatenate(rho_2), np.concatenate(l2)
 
 
-def fgsm_rho_inf(logits_fn, images, labels, *, origin=0.0, batch_size=200, tolerance=1e-4):
+def fgsm_rho_inf(
+    logits_fn: LogitsFn, images, labels, *, origin=0.0, batch_size: int = 200, tolerance: float = 1e-4
+) -> tuple[float, float]:
     """The radius at which the fast gradient sign method leaves 50 % accuracy, and rho_inf there.
 
     Deep Defense, supplement, eq. 2: mean of radius / ||x||_inf. As in the paper, images are not clipped.
@@ -94,11 +68,11 @@ def fgsm_rho_inf(logits_fn, images, labels, *, origin=0.0, batch_size=200, toler
 
     @tf.function
     def direction(images, labels):
-        _, gradient = gradients.value_and_gradient(objectives.cross_entropy, logits_fn, images, labels)
-        return tf.sign(gradient)
+        problem = Problem(logits_fn, images, labels)
+        return tf.sign(problem.value_and_gradient(objectives.cross_entropy, images)[1])
 
     @tf.function
-    def right(images, labels, signs, radius):
+    def classified(images, labels, signs, radius):
         return tf.argmax(logits_fn(images + radius * signs), axis=1, output_type=labels.dtype) == labels
 
     starts = range(0, len(images), batch_size)
@@ -107,7 +81,7 @@ def fgsm_rho_inf(logits_fn, images, labels, *, origin=0.0, batch_size=200, toler
 
     def accuracy_at(radius):
         radius = tf.constant(radius, tf.float32)
-        return np.concatenate([right(*batch, sign, radius) for batch, sign in zip(batches, signs)]).mean()
+        return np.concatenate([classified(*batch, sign, radius) for batch, sign in zip(batches, signs)]).mean()
 
     low, high = 0.0, 1.0
     if accuracy_at(high) > 0.5:

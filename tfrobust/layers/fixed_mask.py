@@ -86,7 +86,7 @@ class FixedMaskConv2D(keras.layers.Conv2D):
     """A convolution whose output goes through a `FixedMask`: the papers' defective convolutional layer.
 
     Takes the arguments of `keras.layers.Conv2D`, and `ratio`, `kind` and `mask_seed` of the mask. In networks with
-    batch normalisation the papers mask after it: use `Conv2D`, `BatchNormalization` and `FixedMask` there.
+    batch normalization the papers mask after it: use `Conv2D`, `BatchNormalization` and `FixedMask` there.
 
     Example:
       >>> FixedMaskConv2D(8, 3, ratio=0.5, mask_seed=1)(keras.ops.ones([1, 6, 6, 3])).shape

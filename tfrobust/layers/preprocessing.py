@@ -45,7 +45,7 @@ def origin(model):
     `rho_2` and `rho_inf` divide by the norm of the *preprocessed* image (Deep Defense, eq. 7), which is the
     distance to this origin. In an ensemble it is that of the first member; without a `Standardize` layer it is 0.
     """
-    for layer in getattr(model, "layers", []):
+    for layer in model.layers:
         if isinstance(layer, Standardize):
             return layer.mean
         if isinstance(layer, keras.Model):

@@ -1,6 +1,9 @@
 """The networks. Each builder returns a Keras model from float32 images in [0, 1] to logits."""
 
+import keras
+
 from tfrobust.errors import InputError
+from tfrobust.models import insert, masks
 from tfrobust.models.ace_toy import ace_toy
 from tfrobust.models.convnet import convnet
 from tfrobust.models.densenet import densenet121
@@ -16,15 +19,19 @@ _BUILDERS = (ace_toy, convnet, densenet121, lenet, mlp, nin, resnet18, resnet50,
 MODELS = {builder.__name__: builder for builder in _BUILDERS}
 
 
-def build(name, **arguments):
+def build(name: str, **arguments) -> keras.Model:
     """Builds a network by its name in `MODELS`; the arguments are the builder's.
 
     Raises:
       InputError: for a name that is not in the table.
+
+    Example:
+      >>> build("resnet18", width=16, insert=masks.parse("shallow=0.7")).name
+      'resnet18'
     """
     if name not in MODELS:
         raise InputError(f"unknown model {name!r}; there are: {', '.join(sorted(MODELS))}")
     return MODELS[name](**arguments)
 
 
-__all__ = ["MODELS", "build", *MODELS]  # noqa: PLE0604
+__all__ = ["MODELS", "build", "insert", "masks", *MODELS]  # noqa: PLE0604

@@ -3,13 +3,14 @@
 import keras
 from keras import layers
 
-from tfrobust.layers import Standardize
-from tfrobust.models.masks import NO_MASKS, MaskedBlocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 
 SHALLOW, DEEP = (0, 1), (2,)
 
 
-def ace_toy(input_shape=(32, 32, 3), classes=10, width=16, masks=NO_MASKS, mean=0.0, std=1 / 255):
+def ace_toy(
+    input_shape=(32, 32, 3), classes=10, width=16, insert: Insert = NOTHING, mean=0.0, std=1 / 255
+) -> keras.Model:
     """Three convolutions of 3x3, two of them strided, and two dense layers: 848,426 weights.
 
     The convolutions do not pad, which gives the table's 1600 inputs of the first dense layer. After that layer there is
@@ -19,7 +20,7 @@ def ace_toy(input_shape=(32, 32, 3), classes=10, width=16, masks=NO_MASKS, mean=
       input_shape: (height, width, channels).
       classes: number of logits.
       width: channels of the first convolution, 16 in the paper; the later layers grow with it.
-      masks: where it is masked, see `models.masks`. Blocks 0 to 2 are the convolutions; 0 and 1 are shallow. Masks
+      insert: what is inserted, see `models.insert`. Blocks 0 to 2 are the convolutions; 0 and 1 are shallow. Masks
         stand between convolution and ReLU.
       mean, std: preprocessing, see `Standardize`; the initial weights fit 0-255 pixels, the default.
 
@@ -30,13 +31,12 @@ def ace_toy(input_shape=(32, 32, 3), classes=10, width=16, masks=NO_MASKS, mean=
       >>> ace_toy().count_params()
       848426
     """
-    placement = MaskedBlocks(masks, SHALLOW, DEEP)
-    images = keras.Input(input_shape, name="image")
-    x = placement.record(Standardize(mean, std, name="preprocessing")(images))
+    blocks = Blocks(insert, SHALLOW, DEEP)
+    images, x = blocks.opening(input_shape, mean, std)
     for block, strides in enumerate((2, 2, 1)):
-        channels, name = placement.channels(width * 2**block, block), f"conv{block + 1}"
+        channels, name = blocks.channels(width * 2**block, block), f"conv{block + 1}"
         initializer = "he_normal" if block else keras.initializers.RandomNormal(stddev=0.01)
         x = layers.Conv2D(channels, 3, strides, kernel_initializer=initializer, name=name)(x)
-        x = layers.ReLU(name=f"relu{block + 1}")(placement.mask(x, block, name))
+        x = layers.ReLU(name=f"relu{block + 1}")(blocks.after(x, block, name))
     x = layers.Dense(32 * width, name="fc1")(layers.Flatten(name="flatten")(x))
     return keras.Model(images, layers.Dense(classes, name="logits")(x), name="ace_toy")

@@ -3,14 +3,15 @@
 import keras
 from keras import layers
 
-from tfrobust.layers import Standardize
 from tfrobust.models.convolution import convolution, pixel_convolution
-from tfrobust.models.masks import NO_MASKS, MaskedBlocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 
 SHALLOW, DEEP = (0, 1), (2,)
 
 
-def convnet(input_shape=(32, 32, 3), classes=10, width=32, masks=NO_MASKS, mean=0.0, std=1 / 255):
+def convnet(
+    input_shape=(32, 32, 3), classes=10, width=32, insert: Insert = NOTHING, mean=0.0, std=1 / 255
+) -> keras.Model:
     """Three convolutions of 5x5 with pooling, one of 4x4 and one of 1x1: 145,578 weights.
 
     On images of 32x32 the 4x4 convolution leaves one pixel; on larger ones the logits are averaged over what it leaves.
@@ -19,7 +20,7 @@ def convnet(input_shape=(32, 32, 3), classes=10, width=32, masks=NO_MASKS, mean=
       input_shape: (height, width, channels).
       classes: number of logits.
       width: channels of the first convolution, 32 in the paper; the third and fourth have twice as many.
-      masks: where it is masked, see `models.masks`. Blocks 0 to 2 are the 5x5 convolutions; 0 and 1 are shallow. Masks
+      insert: what is inserted, see `models.insert`. Blocks 0 to 2 are the 5x5 convolutions; 0 and 1 are shallow. Masks
         stand right after them.
       mean, std: preprocessing, see `Standardize`; the initial weights fit 0-255 pixels, the default.
 
@@ -30,17 +31,16 @@ def convnet(input_shape=(32, 32, 3), classes=10, width=32, masks=NO_MASKS, mean=
       >>> convnet().count_params()
       145578
     """
-    placement = MaskedBlocks(masks, SHALLOW, DEEP)
-    images = keras.Input(input_shape, name="image")
-    x = placement.record(Standardize(mean, std, name="preprocessing")(images))
-    x = pixel_convolution(x, placement.channels(width, 0), 5, "conv1")
-    x = layers.MaxPooling2D(2, padding="same", name="pool1")(placement.mask(x, 0, "conv1"))
+    blocks = Blocks(insert, SHALLOW, DEEP)
+    images, x = blocks.opening(input_shape, mean, std)
+    x = pixel_convolution(x, blocks.channels(width, 0), 5, "conv1")
+    x = layers.MaxPooling2D(2, padding="same", name="pool1")(blocks.after(x, 0, "conv1"))
     x = layers.ReLU(name="relu1")(x)
-    x = convolution(x, placement.channels(width, 1), 5, 1, "conv2", use_bias=True)
-    x = layers.ReLU(name="relu2")(placement.mask(x, 1, "conv2"))
+    x = convolution(x, blocks.channels(width, 1), 5, 1, "conv2", use_bias=True)
+    x = layers.ReLU(name="relu2")(blocks.after(x, 1, "conv2"))
     x = layers.AveragePooling2D(2, padding="same", name="pool2")(x)
-    x = convolution(x, placement.channels(2 * width, 2), 5, 1, "conv3", use_bias=True)
-    x = layers.ReLU(name="relu3")(placement.mask(x, 2, "conv3"))
+    x = convolution(x, blocks.channels(2 * width, 2), 5, 1, "conv3", use_bias=True)
+    x = layers.ReLU(name="relu3")(blocks.after(x, 2, "conv3"))
     x = layers.AveragePooling2D(2, padding="same", name="pool3")(x)
     x = layers.Conv2D(2 * width, 4, activation="relu", kernel_initializer="he_normal", name="conv4")(x)
     x = convolution(x, classes, 1, 1, "logits", use_bias=True)

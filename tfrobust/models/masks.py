@@ -1,4 +1,4 @@
-"""Where a network is masked, as one small value.
+"""Where a network is masked, as one small value: what builders take as `insert`.
 
 A network has numbered blocks: 0 is the stem, the others are its stages. Written as text, a placement is a list of
 `where=ratio`, and options:
@@ -25,6 +25,7 @@ from keras import layers
 
 from tfrobust.errors import InputError
 from tfrobust.layers import DropBlock, FixedMask, Placement
+from tfrobust.models.insert import Insert, Place
 
 MASK_KINDS = ("random", "same")
 DROP_LAYERS = {"dropout": layers.Dropout, "spatial_dropout": layers.SpatialDropout2D, "drop_block": DropBlock}
@@ -32,7 +33,7 @@ KINDS = (*MASK_KINDS, "channel", *DROP_LAYERS)
 
 
 @dataclasses.dataclass(frozen=True)
-class Masks:
+class Masks(Insert):
     """Which blocks of a network are masked, and how.
 
     Attributes:
@@ -58,20 +59,40 @@ class Masks:
                 raise InputError(f"masks: the ratio of {block} is the share left out, in [0, 1); got {ratio}")
 
     def __str__(self):
-        options = {field.name: field.default for field in dataclasses.fields(self)[1:]}
-        changed = [
-            f"{name}={getattr(self, name):g}" if name == "width" else f"{name}={getattr(self, name)}"
-            for name, default in options.items()
-            if getattr(self, name) != default
-        ]
-        return ",".join([*(f"{block}={ratio:g}" for block, ratio in self.ratios), *changed])
+        options = []
+        if self.kind != "random":
+            options.append(f"kind={self.kind}")
+        if self.width != 1:
+            options.append(f"width={self.width:g}")
+        if self.seed:
+            options.append(f"seed={self.seed}")
+        return ",".join([*(f"{block}={ratio:g}" for block, ratio in self.ratios), *options])
 
-    def ratio(self, block, shallow, deep):
-        """The ratio of a block's masks, 0 where there are none; `shallow` and `deep` are the family's block numbers."""
-        groups = {"shallow": shallow, "deep": deep}
-        return next((ratio for name, ratio in self.ratios if block in groups.get(name, (name,))), 0.0)
+    def named_blocks(self):
+        return [block for block, _ in self.ratios]
 
-    def layer_seed(self, name):
+    def ratio(self, block: int, group: str) -> float:
+        """The ratio of the masks of a block that is shallow or deep, 0 where there are none."""
+        return next((ratio for name, ratio in self.ratios if name in (block, group)), 0.0)
+
+    def channels(self, channels, place):
+        """Kind "channel" leaves out some, and `width` multiplies them, in the masked blocks."""
+        ratio = self.ratio(place.block, place.group)
+        if not ratio:
+            return channels
+        kept = 1 - ratio if self.kind == "channel" else 1
+        return max(1, round(channels * self.width * kept))
+
+    def layers(self, place: Place):
+        ratio, seed = self.ratio(place.block, place.group), self.layer_seed(place.name)
+        if not ratio or self.kind == "channel":
+            return []
+        if self.kind in MASK_KINDS:
+            return [FixedMask(ratio, self.kind, seed, name=f"{place.name}_mask")]
+        size = {"block_size": 3} if self.kind == "drop_block" else {}
+        return [DROP_LAYERS[self.kind](ratio, **size, seed=seed, name=f"{place.name}_{self.kind}")]
+
+    def layer_seed(self, name: str) -> int:
         """The seed of one layer's mask."""
         return zlib.crc32(f"{self.seed}/{name}".encode())
 
@@ -79,61 +100,13 @@ class Masks:
 NO_MASKS = Masks()
 
 
-@dataclasses.dataclass(frozen=True)
-class MaskedBlocks:
-    """A placement on one family of networks: what its builder asks while it adds layers.
-
-    Attributes:
-      masks: the placement.
-      shallow, deep: the numbers of the family's shallow and deep blocks.
-    """
-
-    masks: Masks
-    shallow: tuple
-    deep: tuple
-
-    def __post_init__(self):
-        groups = [name for name in ("shallow", "deep") if getattr(self, name)]
-        known = [*groups, *self.shallow, *self.deep]
-        for block, _ in self.masks.ratios:
-            if block not in known:
-                blocks = f"the blocks {', '.join(map(str, known))}" if known else "no blocks that could be masked"
-                raise InputError(f"masks: this network has {blocks}; there is no block {block}")
-
-    def channels(self, channels, block):
-        """How many channels a layer of `channels` has in this block: kind "channel" and `width` change them."""
-        ratio = self.masks.ratio(block, self.shallow, self.deep)
-        if not ratio:
-            return channels
-        kept = 1 - ratio if self.masks.kind == "channel" else 1
-        return max(1, round(channels * self.masks.width * kept))
-
-    def mask(self, x, block, name):
-        """Masks a layer's output, if its block is masked."""
-        ratio, kind, seed = (
-            self.masks.ratio(block, self.shallow, self.deep),
-            self.masks.kind,
-            self.masks.layer_seed(name),
-        )
-        if not ratio or kind == "channel":
-            return x
-        if kind in MASK_KINDS:
-            return FixedMask(ratio, kind, seed, name=f"{name}_mask")(x)
-        size = {"block_size": 3} if kind == "drop_block" else {}
-        return DROP_LAYERS[kind](ratio, **size, seed=seed, name=f"{name}_{kind}")(x)
-
-    def record(self, x):
-        """Writes the placement into the model, if there is one."""
-        return Placement(str(self.masks))(x) if self.masks != NO_MASKS else x
-
-
-def placement(model):
+def placement(model) -> Masks:
     """Where a model is masked, read from the model itself: a `Masks`, `NO_MASKS` for one without."""
     found = [layer.masks for layer in model.layers if isinstance(layer, Placement)]
     return parse(found[0]) if found else NO_MASKS
 
 
-def parse(text):
+def parse(text: str) -> Masks:
     """Reads a placement from its text; the empty text masks nothing.
 
     Raises:

@@ -3,11 +3,10 @@
 import keras
 from keras import layers
 
-from tfrobust.layers.preprocessing import Standardize
-from tfrobust.models.masks import NO_MASKS, MaskedBlocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 
 
-def mlp(input_shape=(28, 28, 1), classes=10, masks=NO_MASKS, mean=0.0, std=1 / 255):
+def mlp(input_shape=(28, 28, 1), classes=10, insert: Insert = NOTHING, mean=0.0, std=1 / 255) -> keras.Model:
     """Dense layers 500, 150 and `classes` with ReLU between: 469,160 weights for MNIST.
 
     Arguments and result are those of `lenet`, less the width. There is no block that could be masked.
@@ -16,10 +15,8 @@ def mlp(input_shape=(28, 28, 1), classes=10, masks=NO_MASKS, mean=0.0, std=1 / 2
       >>> mlp().count_params()
       469160
     """
-    MaskedBlocks(masks, shallow=(), deep=())
+    images, x = Blocks(insert).opening(input_shape, mean, std)
     initializer = keras.initializers.RandomNormal(stddev=0.01)
-    images = keras.Input(input_shape, name="image")
-    x = Standardize(mean, std, name="preprocessing")(images)
     x = layers.Flatten(name="flatten")(x)
     x = layers.Dense(500, activation="relu", kernel_initializer=initializer, name="fc1")(x)
     x = layers.Dense(150, activation="relu", kernel_initializer=initializer, name="fc2")(x)

@@ -7,23 +7,22 @@ convolution; the shortcut around a block passes it on.
 import keras
 from keras import layers
 
-from tfrobust.layers import Standardize
 from tfrobust.models.convolution import normalized_convolution
-from tfrobust.models.masks import NO_MASKS, MaskedBlocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 from tfrobust.models.preactivation import residual_stages
 
 SHALLOW, DEEP = (0, 1, 2), (3, 4)
 REDUCTION = 16
 
 
-def senet18(input_shape=(32, 32, 3), classes=10, width=64, masks=NO_MASKS, mean=0.0, std=1.0):
+def senet18(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0) -> keras.Model:
     """Two residual blocks of two 3x3 convolutions in each of four stages: 11,260,354 trainable weights at full width.
 
     Args:
       input_shape: (height, width, channels).
       classes: number of logits.
       width: channels of the first stage, 64 in the paper; each later stage has twice as many.
-      masks: where it is masked, see `models.masks`. Block 0 is the stem, masked where the first residual block reads
+      insert: what is inserted, see `models.insert`. Block 0 is the stem, masked where the first residual block reads
         it; 1 to 4 are the stages; 0 to 2 are shallow.
       mean, std: preprocessing, see `Standardize`.
 
@@ -31,15 +30,14 @@ def senet18(input_shape=(32, 32, 3), classes=10, width=64, masks=NO_MASKS, mean=
       A model from float32 images [batch, height, width, channels] in [0, 1] to logits [batch, classes].
 
     Example:
-      >>> senet18(width=16, masks=masks.parse("shallow=0.7")).name
+      >>> senet18(width=16, insert=masks.parse("shallow=0.7")).name
       'senet18'
     """
-    placement = MaskedBlocks(masks, SHALLOW, DEEP)
-    images = keras.Input(input_shape, name="image")
-    x = placement.record(Standardize(mean, std, name="preprocessing")(images))
-    x = normalized_convolution(x, placement.channels(width, 0), 3, 1, "stem_conv")
+    blocks = Blocks(insert, SHALLOW, DEEP)
+    images, x = blocks.opening(input_shape, mean, std)
+    x = normalized_convolution(x, blocks.channels(width, 0), 3, 1, "stem_conv")
     x = layers.ReLU(name="stem_relu")(x)
-    x = residual_stages(x, placement, (2, 2, 2, 2), width, gate=_squeeze_and_excite)
+    x = residual_stages(x, blocks, (2, 2, 2, 2), width, gate=_squeeze_and_excite)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(images, layers.Dense(classes, name="logits")(x), name="senet18")
 

@@ -8,22 +8,23 @@ released has a network of this name and width in post-activation form.)
 import keras
 from keras import layers
 
-from tfrobust.layers import Standardize
 from tfrobust.models.convolution import convolution, normalization
-from tfrobust.models.masks import NO_MASKS, MaskedBlocks
+from tfrobust.models.insert import NOTHING, Blocks, Insert
 from tfrobust.models.preactivation import residual_stages
 
 SHALLOW, DEEP = (0, 1), (2, 3)
 
 
-def wide_resnet32_4(input_shape=(32, 32, 3), classes=10, width=16, masks=NO_MASKS, mean=0.0, std=1.0):
+def wide_resnet32_4(
+    input_shape=(32, 32, 3), classes=10, width=16, insert: Insert = NOTHING, mean=0.0, std=1.0
+) -> keras.Model:
     """Three stages of 4, 8 and 16 times the stem's channels: 7,399,130 trainable weights at full width.
 
     Args:
       input_shape: (height, width, channels).
       classes: number of logits.
       width: channels of the stem, 16 in the paper.
-      masks: where it is masked, see `models.masks`. Block 0 is the stem, masked where the first residual block reads
+      insert: what is inserted, see `models.insert`. Block 0 is the stem, masked where the first residual block reads
         it; 1 to 3 are the stages; 0 and 1 are shallow.
       mean, std: preprocessing, see `Standardize`.
 
@@ -31,14 +32,13 @@ def wide_resnet32_4(input_shape=(32, 32, 3), classes=10, width=16, masks=NO_MASK
       A model from float32 images [batch, height, width, channels] in [0, 1] to logits [batch, classes].
 
     Example:
-      >>> wide_resnet32_4(width=4, masks=masks.parse("shallow=0.9")).name
+      >>> wide_resnet32_4(width=4, insert=masks.parse("shallow=0.9")).name
       'wide_resnet32_4'
     """
-    placement = MaskedBlocks(masks, SHALLOW, DEEP)
-    images = keras.Input(input_shape, name="image")
-    x = placement.record(Standardize(mean, std, name="preprocessing")(images))
-    x = convolution(x, placement.channels(width, 0), 3, 1, "stem_conv")
-    x = residual_stages(x, placement, (5, 5, 5), 4 * width)
+    blocks = Blocks(insert, SHALLOW, DEEP)
+    images, x = blocks.opening(input_shape, mean, std)
+    x = convolution(x, blocks.channels(width, 0), 3, 1, "stem_conv")
+    x = residual_stages(x, blocks, (5, 5, 5), 4 * width)
     x = layers.ReLU(name="relu")(normalization(x, "norm"))
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(images, layers.Dense(classes, name="logits")(x), name="wide_resnet32_4")

@@ -1,7 +1,11 @@
 """Any Python function as a target: a client of a server, another framework, a device."""
 
+import inspect
+from collections.abc import Callable
+
 import numpy as np
 
+from tfrobust.attacks import Access
 from tfrobust.errors import InputError
 from tfrobust.targets.target import Target
 
@@ -12,31 +16,51 @@ class FunctionTarget(Target):
     Args:
       function: from float32 NumPy images [batch, height, width, channels] in [0, 1] to logits [batch, classes] or, if
         it gives labels only, to int [batch].
-      gives: "scores" or "labels".
+      access: `Access.SCORE_BASED` or `Access.DECISION_BASED`, or "score-based" or "decision-based".
       classes: the number of classes, which labels do not tell.
-      name: for reports.
+      name: for reports; default: the function's.
 
     Raises:
-      InputError: for labels without `classes`.
+      InputError: for another access, or decision-based access without `classes`.
 
     Example:
-      >>> FunctionTarget(lambda images: images.mean(axis=(1, 2, 3)) > 0.5, gives="labels", classes=2).gives
-      'labels'
+      >>> bright = FunctionTarget(lambda images: images.mean(axis=(1, 2, 3)) > 0.5, "decision-based", classes=2)
+      >>> str(bright.access)
+      'decision-based'
     """
 
-    def __init__(self, function, gives="scores", classes=None, name=None):
-        super().__init__(name or getattr(function, "__name__", "function"), (None, None, None))
-        if gives not in ("scores", "labels"):
-            raise InputError(f"a Python function gives scores or labels, got {gives!r}")
-        if gives == "labels" and not classes:
-            raise InputError("a function that gives labels needs classes=, the number of classes")
-        self.function, self.gives, self.classes = function, gives, classes
+    def __init__(
+        self,
+        function: Callable[[np.ndarray], np.ndarray],
+        access: Access | str = Access.SCORE_BASED,
+        classes: int | None = None,
+        name: str | None = None,
+    ):
+        super().__init__(name or _name(function), (None, None, None))
+        self.function, self.access, self.classes = function, _black_box(access), classes
+        if self.access is Access.DECISION_BASED and not classes:
+            raise InputError("a function with decision-based access gives labels: say how many there are by classes=")
 
     def logits(self, images):
         """The function's scores, or 1 for its label and 0 for the others."""
         answers = np.asarray(self.function(np.asarray(images, "float32")))
-        if self.gives == "scores":
+        if self.access is Access.SCORE_BASED:
             return answers.astype("float32")
         if answers.shape != (len(images),):
             raise InputError(f"{self.name} must give one label for each of {len(images)} images, got {answers.shape}")
         return np.eye(self.classes, dtype="float32")[answers.astype(int)]
+
+
+def _black_box(access: Access | str) -> Access:
+    """The access that a function can allow, from its name or itself."""
+    for possible in (Access.SCORE_BASED, Access.DECISION_BASED):
+        if access in (possible, str(possible)):
+            return possible
+    raise InputError(
+        f"a Python function allows score-based or decision-based attacks, got access={str(access)!r}: "
+        "for white-box access give the Keras model or the SavedModel itself"
+    )
+
+
+def _name(function) -> str:
+    return function.__name__ if inspect.isroutine(function) else type(function).__name__

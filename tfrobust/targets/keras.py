@@ -5,6 +5,7 @@ import pathlib
 import keras
 
 from tfrobust import layers
+from tfrobust.attacks import Access
 from tfrobust.errors import InputError
 from tfrobust.targets.target import Target, first_line
 
@@ -13,11 +14,11 @@ class KerasTarget(Target):
     """A Keras model that maps images in [0, 1] to logits.
 
     Example:
-      >>> KerasTarget(tfrobust.models.lenet()).gives
-      'gradients'
+      >>> str(KerasTarget(tfrobust.models.lenet()).access)
+      'white-box'
     """
 
-    gives = "gradients"
+    access = Access.WHITE_BOX
 
     def __init__(self, model, name=None):
         super().__init__(name or model.name, model.input_shape[1:])
@@ -28,7 +29,7 @@ class KerasTarget(Target):
         return self.model(images, training=False)
 
 
-def load_model(path):
+def load_model(path) -> keras.Model:
     """Loads a `.keras` file for inference or further training.
 
     Raises:

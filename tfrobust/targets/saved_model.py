@@ -4,6 +4,7 @@ import pathlib
 
 import tensorflow as tf
 
+from tfrobust.attacks import Access
 from tfrobust.errors import InputError
 from tfrobust.targets.target import Target, first_line
 
@@ -19,7 +20,7 @@ class SavedModelTarget(Target):
       InputError: where there is no SavedModel, it is damaged, or it has no signature from images to logits.
     """
 
-    gives = "gradients"
+    access = Access.WHITE_BOX
 
     def __init__(self, path):
         directory = version_directory(path)

@@ -5,6 +5,7 @@ import pathlib
 
 import numpy as np
 
+from tfrobust.attacks import Access
 from tfrobust.errors import InputError
 from tfrobust.targets.target import Target, first_line
 
@@ -12,13 +13,14 @@ from tfrobust.targets.target import Target, first_line
 class TFLiteTarget(Target):
     """A `.tflite` classifier: float32 or integer input and output, which are converted to and from [0, 1] here.
 
-    It gives scores only. Gradient attacks are made on the model it came from and carried over.
+    Its access is score-based. White-box attacks are made on the model it came from and transferred, see
+    `WithSurrogate`.
 
     Raises:
       InputError: for a file that is missing, damaged, needs Flex operations, or is not a classifier of images.
     """
 
-    gives = "scores"
+    access = Access.SCORE_BASED
 
     def __init__(self, path, threads=None):
         try:

@@ -1,0 +1,66 @@
+"""What flags say becomes frozen values, and every flag arrives."""
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from tests.support import programs
+from tfrobust.evaluation import EvaluationConfig
+from trainers.config import TrainingConfig
+from trainers.defense import DefenseConfig
+from trainers.networks import NetworkConfig
+from trainers.optimization import OptimizationConfig
+
+
+def said(module, *arguments, call="from_flags()"):
+    """What a module makes of a command line; in a process of its own, since flags are global."""
+    lines = [
+        "from absl import flags",
+        f"import {module} as module",
+        f"flags.FLAGS(['program', *{list(arguments)}])",
+        f"print(module.{call})",
+    ]
+    process = programs.run_code("\n".join(lines))
+    assert process.returncode == 0, process.stderr[-2000:]
+    return process.stdout.strip()
+
+
+def test_every_flag_of_a_training_arrives():
+    expected = TrainingConfig(
+        pathlib.Path("runs/one"),
+        NetworkConfig("vgg11", "initial.keras", width=8),
+        OptimizationConfig(0.1, "step", (3, 7), 0.25, 0.8, 0.01, 0.2, "mixed_bfloat16"),
+        DefenseConfig("deep_defense", 1.0, 2.0, 3.0, 4, "fgsm(linf(0.1))", 0.5),
+        *("mnist", 5, 9, 64, 100, 2, True),
+        flagfile="",
+    )
+    flags = (
+        *("--workdir=runs/one", "--init_weights=initial.keras", "--seed=5", "--epochs=9", "--batch_size=64"),
+        *("--validation_examples=100", "--early_stop=2", "--learning_rate=0.1", "--learning_rate_drops=3,7"),
+        *("--learning_rate_factor=0.25", "--momentum=0.8", "--weight_decay=0.01", "--label_smoothing=0.2"),
+        *("--precision=mixed_bfloat16", "--defense=deep_defense", "--lam=1", "--c=2", "--d=3", "--deepfool_steps=4"),
+        *("--training_attack=fgsm(linf(0.1))", "--clean_share=0.5"),
+    )
+    call = "from_flags('mnist', True, model='vgg11', width=8)"
+    assert said("trainers.training_flags", *flags, call=call) == str(expected)
+
+
+def test_every_flag_of_an_evaluation_arrives():
+    flags = ("--attack=deepfool()", "--dataset=mnist", "--examples=7", "--seed=3", "--batch_size=20", "--output=runs")
+    config = EvaluationConfig(3, 20, "mnist", finished=pathlib.Path("runs/finished"))
+    assert said("tfrobust.cli.attacks", *flags, call="from_flags().config()") == str(config)
+    plan = "AttackPlan(attacks=('deepfool()',), dataset='mnist', examples=7, seed=3, batch_size=20, "
+    assert said("tfrobust.cli.attacks", *flags) == f"{plan}output=PosixPath('runs'))"
+
+
+def test_data_and_devices_arrive():
+    assert said("tfrobust.cli.data", "--data_dir=d", "--nodownload") == "DataSource(data_dir='d', download=False)"
+    flags = ("--strategy=mirrored", "--virtual_devices=2")
+    assert said("tfrobust.cli.devices", *flags) == "Devices(strategy='mirrored', virtual_devices=2)"
+
+
+@pytest.mark.parametrize("config", [NetworkConfig(), OptimizationConfig(), DefenseConfig(), TrainingConfig("run")])
+def test_configurations_cannot_be_changed(config):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(config, dataclasses.fields(config)[0].name, None)

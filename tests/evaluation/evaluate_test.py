@@ -1,0 +1,188 @@
+"""The one rule of success, and what an evaluation reports."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import classifiers
+from tfrobust import attacks, evaluate, evaluation, targets
+from tfrobust.balls import Linf
+from tfrobust.errors import InputError
+
+IMAGES = classifiers.random_images(23)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return classifiers.smooth_network()
+
+
+@pytest.fixture(scope="module")
+def labels(network):
+    """The network's predictions, but for every fifth image."""
+    found = np.argmax(network(IMAGES), axis=1)
+    found[::5] = (found[::5] + 1) % 4
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Shift(attacks.Attack):
+    """An attack that adds a constant, whatever happens."""
+
+    ball: Linf
+    amount: float = 0.1
+    steps: int = 1
+
+    name = "shift"
+    needs = attacks.Access.WHITE_BOX
+
+    def __str__(self):
+        return f"shift({self.ball}, {self.amount})"
+
+    def run(self, problem):
+        return problem.images + self.amount * tf.sign(attacks.pgd(self.ball).run(problem) - problem.images)
+
+
+def run(network, labels, attack_list, **arguments):
+    return evaluate(network, IMAGES, labels, attack_list, progress=False, **arguments)
+
+
+def test_clean_accuracy_and_misclassified_images_are_left_alone(network, labels):
+    found = run(network, labels, ["pgd(linf(0.05))", "deepfool()"])
+    assert found.report["clean_accuracy"] == pytest.approx(18 / 23)
+    for outcome in found.outcomes:
+        np.testing.assert_array_equal(outcome.adversarial[::5], IMAGES[::5])
+        assert outcome.broken[::5].all()
+
+
+def test_robust_accuracy_counts_recomputed_predictions(network, labels):
+    found = run(network, labels, ["pgd(linf(0.02))", "fgsm(linf(0.05))", "deepfool()"])
+    for row, outcome in zip(found.report["attacks"], found.outcomes):
+        correct = np.argmax(network(outcome.adversarial), axis=1) == labels
+        assert row["robust_accuracy"] == pytest.approx(correct.mean())
+    first, second, minimal = found.report["attacks"]
+    assert minimal["robust_accuracy"] == 0
+    survivors = ~found.outcomes[0].broken & ~found.outcomes[1].broken
+    assert found.report["worst_case"]["robust_accuracy"] == pytest.approx(survivors.mean())
+    assert survivors.mean() <= min(first["robust_accuracy"], second["robust_accuracy"])
+
+
+def test_what_leaves_the_ball_or_the_range_does_not_count(network, labels):
+    clean = run(network, labels, []).report["clean_accuracy"]
+    far, infinite = (run(network, labels, [Shift(Linf(0.1), amount)]) for amount in (0.5, float("nan")))
+    for found in (far, infinite):
+        assert found.report["attacks"][0]["robust_accuracy"] == clean
+    assert far.outcomes[0].invalid > 0
+    assert "BUDGET" in {warning["code"] for warning in far.report["warnings"]}
+    assert run(network, labels, [Shift(Linf(0.1))]).report["attacks"][0]["robust_accuracy"] < clean
+
+
+def test_medians_are_over_the_images_the_attack_broke(network, labels):
+    found = run(network, labels, ["deepfool()"])
+    (outcome,), (row,) = found.outcomes, found.report["attacks"]
+    hit = outcome.broken & (np.argmax(network(IMAGES), axis=1) == labels)
+    distances = np.linalg.norm((outcome.adversarial - IMAGES)[hit].reshape(hit.sum(), -1), axis=1)
+    assert row["median_l2"] == pytest.approx(np.median(distances), rel=1e-5)
+    assert row["success_rate"] == 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 23, 100])
+def test_does_not_depend_on_the_batch_size(network, labels, batch_size):
+    found, expected = (
+        run(network, labels, ["pgd(linf(0.03))", "deepfool()"], batch_size=size) for size in (batch_size, 10)
+    )
+    for one, other in zip(found.outcomes, expected.outcomes):
+        np.testing.assert_allclose(one.adversarial, other.adversarial, atol=1e-4)
+
+
+def test_queries_and_backward_passes_are_counted_per_image(network, labels):
+    """Forward the clean image once more than in steps. DeepFool's one step: 3 distances and a normal backward."""
+    names = ("fgsm(linf(0.1))", "pgd(linf(0.1), steps=7)", "pgd(linf(0.1), steps=7, restarts=2)", "deepfool(steps=1)")
+    rows = run(network, labels, names).report["attacks"]
+    assert [(row["queries"], row["backward_passes"]) for row in rows] == [(2, 1), (8, 7), (17, 14), (3, 4)]
+
+
+def test_report_is_json_with_every_field(network, labels):
+    report = json.loads(json.dumps(run(network, labels, ["fgsm(linf(8/255))", "deepfool()"], dataset="noise").report))
+    assert set(report) == {
+        *("model", "dataset", "examples", "seed", "versions", "clean_accuracy", "attacks", "worst_case", "warnings")
+    }
+    fields = "attack norm radius robust_accuracy robust_accuracy_uint8 success_rate median_l2 median_linf rho_2 queries"
+    for row in report["attacks"]:
+        assert set(row) == {*fields.split(), "backward_passes", "seconds", "source"}
+    fgsm, deepfool = report["attacks"]
+    assert (fgsm["norm"], fgsm["rho_2"]) == ("linf", None) and fgsm["radius"] == pytest.approx(8 / 255)
+    assert (deepfool["norm"], deepfool["radius"]) == (None, None) and deepfool["rho_2"] > 0
+
+
+def scores_only(network):
+    return targets.FunctionTarget(lambda images: network(images).numpy(), name="scores only")
+
+
+def test_a_score_based_target_is_attacked_through_a_surrogate_only(network, labels):
+    with pytest.raises(InputError, match=r"needs white-box access, but scores only allows score-based .*WithSurrogate"):
+        run(scores_only(network), labels, ["fgsm(linf(0.1))"])
+    found = run(targets.WithSurrogate(scores_only(network), network), labels, ["fgsm(linf(0.1))"])
+    direct = run(network, labels, ["fgsm(linf(0.1))"])
+    assert found.report["model"] == "scores only"
+    assert found.report["attacks"][0]["source"] == network.name
+    assert found.report["attacks"][0]["robust_accuracy"] == direct.report["attacks"][0]["robust_accuracy"]
+    assert "TRANSFER" in {warning["code"] for warning in found.report["warnings"]}
+    assert "fgsm(linf(0.1)) (transferred)" in found.table()
+
+
+def test_an_attack_that_the_target_allows_is_not_made_on_the_surrogate(network, labels):
+    target = targets.WithSurrogate(scores_only(network), classifiers.smooth_network(seed=1))
+    square, pgd = run(target, labels, ["square(linf(0.1), queries=20)", "pgd(linf(0.1))"]).report["attacks"]
+    assert square["source"] is None and pgd["source"] == target.surrogate.name
+    direct = run(scores_only(network), labels, ["square(linf(0.1), queries=20)"]).report["attacks"][0]
+    assert {**square, "seconds": 0} == {**direct, "seconds": 0}
+
+
+def test_rho_2_is_the_targets_own_and_measured_from_the_surrogates_origin(network, labels):
+    """Relative to the distance from its origin: with one of 0.5, the images are nearer to it and rho_2 is larger."""
+    surrogate = targets.KerasTarget(network)
+    surrogate.origin = np.float32(0.5)
+    target = targets.KerasTarget(network)
+    own = run(target, labels, ["deepfool()"]).report["attacks"][0]["rho_2"]
+    target.origin = None
+    borrowed = run(targets.WithSurrogate(target, surrogate), labels, ["deepfool()"]).report["attacks"][0]
+    sizes = [np.linalg.norm((IMAGES - origin).reshape(23, -1), axis=1) for origin in (0.0, 0.5)]
+    assert borrowed["source"] is None and borrowed["rho_2"] > own * (sizes[0] / sizes[1]).min()
+    transferred = run(targets.WithSurrogate(scores_only(network), network), labels, ["deepfool()"]).report["attacks"][0]
+    assert transferred["rho_2"] is None
+
+
+def test_everything_misclassified_is_no_error(network):
+    others = (np.argmax(network(IMAGES), axis=1) + 1) % 4
+    report = run(network, others, ["fgsm(linf(0.1))"]).report
+    assert report["clean_accuracy"] == 0 and report["attacks"][0]["success_rate"] is None
+
+
+def test_unusable_input_is_refused(network, labels):
+    with pytest.raises(InputError, match=r"\[0, 1\]"):
+        evaluate(network, IMAGES * 255, labels, [])
+    with pytest.raises(InputError, match="4 classes, but there is a label 9"):
+        evaluate(network, IMAGES, np.full(23, 9), [], progress=False)
+    with pytest.raises(InputError, match="takes images of shape"):
+        evaluate(network, classifiers.random_images(2, (4, 4, 3)), labels[:2], [], progress=False)
+
+
+def test_the_configuration_is_a_value_whose_fields_keywords_change(network, labels):
+    attack = ["square(linf(0.03), queries=20)"]
+    config = evaluation.EvaluationConfig(seed=3, progress=False, dataset="noise")
+    found = evaluate(network, IMAGES, labels, attack, config=config)
+    same = evaluate(network, IMAGES, labels, attack, seed=3, progress=False)
+    other = evaluate(network, IMAGES, labels, attack, config=config, seed=4)
+    assert [one.report["dataset"] for one in (found, same, other)] == ["noise", None, "noise"]
+    assert [one.report["seed"] for one in (found, same, other)] == [3, 3, 4]
+    images = [one.outcomes[0].adversarial for one in (found, same, other)]
+    assert np.array_equal(images[0], images[1]) and not np.array_equal(images[0], images[2])
+
+
+def test_an_unknown_option_is_refused_with_the_known_ones(network, labels):
+    with pytest.raises(InputError, match=r"'sed'; there are: seed, batch_size, dataset, progress, finished"):
+        run(network, labels, [], sed=1)

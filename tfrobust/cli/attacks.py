@@ -1,0 +1,102 @@
+"""The flags of programs that attack models, and the evaluation of several models side by side."""
+
+import dataclasses
+import pathlib
+import shutil
+from collections.abc import Sequence
+
+from absl import flags
+
+import tfrobust as tfr
+from tfrobust import files
+from tfrobust.cli import quiet
+from tfrobust.cli.data import DataSource
+
+DATASET = flags.DEFINE_string("dataset", "digits", "digits, mnist, cifar10, or an .npz file with images and labels.")
+EXAMPLES = flags.DEFINE_integer("examples", None, "Number of test images to use; default: all.", lower_bound=1)
+ATTACK = flags.DEFINE_multi_string("attack", [], "Such as 'pgd(linf(8/255), steps=40)'; may be given several times.")
+SEED = flags.DEFINE_integer("seed", 0, "Seed of the attacks' random draws.", lower_bound=0)
+BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images attacked at a time.", lower_bound=1)
+OUTPUT = flags.DEFINE_string("output", None, "Folder for report.json, report.html and pictures.png.")
+
+
+@dataclasses.dataclass(frozen=True)
+class AttackPlan:
+    """What a program attacks with, on which images, and where the report goes.
+
+    Attributes:
+      attacks: specifications such as "pgd(linf(8/255))".
+      dataset: the name of the data, or an .npz file.
+      examples: how many test images; None: all.
+      seed, batch_size: see `tfrobust.evaluate`.
+      output: the report's folder, or None.
+    """
+
+    attacks: tuple[str, ...] = ()
+    dataset: str = "digits"
+    examples: int | None = None
+    seed: int = 0
+    batch_size: int = 100
+    output: pathlib.Path | None = None
+
+    def parsed(self) -> list:
+        """The attacks themselves.
+
+        Raises:
+          InputError: for a specification that does not parse.
+        """
+        return [tfr.attacks.parse(text) for text in self.attacks]
+
+    def config(self) -> "tfr.evaluation.EvaluationConfig":
+        """The settings of the evaluation."""
+        finished = self.output and self.output / "finished"
+        return tfr.evaluation.EvaluationConfig(self.seed, self.batch_size, self.dataset, finished=finished)
+
+
+def from_flags() -> AttackPlan:
+    """What the flags of this module say."""
+    output = pathlib.Path(OUTPUT.value) if OUTPUT.value else None
+    return AttackPlan(tuple(ATTACK.value), DATASET.value, EXAMPLES.value, SEED.value, BATCH_SIZE.value, output)
+
+
+def load_targets(paths: Sequence[str], surrogate: str | None = None) -> dict:
+    """The target of each path: see `tfrobust.targets.load`. What native code says on loading is held back.
+
+    Args:
+      paths: of the models.
+      surrogate: path of the model on which attacks are made that another one does not allow, or None.
+    """
+    with quiet.held_back():
+        targets = {path: tfr.targets.load(path) for path in [*paths, *([surrogate] if surrogate else [])]}
+    if surrogate:
+        return {path: tfr.targets.WithSurrogate(target, targets[surrogate]) for path, target in targets.items()}
+    return targets
+
+
+def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate: str | None = None) -> list:
+    """Attacks each model with every attack of a plan.
+
+    What is wrong with the attacks, the output or the models shows before the data loads.
+
+    Args:
+      plan, data: what the flags say.
+      paths: of the models, as `tfrobust.targets.load` takes them.
+      surrogate: path of the model on which attacks are made that another one does not allow, or None.
+
+    Returns:
+      A `tfrobust.evaluation.Evaluation` for each path.
+    """
+    plan.parsed()
+    if plan.output:
+        files.writable_folder(plan.output)
+    targets = load_targets(paths, surrogate)
+    test = data.load(plan.dataset, "test").take(plan.examples)
+    config = plan.config()
+    return [tfr.evaluate(targets[path], test.floats(), test.labels, plan.attacks, config=config) for path in paths]
+
+
+def save(plan: AttackPlan, report: dict, evaluations: Sequence) -> None:
+    """Writes the report to the plan's output, if there is one, and says where."""
+    if plan.output:
+        shutil.rmtree(plan.output / "finished", ignore_errors=True)
+        print(f"report: {tfr.evaluation.save(plan.output, report, evaluations)}")

@@ -1,0 +1,61 @@
+"""How every program starts and ends.
+
+Exit code 0: done. 1: a threshold was not met. 2: wrong use, with one clear line on standard error.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from absl import app, flags, logging
+
+from tfrobust.errors import InputError
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Parses the command line, calls `main()` and exits with what it returns (None counts as 0).
+
+    Flag errors and `InputError` end the program with one line and exit code 2; any other exception is a bug and
+    keeps its traceback.
+
+    Args:
+      main: the program. It reads its flags, and passes on what they say.
+
+    Example:
+      >>> if __name__ == "__main__":
+      ...     program.run(main)
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+    def parse(argv):
+        try:
+            return flags.FLAGS(argv)
+        except flags.Error as error:
+            fail(error)
+        except SystemExit:  # --help has printed its page, and absl would exit with 1
+            sys.exit(0)
+
+    def guarded(argv):
+        if argv[1:]:
+            fail(f"unexpected argument {argv[1]!r}: flags are written --name=value")
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)
+        try:
+            sys.exit(main())
+        except InputError as error:
+            fail(error)
+
+    app.run(guarded, flags_parser=parse)
+
+
+def fail(message: object) -> NoReturn:
+    """Prints one line and exits with code 2."""
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+def flagfile() -> str:
+    """The flags of the running program, as a flagfile that repeats the run."""
+    key_flags = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+    return "".join(f"{flag.serialize()}\n" for flag in key_flags if flag.value not in (None, []))

@@ -1,0 +1,110 @@
+"""What every training defense is: a Keras model around a network, with losses of its own.
+
+A subclass states its losses. The step that minimizes them, how they are scaled on several replicas, what is reported of
+them and how the defense is saved are here.
+"""
+
+import abc
+from typing import NamedTuple, Self
+
+import keras
+import tensorflow as tf
+
+
+class Batch(NamedTuple):
+    """The examples of one step.
+
+    Attributes:
+      images: float32 [batch, height, width, channels] in [0, 1].
+      labels: int [batch].
+      sample_weight: [batch], or None.
+      adversarial: like the images, what a defense makes of them before gradients are recorded; None if nothing.
+    """
+
+    images: tf.Tensor
+    labels: tf.Tensor
+    sample_weight: tf.Tensor | None
+    adversarial: tf.Tensor | None = None
+
+
+class Losses(NamedTuple):
+    """What a defense says about one batch.
+
+    Attributes:
+      loss: what is minimized: this replica's share of it, so that the sum over all replicas is the whole.
+      answers: what the compiled metrics are computed from, the logits of the network.
+      reported: for each of the defense's own metrics by its name, the arguments of its `update_state`.
+    """
+
+    loss: tf.Tensor
+    answers: object
+    reported: dict[str, tuple]
+
+
+class Defense(keras.Model, abc.ABC):
+    """The abstract defense. Compile and fit it, then save `.network`.
+
+    Args:
+      network: a Keras model from images in [0, 1] to logits. It is trained in place.
+      settings: the other arguments of the subclass, by their names: what `get_config` keeps.
+      metrics: the defense's own metrics, reported beside the compiled ones.
+    """
+
+    def __init__(self, network: keras.Model, settings: dict, metrics=(), **kwargs):
+        super().__init__(**kwargs)
+        self.network = network
+        self._settings = settings
+        self._own_metrics = list(metrics)
+        self.build(network.input_shape)  # last: no state can be added to a model that is built
+
+    @abc.abstractmethod
+    def losses_of(self, batch: Batch, training: bool) -> Losses:
+        """The losses of a batch, differentiable, in training or in validation."""
+
+    def attacked(self, batch: Batch, training: bool) -> Batch:
+        """The batch with what the defense makes of it before gradients are recorded."""
+        return batch
+
+    def call(self, images, training=None):
+        return self.network(images, training=training)
+
+    def train_step(self, data):
+        batch = self.attacked(Batch(*keras.utils.unpack_x_y_sample_weight(data)), training=True)
+        with tf.GradientTape() as tape:
+            found = self.losses_of(batch, training=True)
+            scaled = self.optimizer.scale_loss(found.loss)
+        gradients = tape.gradient(scaled, self.trainable_variables)
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+        return self._updated_metrics(batch, found)
+
+    def test_step(self, data):
+        batch = self.attacked(Batch(*keras.utils.unpack_x_y_sample_weight(data)), training=False)
+        return self._updated_metrics(batch, self.losses_of(batch, training=False))
+
+    def _updated_metrics(self, batch, found):
+        self._loss_tracker.update_state(unscaled(found.loss), sample_weight=tf.shape(batch.images)[0])
+        for metric in self._own_metrics:
+            metric.update_state(*found.reported[metric.name])
+        return self.compute_metrics(batch.images, batch.labels, found.answers, batch.sample_weight)
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "network": keras.saving.serialize_keras_object(self.network),
+            **self._settings,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict) -> Self:
+        config = dict(config)
+        return cls(keras.saving.deserialize_keras_object(config.pop("network")), **config)
+
+
+def unscaled(loss):
+    """The loss over all replicas, of one replica's share: the inverse of what Keras does to a loss."""
+    return loss * tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def scaled(loss):
+    """This replica's share of a mean over its examples."""
+    return tf.nn.scale_regularization_loss(loss)

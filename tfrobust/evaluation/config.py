@@ -1,0 +1,48 @@
+"""How models are evaluated: one frozen value, read in one place and passed on."""
+
+import dataclasses
+import os
+from typing import Self
+
+from tfrobust.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """What an evaluation depends on beside the model, the data and the attacks.
+
+    Attributes:
+      seed: of all random draws; each example folds in its position.
+      batch_size: examples at a time; results do not depend on it but for the rounding of kernels. Called in the scope
+        of a `tf.distribute` strategy in which the model was made, attacks compute on all of its devices.
+      dataset: the data's name, for the report.
+      progress: show a progress bar for each attack.
+      finished: a folder for the batches that are finished: called again after a stop, it goes on from there. None
+        keeps nothing.
+
+    Example:
+      >>> EvaluationConfig(seed=1).changed(progress=False)
+      EvaluationConfig(seed=1, batch_size=100, dataset=None, progress=False, finished=None)
+    """
+
+    seed: int = 0
+    batch_size: int = 100
+    dataset: str | None = None
+    progress: bool = True
+    finished: str | os.PathLike | None = None
+
+    def __post_init__(self):
+        if self.batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, got {self.batch_size}")
+
+    def changed(self, **changes) -> Self:
+        """The same but for some fields.
+
+        Raises:
+          InputError: for a name that is no field.
+        """
+        known = [field.name for field in dataclasses.fields(self)]
+        for name in changes:
+            if name not in known:
+                raise InputError(f"an evaluation has no option {name!r}; there are: {', '.join(known)}")
+        return dataclasses.replace(self, **changes)

@@ -1,0 +1,73 @@
+"""The HTML page."""
+
+import base64
+import html
+from collections.abc import Sequence
+
+from tfrobust.evaluation.render import text
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Robustness of {title}</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1c1e21; }}
+table {{ border-collapse: collapse; }} th, td {{ padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; }}
+th:nth-child(-n+2), td:nth-child(-n+2) {{ text-align: left; }} td:first-child {{ font-family: monospace; }}
+.bar {{ background: linear-gradient(90deg, #b7dcc0 var(--share), transparent var(--share)); }}
+.warning {{ border-left: 4px solid #d9822b; background: #fff6ea; padding: .5rem 1rem; margin: .7rem 0; }}
+img {{ max-width: 100%; }} small {{ color: #666; }}
+</style></head><body>
+<h1>Robustness of {title}</h1>
+<p>{summary}</p>
+{table}
+{warnings}
+{picture}
+<p><small>{footer}</small></p>
+</body></html>
+"""
+
+
+def page(evaluations: Sequence, picture: bytes | None = None) -> str:
+    """The HTML page: one file, no scripts, nothing loaded from elsewhere."""
+    report = evaluations[-1].report
+    heading, *rows = text.cells(evaluations)
+    warnings = [
+        _html_warning(evaluation.report["model"], warning)
+        for evaluation in evaluations
+        for warning in evaluation.report["warnings"]
+    ]
+    summary = (
+        f"{report['examples']} examples of {report['dataset'] or 'the given data'}, seed {report['seed']}. "
+        "An example counts as robust if it is classified correctly and the attack finds nothing inside its ball and "
+        "[0, 1] that changes that; “8-bit” is after rounding to the 256 values of an image file."
+    )
+    return _PAGE.format(
+        title=html.escape(report["model"]),
+        summary=html.escape(summary),
+        table=_html_table(heading, rows),
+        warnings="\n".join(warnings),
+        picture=_html_picture(picture) if picture else "",
+        footer=html.escape(", ".join(f"{name} {version}" for name, version in report["versions"].items() if version)),
+    )
+
+
+def _html_warning(model, warning):
+    code, evidence, remedy = (html.escape(warning[key]) for key in ("code", "evidence", "remedy"))
+    return f'<div class="warning"><b>{code}</b> {html.escape(model)}: {evidence}. <i>{remedy}.</i></div>'
+
+
+def _html_picture(picture):
+    data = base64.b64encode(picture).decode()
+    return f'<h2>Pictures</h2><img alt="clean and adversarial images" src="data:image/png;base64,{data}">'
+
+
+def _html_table(heading, rows):
+    lines = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in heading) + "</tr>"]
+    for row in rows:
+        cells = [
+            f'<td class="bar" style="--share: {cell}">{cell}</td>'
+            if cell.endswith("%")
+            else f"<td>{html.escape(cell)}</td>"
+            for cell in row
+        ]
+        lines.append("<tr>" + "".join(cells) + "</tr>")
+    return "<table>\n" + "\n".join(lines) + "\n</table>"

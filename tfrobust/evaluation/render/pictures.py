@@ -1,0 +1,97 @@
+"""Pictures as PNG files: what fools models, and how attacks transfer."""
+
+import io
+import itertools
+import pathlib
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def adversarial_images(evaluations: Sequence, count: int = 6) -> bytes | None:
+    """A PNG of clean images and what breaks each evaluation's model on them; None if no attack broke any.
+
+    Shown is the last attack without a radius, whose distances can be compared by eye, else the last attack.
+    """
+    first = evaluations[0]
+    names = [outcome.name for outcome in first.outcomes if outcome.ball is None] or [o.name for o in first.outcomes]
+    if not names:
+        return None
+    shown = [next(o for o in evaluation.outcomes if o.name == names[-1]) for evaluation in evaluations]
+    candidates = np.flatnonzero(np.logical_and.reduce([outcome.hit for outcome in shown]))
+    if not len(candidates):
+        return None
+    _, one_per_class = np.unique(first.labels[candidates], return_index=True)
+    chosen = candidates[np.sort(one_per_class)][:count]
+    return _grid(shown, chosen, ["clean", *_short_names(evaluations)])
+
+
+def _grid(outcomes, chosen, names):
+    """A row of the chosen clean images, and one for each outcome."""
+    from matplotlib import figure
+
+    canvas = figure.Figure(figsize=(1.5 * len(chosen), 1.85 * len(names) + 0.5), layout="constrained")
+    axes = canvas.subplots(len(names), len(chosen), squeeze=False)
+    canvas.suptitle(f"What it takes to fool the model: {outcomes[0].name}", fontsize=11)
+    for column, index in enumerate(chosen):
+        images, labels, _ = outcomes[0].examples
+        _show(axes[0, column], images[index], f"label {labels[index]}")
+        for row, outcome in enumerate(outcomes, start=1):
+            adversarial = outcome.adversarial[index]
+            distance = np.linalg.norm(adversarial - outcome.examples.images[index])
+            _show(axes[row, column], adversarial, f"seen as {outcome.predictions[index]}\nl2 {distance:.2f}")
+    for row, name in enumerate(names):
+        axes[row, 0].set_ylabel(name, fontsize=9)
+    return _png(canvas, 110)
+
+
+def _show(axis, image, title):
+    axis.imshow(image.squeeze(-1) if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=1)
+    axis.set_title(title, fontsize=8)
+    axis.set_xticks([])
+    axis.set_yticks([])
+
+
+def _png(canvas, dpi):
+    buffer = io.BytesIO()
+    canvas.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
+
+
+def _short_names(evaluations):
+    """The last part of each model's path, or the folder too where that alone would not tell them apart."""
+    paths = [pathlib.PurePath(evaluation.report["model"]) for evaluation in evaluations]
+    same = len({path.name for path in paths}) < len(paths)
+    return [path.parent.name if same and path.parent.name else path.name for path in paths]
+
+
+def defense_rates(transfer) -> bytes:
+    """A PNG of a `Transfer` with a panel for each source: how the models' defense rates compare, attack by attack."""
+    from matplotlib import figure
+
+    sources, attacks, models = (transfer.report[axis] for axis in ("sources", "attacks", "models"))
+    wrapped = [textwrap.fill(attack, 16) for attack in attacks]
+    size = (2 + 1.1 * len(attacks) * len(sources), 2 + 0.4 * len(models))
+    canvas = figure.Figure(figsize=size, layout="constrained")
+    canvas.suptitle("Defense rate", fontsize=11)
+    panels = canvas.subplots(1, len(sources), squeeze=False, sharey=True)[0]
+    for panel, source, rates in zip(panels, distinct(sources), transfer.rates()):
+        panel.imshow(rates.T, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+        panel.set_title(f"attacks made on {source}", fontsize=9)
+        panel.set_xticks(range(len(attacks)), wrapped, fontsize=7)
+        panel.set_yticks(range(len(models)), distinct(models), fontsize=8)
+        for (column, row), rate in np.ndenumerate(rates):
+            color = "white" if rate > 0.6 else "black"
+            panel.text(column, row, f"{rate:.0%}", ha="center", va="center", fontsize=8, color=color)
+    return _png(canvas, 120)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Paths without the leading folders and the file name that all of them share."""
+    parts = [pathlib.PurePath(name).parts for name in names]
+    if len({path[-1] for path in parts}) == 1 and all(len(path) > 1 for path in parts):
+        parts = [path[:-1] for path in parts]
+    shared = itertools.takewhile(lambda folders: len(set(folders)) == 1, zip(*(path[:-1] for path in parts)))
+    start = sum(1 for _ in shared)
+    return ["/".join(path[start:]) for path in parts]

@@ -1,0 +1,42 @@
+"""What a trainer was asked to do, as one frozen value: read from the flags once, and passed on."""
+
+import dataclasses
+import pathlib
+
+from trainers.defense import DefenseConfig
+from trainers.networks import NetworkConfig
+from trainers.optimization import OptimizationConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """A training. Several of them can run in one process: nothing else decides what a training does.
+
+    Attributes:
+      workdir: the folder for what the run leaves.
+      network, optimization, defense: what is trained, how, and against what.
+      dataset: the name of the data, or an .npz file.
+      seed: of the initial weights and of the order of the examples.
+      epochs: passes over the training data; 0 only evaluates.
+      batch_size: examples per step, over all devices.
+      validation_examples: training examples held out; 0: validate on the test split.
+      early_stop: stop after this many epochs without a better validation accuracy and keep the best; None: never.
+      augment: shift by up to 4 pixels and mirror at random.
+      flagfile: the flags that repeat the run; a workdir takes runs with the same ones only.
+
+    Example:
+      >>> TrainingConfig(pathlib.Path("runs/lenet"), optimization=OptimizationConfig(learning_rate=0.01), epochs=2)
+    """
+
+    workdir: pathlib.Path
+    network: NetworkConfig = dataclasses.field(default_factory=NetworkConfig)
+    optimization: OptimizationConfig = dataclasses.field(default_factory=OptimizationConfig)
+    defense: DefenseConfig = dataclasses.field(default_factory=DefenseConfig)
+    dataset: str = "digits"
+    seed: int = 0
+    epochs: int = 10
+    batch_size: int = 100
+    validation_examples: int = 0
+    early_stop: int | None = None
+    augment: bool = False
+    flagfile: str = ""

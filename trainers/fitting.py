@@ -1,0 +1,103 @@
+"""Fits a compiled model to the end of its last epoch, from the last checkpoint on."""
+
+import contextlib
+import pathlib
+import sys
+import tempfile
+from typing import TYPE_CHECKING
+
+import tfrobust as tfr
+from trainers import optimization
+from trainers.config import TrainingConfig
+
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import keras
+    import tensorflow as tf
+
+
+def copy_for_training(network: "keras.Model", strategy: "tf.distribute.Strategy", precision: str) -> "keras.Model":
+    """The network itself, or a copy on the strategy's devices and in `precision`. Call it in the strategy's scope."""
+    if strategy.num_replicas_in_sync == 1 and precision == "float32":
+        return network
+    copy = optimization.in_precision(network, precision)
+    if strategy.num_replicas_in_sync > 1:
+        tfr.distribution.synchronize(copy)
+    return copy
+
+
+def compile_model(model: "keras.Model", config: TrainingConfig, examples: int) -> None:
+    """Compiles a model with the configuration's optimizer and loss, for that many training examples."""
+    model.compile(
+        optimizer=optimization.make_optimizer(config.optimization, examples // config.batch_size, config.epochs),
+        loss=optimization.make_loss(config.optimization),
+        metrics=["accuracy"],
+    )
+
+
+def fit(
+    model: "keras.Model",
+    config: TrainingConfig,
+    strategy: "tf.distribute.Strategy",
+    train: "tfr.data.Split",
+    validation: "tfr.data.Split",
+) -> dict[str, list[float]]:
+    """Fits a compiled model, resuming from the last checkpoint in the workdir if there is one.
+
+    Args:
+      model: a compiled Keras model, made in the scope of `strategy`. Call this in it, too.
+      config: the training; its workdir exists.
+      strategy: the `tf.distribute.Strategy` to train under.
+      train, validation: splits.
+
+    Returns:
+      The history of all epochs: name -> list of values.
+    """
+    import keras
+
+    from trainers import checkpoints
+
+    keras.utils.set_random_seed(config.seed)  # which the order of the examples depends on, too
+    folder = config.workdir / "checkpoints"
+    history = checkpoints.restore(folder, model)
+    tfr.distribution.wait_for_all(strategy)  # before anybody writes
+    first = config.epochs if checkpoints.stops(history, config.early_stop) else len(history)
+    batches = tfr.data.training_batches(
+        train,
+        config.batch_size,
+        seed=config.seed,
+        epochs=config.epochs,
+        first_epoch=first,
+        augmentation=tfr.data.pad_crop_flip if config.augment else None,
+    )
+    with _callbacks(config, strategy, folder, history) as callbacks:
+        model.fit(
+            batches,
+            validation_data=tfr.data.batches(validation, batch_size=200),
+            steps_per_epoch=len(train.labels) // config.batch_size,
+            initial_epoch=first,
+            epochs=config.epochs,
+            callbacks=callbacks,
+            shuffle=False,  # `training_batches` has done it
+            verbose=1 if sys.stdout.isatty() else 2,  # a progress bar on a terminal, a line an epoch in a log
+        )
+    tfr.distribution.wait_for_all(strategy)  # the chief has written
+    if config.early_stop:
+        model.load_weights(folder / "best.weights.h5")
+    history = callbacks[0].history
+    return {name: [epoch[name] for epoch in history] for name in (history[0] if history else ())}
+
+
+@contextlib.contextmanager
+def _callbacks(config, strategy, folder, history):
+    """Checkpoints and, on the chief, TensorBoard. Saving is a step of all workers; the others' files are thrown away."""
+    import keras
+
+    from trainers import checkpoints
+
+    with tempfile.TemporaryDirectory() as elsewhere:
+        chief = tfr.distribution.is_chief(strategy)
+        folder = folder if chief else pathlib.Path(elsewhere)
+        callbacks = [checkpoints.Checkpoints(folder, history, config.early_stop)]
+        if chief:
+            callbacks.append(keras.callbacks.TensorBoard(config.workdir / "tensorboard", write_graph=False))
+        yield callbacks

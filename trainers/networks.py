@@ -1,0 +1,85 @@
+"""The network that a configuration asks for: new, or with given weights; alone, or as an ensemble."""
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import tfrobust as tfr
+from tfrobust.errors import InputError
+
+if TYPE_CHECKING:  # `--help` does not wait for them
+    import keras
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """A network, or an ensemble of several.
+
+    Attributes:
+      model: a network of `tfrobust.models`; ignored where `init_weights` is a .keras file.
+      init_weights: a .keras file, or an .npz of LAYER_kernel, LAYER_bias and mean_image; None: new weights.
+      std: what a new network divides its input by, after it subtracted the training set's mean image.
+      width: channels of the first stage; None: the paper's.
+      masks: where the network is masked, as `tfrobust.models.masks.parse` takes it.
+      members: the networks of an ensemble, which differ in masks and initial weights; 1: no ensemble.
+      average: what an ensemble averages, "logits" or "probabilities".
+    """
+
+    model: str = "lenet"
+    init_weights: str | None = None
+    std: float = 1 / 255
+    width: int | None = None
+    masks: str = ""
+    members: int = 1
+    average: str = "probabilities"
+
+
+def make_network(config: NetworkConfig, train: "tfr.data.Split", seed: int = 0) -> "keras.Model":
+    """The Keras model of a configuration, from images to logits.
+
+    Args:
+      config: what to make.
+      train: the training split, which decides sizes and mean image.
+      seed: of the initial weights, through Keras' global generators, which it sets.
+
+    Raises:
+      InputError: if the weights cannot be read or do not fit the network or the data.
+    """
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    members = [_make_member(config, train, member) for member in range(config.members)]
+    return members[0] if config.members == 1 else tfr.defenses.ensemble(members, config.average)
+
+
+def _make_member(config, train, member):
+    if config.init_weights and config.init_weights.endswith(".keras"):
+        return _load_network(config.init_weights, train)
+    arguments = {"width": config.width} if config.width else {}
+    if config.masks:
+        from tfrobust.models import masks
+
+        placement = masks.parse(config.masks)
+        arguments["insert"] = dataclasses.replace(placement, seed=placement.seed + member)
+    shape, weights = train.images.shape[1:], config.init_weights
+    arrays = tfr.data.read_arrays(weights) if weights else {}
+    try:
+        mean = arrays["mean_image"].reshape(shape) / 255 if "mean_image" in arrays else train.mean_image()
+        network = tfr.models.build(
+            config.model, input_shape=shape, classes=train.classes, mean=mean, std=config.std, **arguments
+        )
+        for layer in network.layers if weights else []:
+            layer.set_weights([arrays[f"{layer.name}_{variable.name}"] for variable in layer.weights])
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"{config.model} with {weights or 'new weights'} does not fit images of {shape}: {error}"
+        ) from error
+    return network
+
+
+def _load_network(path, train):
+    network = tfr.targets.load_model(path)
+    tfr.targets.KerasTarget(network, path).check(train.images)
+    if network.output_shape[-1] < train.classes:
+        raise InputError(f"{path} has {network.output_shape[-1]} classes, the data {train.classes}")
+    tfr.targets.check_logits(network.predict(train.take(16).floats(), verbose=0), path)
+    return network
