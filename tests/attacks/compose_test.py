@@ -247,7 +247,7 @@ def test_the_evaluation_reports_no_more_queries_than_the_budget():
     from tfrobust import evaluate, targets
 
     target = targets.FunctionTarget(Asked(), name="recorder")
-    attack = "budget(square(linf(0.01), queries=200), 25)"
+    attack = "budget(square(linf(0.001), queries=200), 25)"
     (row,) = evaluate(target, IMAGES[:6], LABELS[:6], [attack], progress=False).report["attacks"]
     assert row["queries"] == 25
 
