@@ -56,9 +56,8 @@ def test_the_order_of_the_examples_changes_no_bit(case, text):
 
 
 @every(ATTACKS)
-@pytest.mark.parametrize("size", [64, 8])
-def test_the_verdict_does_not_depend_on_the_batch_size(case, text, size):
-    whole, parts = (case.verdict(text, case.adversarial(text, some)) for some in (EXAMPLES, size))
+def test_the_verdict_does_not_depend_on_the_batch_size(case, text):
+    whole, parts = (case.verdict(text, case.adversarial(text, size)) for size in (EXAMPLES, 16))
     assert (parts == whole).mean() >= 0.99
 
 
@@ -85,7 +84,7 @@ def test_leaves_the_model_untouched(case, text):
 
 def eager(text):
     """Black-box attacks, which run eagerly on what is no TensorFlow model, and one that takes gradients."""
-    return any(name in text for name in ("square(", "one_pixel(", "spsa(", "boundary(", "hop_skip_jump(", "pgd(l2"))
+    return text.startswith(("square(", "one_pixel(", "spsa(linf", "boundary(", "hop_skip_jump(linf", "pgd(l2"))
 
 
 @every(filter(eager, ATTACKS))
@@ -119,9 +118,9 @@ def test_a_ball_of_radius_zero_leaves_everything(case, text):
     np.testing.assert_array_equal(case.run_eagerly(attack, SOME), case.images[SOME])
 
 
-@every([text for text in BOUNDED if not text.startswith(("fgsm", "targeted"))])
+@every([text for text in BOUNDED if not text.startswith(("fgsm", "targeted", "one_pixel", "spsa(l2"))])
 def test_a_huge_radius_reaches_chance(case, text):
-    """Inside linf(1) every image is allowed. (A single step need not find one, nor a few steps a given class.)"""
+    """Inside linf(1) every image is allowed. A single step need not find one, nor a few steps a given class."""
     attack = case.attack(with_radius(text, 1 if "linf" in text else 26 if "l2" in text else 28 * 24))
     assert case.broken(case.run_eagerly(attack, SOME), SOME).mean() >= 0.9
 

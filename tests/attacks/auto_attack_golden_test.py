@@ -1,12 +1,11 @@
 """Survival of each image against the original AutoAttack: the reference LeNet, 100 MNIST images.
 
 The original's parts ran with one restart, nine targets and 1000 queries of Square on its own schedule for 10,000.
-Square's verdict on images near the limit is chance: sixteen other seeds of the original's procedure differ from the file
-in up to 5 images at linf(0.1) and linf(0.15). On the original's draws ours differs in none (`square_golden_test.py`); with
-its own, the majority of five seeds is compared.
+Square is compared on the original's draws (`square_golden_test.py`): on its own, images near the limit are chance.
 
-Each part runs once on all images, with the draws that it has in the cascade. An example's result does not depend on its
-batch, so the cascade leaves what survives all parts; at one radius it runs itself.
+Each part runs once, with the draws that it has in the cascade. An example's result does not depend on its batch, so the
+cascade leaves what survives all parts; at one radius it runs itself. One radius a norm and the first 50 images make the
+tests quick; with TFROBUST_WHOLE_GOLDEN=1 they are all of the file.
 """
 
 import functools
@@ -19,8 +18,9 @@ from tests.support import shared
 from tfrobust import attacks, balls, seeds
 
 pytestmark = shared.needs_golden
-BALLS = [balls.Linf(0.1), balls.Linf(0.15), balls.L2(1.0), balls.L2(1.5)]
-EVERY = np.arange(100)
+BALLS = shared.golden_balls()
+EVERY = np.arange(shared.GOLDEN_IMAGES)
+ALLOWED = shared.GOLDEN_IMAGES // 50  # images near the boundary that rounding may tip
 ALL = "apgd-ce+apgd-t+fab-t+square"
 every_ball = pytest.mark.parametrize("ball", BALLS, ids=str)
 
@@ -55,9 +55,14 @@ def survives(made, rows, ball):
     return (np.argmax(network(made), axis=1) == labels[rows]) | outside
 
 
-def draws(rows, part, seed=0):
+def draws(rows, part):
     """The seeds that a part of the cascade gets."""
-    return seeds.fold_in(seeds.per_example(seed, rows), part)
+    return seeds.fold_in(seeds.per_example(0, rows), part)
+
+
+def theirs(ball, attack):
+    """Which images the original left."""
+    return shared.survives_original(ball, attack)[EVERY]
 
 
 @functools.cache
@@ -72,56 +77,37 @@ def nearest(norm):
 
 
 @functools.cache
-def survives_square(ball):
-    """Which images survive the majority of five seeds, and which the first: where three agree, two are not asked."""
-    craft = crafter(shortened(ball)[3])
-
-    def verdicts(rows, numbers):
-        keys = tf.concat([draws(rows, 3, seed) for seed in numbers], axis=0)
-        rows = np.tile(rows, len(numbers))
-        return survives(craft(rows, keys), rows, ball).reshape(len(numbers), -1)
-
-    three = verdicts(EVERY, range(3))
-    share = three.mean(axis=0)
-    split = np.flatnonzero((share > 0) & (share < 1))
-    if len(split):
-        share[split] = np.concatenate([three[:, split], verdicts(split, range(3, 5))]).mean(axis=0)
-    return share > 0.5, three[0]
-
-
 def worst_case(ball):
-    """Which images survive all parts."""
+    """Which images survive all parts; Square is asked about those that the others leave."""
     parts = survives_apgd(ball, 0), survives_apgd(ball, 1), survives(nearest(type(ball)), EVERY, ball)
-    return np.logical_and.reduce([*parts, survives_square(ball)[1]])
+    left = np.logical_and.reduce(parts)
+    rows = np.flatnonzero(left)
+    left[rows] = survives(crafter(shortened(ball)[3])(rows, draws(rows, 3)), rows, ball)
+    return left
 
 
 @every_ball
 def test_apgd(ball):
-    assert (survives_apgd(ball, 0) != shared.survives_original(ball, "apgd-ce")).sum() <= 2
+    assert (survives_apgd(ball, 0) != theirs(ball, "apgd-ce")).sum() <= ALLOWED
 
 
 @every_ball
 def test_apgd_targeted(ball):
-    assert (survives_apgd(ball, 1) != shared.survives_original(ball, "apgd-t")).sum() <= 2
+    assert (survives_apgd(ball, 1) != theirs(ball, "apgd-t")).sum() <= ALLOWED
 
 
 @every_ball
 def test_fab_targeted(ball):
-    assert (survives(nearest(type(ball)), EVERY, ball) != shared.survives_original(ball, "fab-t")).sum() <= 2
-
-
-@every_ball
-def test_square(ball):
-    assert (survives_square(ball)[0] != shared.survives_original(ball, "square")).sum() <= 4
+    assert (survives(nearest(type(ball)), EVERY, ball) != theirs(ball, "fab-t")).sum() <= ALLOWED
 
 
 @every_ball
 def test_auto_attack(ball):
-    found, theirs = worst_case(ball), shared.survives_original(ball, ALL)
-    assert (found != theirs).sum() <= 1 and found.sum() <= theirs.sum() + 1
+    found, expected = worst_case(ball), theirs(ball, ALL)
+    assert (found != expected).sum() <= 1 and found.sum() <= expected.sum() + 1
 
 
 def test_the_cascade_leaves_what_survives_all_its_parts():
-    ball = BALLS[1]
+    ball = BALLS[0]
     made = crafter(attacks.Cascade(ball, shortened(ball)))(EVERY, seeds.per_example(0, EVERY))
     assert (survives(made, EVERY, ball) != worst_case(ball)).sum() <= 1

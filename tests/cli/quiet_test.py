@@ -14,11 +14,10 @@ from tfrobust.cli import quiet
 
 PROGRESS = re.compile(r"\d+%\|")
 ATTACK = ("--examples=20", "--attack=fgsm(linf(0.1))")
+# The other trainers start and load models by the same lines.
 RUNS = {
-    "trainers.mnist": ("--dataset=digits", "--model=mlp", "--epochs=0", "--workdir={folder}/mnist"),
     "trainers.cifar": ("--dataset=digits", "--model=vgg11", "--width=4", "--epochs=0", "--workdir={folder}/cifar"),
     "trainers.evaluate": ("--model={int8}", "--source={model}", *ATTACK),
-    "trainers.transfer": ("--source={model}", "--model={saved_model}", "--model={float32}", *ATTACK),
     "export.saved_model": ("--model={model}", "--output={folder}/served"),
     "export.tflite": ("--model={model}", "--output={folder}/l.tflite", "--quantize=int8", "--calibration=digits"),
     "export.verify": ("--reference={model}", "--artifact={saved_model}", "--artifact={int8}", *ATTACK),

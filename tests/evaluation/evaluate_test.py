@@ -89,7 +89,7 @@ def test_medians_are_over_the_images_the_attack_broke(network, labels):
     assert row["success_rate"] == 1
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, 23, 100])
+@pytest.mark.parametrize("batch_size", [7, 100])
 def test_does_not_depend_on_the_batch_size(network, labels, batch_size):
     found, expected = (
         run(network, labels, ["pgd(linf(0.03))", "deepfool()"], batch_size=size) for size in (batch_size, 10)

@@ -28,6 +28,7 @@ TRAINABLE = {
 IMAGES = classifiers.random_images(4, (32, 32, 3), low=0, high=1) * np.float32(
     [[[[0.1]]], [[[0.4]]], [[[0.7]]], [[[1]]]]
 )
+EXPORTED = ("lenet", "resnet18", "senet18", "densenet121", "ace_toy", "mlp")  # all kinds of layers among them
 MASKED = sorted(models.MODELS.keys() - {"mlp"})
 
 
@@ -62,7 +63,7 @@ def test_has_the_papers_size(name):
 
 
 @pytest.mark.parametrize("name", models.MODELS)
-@pytest.mark.parametrize("shape, classes", [((28, 28, 1), 10), ((64, 64, 3), 7), ((36, 28, 1), 2)])
+@pytest.mark.parametrize("shape, classes", [((36, 28, 1), 2), ((64, 64, 3), 7)])
 def test_maps_images_to_logits(name, shape, classes):
     logits = small(name, input_shape=shape, classes=classes)(classifiers.random_images(3, shape))
     assert logits.shape == (3, classes) and not np.allclose(np.sum(logits, axis=1), 1)
@@ -99,12 +100,20 @@ def test_clones_with_its_masks(model):
 
 
 def test_exports_faithfully(model, tmp_path):
-    """The same logits to 1e-4, where those of different images differ by much more."""
-    saved_model.write(model, tmp_path / "saved")
+    """The same logits to 1e-4, where those of different images differ by much more.
+
+    To TFLite, whose converter writes a SavedModel on its way; to the exporter's own SavedModel, the small ones.
+    """
+    if model.name not in EXPORTED:
+        pytest.skip("it is made of the layers of those that are exported")
     (tmp_path / "model.tflite").write_bytes(tflite.convert(model))
     expected = model(IMAGES, training=False).numpy()
     assert np.abs(expected[0] - expected[1]).max() > 1e-2
-    for name in ("saved", "model.tflite"):
+    names = ["model.tflite"]
+    if model.count_params() < 30_000:
+        saved_model.write(model, tmp_path / "saved")
+        names.append("saved")
+    for name in names:
         assert np.abs(targets.load(tmp_path / name).predictor()(IMAGES) - expected).max() < 1e-4
 
 

@@ -10,6 +10,9 @@ FOLDER = pathlib.Path(os.environ.get("TFROBUST_SHARED", pathlib.Path(__file__).p
 GOLDEN = FOLDER / "golden"
 DATA_DIR = FOLDER / "tensorflow_datasets"
 
+WHOLE = bool(os.environ.get("TFROBUST_WHOLE_GOLDEN"))  # slow comparisons with all that a file holds, or with a part
+GOLDEN_IMAGES = 100 if WHOLE else 50
+
 needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason=f"needs {GOLDEN}; set TFROBUST_SHARED")
 needs_data = pytest.mark.skipif(not DATA_DIR.is_dir(), reason=f"needs {DATA_DIR}; set TFROBUST_SHARED")
 
@@ -22,6 +25,13 @@ def golden(name):
         found["images"] = found["images"][..., None].astype("float32") / np.float32(255)
         found["labels"] = found["labels"].astype("int32")
     return found
+
+
+def golden_balls():
+    """The balls of the original AutoAttack's file that are compared."""
+    from tfrobust import balls
+
+    return [balls.Linf(0.15), balls.L2(1.5), *([balls.Linf(0.1), balls.L2(1.0)] if WHOLE else [])]
 
 
 def survives_original(ball, attack):

@@ -66,7 +66,7 @@ class OriginalDraws:
         return np.concatenate([receiver, donor, np.tile(1.0 - turn, [count, 1]), signs[:, None]], axis=1)
 
 
-@pytest.mark.parametrize("ball", [balls.Linf(0.1), balls.Linf(0.15), balls.L2(1.0), balls.L2(1.5)], ids=str)
+@pytest.mark.parametrize("ball", shared.golden_balls(), ids=str)
 def test_leaves_the_images_that_the_original_leaves(ball, monkeypatch):
     network, examples = shared.reference_lenet(), shared.golden("deepfool_lenet_mnist")
     images, labels = examples["images"], examples["labels"]
