@@ -13,16 +13,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one threa
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """A file's tests share what they compile, so they run in one process, unless they say what they share.
 
-    Those that compare with reference files are a group of their own.
+    Those that compare with reference files are a group of their own. (`pytest_collection_modifyitems` would be too late:
+    pytest-xdist has read the groups by then.)
     """
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            name = "golden" if item.path.stem.endswith("golden_test") else item.path.relative_to(item.config.rootpath)
-            item.add_marker(pytest.mark.xdist_group(str(name)))
+    if item.get_closest_marker("xdist_group") is None:
+        name = "golden" if item.path.stem.endswith("golden_test") else item.path.relative_to(item.config.rootpath)
+        item.add_marker(pytest.mark.xdist_group(str(name)))
 
 
 class Artifacts(NamedTuple):

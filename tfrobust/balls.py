@@ -169,7 +169,7 @@ class L1(Ball):
         return tf.sign(delta) * tf.maximum(tf.abs(delta) - threshold, 0.0)
 
     def sample(self, seeds, shape):
-        """Normalised exponential gaps: uniform on the simplex of dimension n + 1, then random signs."""
+        """Normalized exponential gaps: uniform on the simplex of dimension n + 1, then random signs."""
         count = math.prod(shape) + 1
         draws = seeds_lib.uniform(seeds_lib.fold_in(seeds, 0), [count + -count % 16])  # full vectors: see seeds.normal
         gaps = -tf.math.log1p(-draws)[:, :count]

@@ -14,13 +14,11 @@ from tfrobust.cli import quiet
 
 PROGRESS = re.compile(r"\d+%\|")
 ATTACK = ("--examples=20", "--attack=fgsm(linf(0.1))")
-# The other trainers start and load models by the same lines.
+# The other programs start TensorFlow and load models by the same lines.
 RUNS = {
     "trainers.cifar": ("--dataset=digits", "--model=vgg11", "--width=4", "--epochs=0", "--workdir={folder}/cifar"),
     "trainers.evaluate": ("--model={int8}", "--source={model}", *ATTACK),
-    "export.saved_model": ("--model={model}", "--output={folder}/served"),
     "export.tflite": ("--model={model}", "--output={folder}/l.tflite", "--quantize=int8", "--calibration=digits"),
-    "export.verify": ("--reference={model}", "--artifact={saved_model}", "--artifact={int8}", *ATTACK),
 }
 
 

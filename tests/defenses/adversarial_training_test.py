@@ -36,7 +36,7 @@ def cross_entropy(logits, sample_weight):
 
 
 def test_a_linear_network_is_trained_on_the_images_that_the_closed_form_gives():
-    """FGSM moves each pixel by the radius towards the other class: against the sign of the difference of weights."""
+    """FGSM moves each pixel by the radius toward the other class: against the sign of the difference of weights."""
     keras.utils.set_random_seed(0)
     network = keras.Sequential([keras.Input((6, 5, 3)), keras.layers.Flatten(), keras.layers.Dense(2)])
     toward_1 = np.diff(network.layers[-1].kernel.numpy(), axis=1).reshape(6, 5, 3)

@@ -51,7 +51,7 @@ def test_a_square_as_large_as_the_map_drops_whole_channels():
 
 
 def test_kept_units_are_scaled_by_the_share_of_their_example():
-    """So that a constant example keeps its sum, and its neighbours do not matter."""
+    """So that a constant example keeps its sum, and its neighbors do not matter."""
     output = np.array(DropBlock(0.3, 3, seed=0)(ONES, training=True))
     np.testing.assert_allclose(output.sum(axis=(1, 2, 3)), 189, rtol=1e-5)
     for example in output[:20]:

@@ -121,7 +121,7 @@ def test_mask_survives_export(filters, kind, tmp_path):
 
 
 def network(placement=""):
-    """A narrow ResNet-18 whose batch normalisation changes every weight that it is folded into."""
+    """A narrow ResNet-18 whose batch normalization changes every weight that it is folded into."""
     keras.utils.set_random_seed(0)
     random = np.random.default_rng(0)
     model = models.resnet18(width=8, insert=models.masks.parse(placement))

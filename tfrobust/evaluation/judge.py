@@ -56,7 +56,7 @@ def in_ball(delta, ball: balls.Ball) -> np.ndarray:
 def round_to_uint8(adversarial, images: np.ndarray, ball: balls.Ball | None = None) -> np.ndarray:
     """What an attacker can store in an 8-bit file: on the grid of 1/255, and still inside the ball.
 
-    Rounds to the nearest grid value. Where that leaves the ball, every change is instead cut towards the clean
+    Rounds to the nearest grid value. Where that leaves the ball, every change is instead cut toward the clean
     image's grid value, which can only shrink it.
 
     Args:

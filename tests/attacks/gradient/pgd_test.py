@@ -22,7 +22,7 @@ def change(attack, logits_fn=LOGITS, images=IMAGES, labels=LABELS):
 @pytest.mark.parametrize("make", [attacks.fgsm, attacks.bim, attacks.pgd, attacks.mi_fgsm])
 def test_on_a_linear_model_every_variant_ends_at_the_optimum(make, ball, expected):
     found = change(make(ball) if make is attacks.fgsm else make(ball, steps=100))
-    # From a random start, l2 slides along the ball's surface towards the optimum and comes near it.
+    # From a random start, l2 slides along the ball's surface toward the optimum and comes near it.
     np.testing.assert_allclose(found[0], expected, atol=1e-2 if make is attacks.pgd else 1e-5)
 
 

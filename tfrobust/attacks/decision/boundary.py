@@ -1,4 +1,4 @@
-"""The boundary attack: a random walk along the decision boundary towards the image, from labels alone.
+"""The boundary attack: a random walk along the decision boundary toward the image, from labels alone.
 
 Brendel, Rauber and Bethge, ICLR 2018, algorithm 1 and section 2. One step at distance r from the image:
 

@@ -1,8 +1,7 @@
 """Projected gradient ascent whose steps are Adam's: gradients with momentum, each value on its own scale.
 
-DeepMind's `adversarial_robustness` (Gowal et al., 2020, "Uncovering the limits of adversarial training...", section 3)
-attacks so, on the margin. Steps do not shrink with the gradient, as plain ascent in l2 has them too, nor do all values
-take the same step, as in linf.
+So attacks DeepMind's `adversarial_robustness` (Gowal et al., 2020, "Uncovering the limits of adversarial training against
+norm-bounded adversarial examples"), on the margin.
 """
 
 from tfrobust import balls, objectives

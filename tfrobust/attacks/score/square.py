@@ -189,7 +189,7 @@ def _patterns(sides):
 
 
 def two_bumps(side):
-    """Two rectangles one above the other, of opposite signs, that rise towards their middles: eq. 2, of norm 1.
+    """Two rectangles one above the other, of opposite signs, that rise toward their middles: eq. 2, of norm 1.
 
     Args:
       side: of the square that they fill.
