@@ -1,4 +1,4 @@
-"""What several tests share: how they are spread over processes, and one small trained network with its exports."""
+"""What several tests share: one small trained network and its exports."""
 
 import fcntl
 import os
@@ -11,17 +11,6 @@ from tests.support import programs
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one thread for each, children included
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-
-
-def pytest_itemcollected(item):
-    """A file's tests share what they compile, so they run in one process, unless they say what they share.
-
-    Those that compare with reference files are a group of their own. (`pytest_collection_modifyitems` would be too late:
-    pytest-xdist has read the groups by then.)
-    """
-    if item.get_closest_marker("xdist_group") is None:
-        name = "golden" if item.path.stem.endswith("golden_test") else item.path.relative_to(item.config.rootpath)
-        item.add_marker(pytest.mark.xdist_group(str(name)))
 
 
 class Artifacts(NamedTuple):

@@ -58,8 +58,8 @@ DETERMINISTIC = ("fgsm(", "bim(", "deepfool(", "carlini_wagner(", "jsma(", "fab(
 
 
 def every(texts):
-    """Parametrizes a test by attack; the tests of one attack share what is compiled, so they run in one process."""
-    return pytest.mark.parametrize("text", [pytest.param(text, marks=pytest.mark.xdist_group(text)) for text in texts])
+    """Parametrizes a test by attack."""
+    return pytest.mark.parametrize("text", texts)
 
 
 def names(texts=ATTACKS):
