@@ -75,7 +75,6 @@ class Attack(abc.ABC):
           float32 images of the same shape, inside [0, 1] and the attack's ball; the clean image where it is a success
           already, and where a minimal-norm attack finds nothing.
         """
-        images = tf.cast(tf.convert_to_tensor(images), tf.float32)
         return self.solve(Problem(logits_fn, images, labels, keys=seeds.resolve(seed, images)))
 
     @typing.final

@@ -128,6 +128,16 @@ class Problem:
         """int32 [examples], of an opened problem."""
         return _predicted(self.clean)
 
+    def rivals(self, count: int) -> tf.Tensor:
+        """int32 [examples, classes]: to which classes to lead, of an opened problem whose images are no success.
+
+        The goal, if there is one; else the `count` likeliest wrong classes, or as many as the model has.
+        """
+        if self.goals is not None:
+            return self.goals[:, None]
+        # The likeliest class is the label.
+        return tf.math.top_k(self.clean, 1 + min(count, self.clean.shape[1] - 1)).indices[:, 1:]
+
     # ---- questions ----
 
     def shown(self, x) -> tf.Tensor:

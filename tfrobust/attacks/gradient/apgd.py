@@ -70,7 +70,8 @@ class APGD(Attack):
     needs = Access.WHITE_BOX
 
     def run(self, problem):
-        classes = self._classes(problem)
+        # Without targets one column, which nothing reads.
+        classes = problem.rivals(self.targets) if self.targets else problem.labels[:, None]
         runs = classes.shape[1] * self.restarts
 
         def run(index, here, classes):
@@ -81,13 +82,6 @@ class APGD(Attack):
             return classes, images, broken
 
         return active.loop(run, problem, classes, problem.images, runs)
-
-    def _classes(self, problem):
-        """Toward which class each run goes: int32 [examples, targets]; one column that nothing reads without targets."""
-        if not self.targets or problem.goals is not None:
-            return (problem.labels if problem.goals is None else problem.goals)[:, None]
-        targets = min(self.targets, problem.clean.shape[1] - 1)
-        return tf.math.top_k(problem.clean, targets + 1).indices[:, 1:]  # the first is the label
 
     def _evaluate(self, here, x, toward):
         """The objective [active], its gradient, and whether the examples are a success: bool [active]."""

@@ -78,7 +78,7 @@ class FAB(Attack):
         return self.ball.radius if self.ball else 0.0
 
     def run(self, problem):
-        classes = self._classes(problem)
+        classes = problem.rivals(self.targets or problem.clean.shape[1])
         runs = (classes.shape[1] if self.targets else 1) * self.restarts
 
         def run(index, here, state):
@@ -90,14 +90,6 @@ class FAB(Attack):
 
         none = _Best(problem.images, tf.fill(tf.shape(problem.labels), float("inf")))
         return self._finish(problem, active.loop(run, problem, (classes, none), none, runs))
-
-    def _classes(self, problem):
-        """To which classes the runs go: int32 [examples, classes]."""
-        if problem.goals is not None:
-            return problem.goals[:, None]
-        wrong = problem.clean.shape[1] - 1
-        # The likeliest class is the label.
-        return tf.math.top_k(problem.clean, 1 + min(self.targets or wrong, wrong)).indices[:, 1:]
 
     def _finish(self, problem, best):
         """The final search, and the clean image for what lies outside the ball."""
