@@ -59,7 +59,7 @@ DETERMINISTIC = ("fgsm(", "bim(", "deepfool(", "carlini_wagner(", "jsma(", "fab(
 
 def every(texts):
     """Parametrizes a test by attack."""
-    return pytest.mark.parametrize("text", texts)
+    return pytest.mark.parametrize("text", list(texts))
 
 
 def names(texts=ATTACKS):
