@@ -180,3 +180,61 @@ def test_sums_over_draws_do_not_depend_on_how_many_images_are_shown_at_once(batc
     np.testing.assert_allclose(sums, one_by_one + 11 * np.arange(3)[:, None], rtol=1e-5)
     np.testing.assert_array_equal(counts, [11, 11, 11])
     assert max(shown) <= max(batch, 3) and sum(shown) == 33
+
+
+NO_PATH = {
+    "round": lambda x: tf.round(x),
+    "stop_gradient": tf.stop_gradient,
+    "jpeg": lambda x: tf.map_fn(lambda image: tf.image.adjust_jpeg_quality(image, 50), x),
+    "cast": lambda x: tf.cast(tf.cast(255.0 * x, tf.uint8), tf.float32),
+    "hue": lambda x: tf.image.adjust_hue(tf.repeat(x, 3, axis=3), 0.1)[..., :1],  # its gradient raises LookupError
+}
+
+
+@pytest.mark.parametrize("name", NO_PATH)
+@pytest.mark.parametrize("wrap", [lambda run: run, lambda run: tf.function(run, autograph=False)], ids=["eager", "graph"])
+def test_a_model_without_a_path_for_gradients_has_gradient_zero(name, wrap):
+    def run():
+        problem = Problem(lambda x: LINEAR(NO_PATH[name](x)), IMAGES, [0, 1])
+        _, pullback = problem.pullback(IMAGES)
+        value, gradient = problem.value_and_gradient(objectives.margin, IMAGES)
+        return value, gradient, pullback(tf.one_hot([0, 1], 2))
+
+    value, *gradients = wrap(run)()
+    assert np.isfinite(value).all()
+    for gradient in gradients:
+        np.testing.assert_array_equal(gradient, np.zeros_like(IMAGES))
+
+
+def test_a_mistake_in_a_gradient_of_the_users_is_no_missing_path():
+    @tf.custom_gradient
+    def broken(x):
+        return x, lambda upstream: {}["missing"]
+
+    with pytest.raises(KeyError, match="missing"):
+        Problem(lambda x: LINEAR(broken(x)), IMAGES, [0, 1]).value_and_gradient(objectives.margin, IMAGES)
+
+
+@pytest.mark.parametrize("objective", [objectives.margin, objectives.cross_entropy, objectives.dlr])
+def test_nan_is_never_a_success_nor_the_best(objective):
+    logits = tf.constant([[np.nan, 0.0, 5.0], [0.0, np.nan, 1.0], [9.0, 5.0, np.nan], [0.0, 5.0, 9.0]])
+    problem = Problem(lambda images: logits, np.tile(IMAGES, [2, 1, 1, 1]), [1, 1, 1, 1])
+    for asked in (problem, problem.toward([2, 2, 2, 2]), problem.toward([0, 0, 0, 2])):
+        np.testing.assert_array_equal(asked.predictions(asked.images), [-1, -1, -1, 2])
+        np.testing.assert_array_equal(asked.succeeds(asked.images), [False, False, False, True])
+        np.testing.assert_array_equal(asked.margin_of(logits) > 0, [False, False, False, True])
+        assert (asked.value_of(objective, logits)[:3] == float("-inf")).numpy().all()
+
+
+def test_attacks_follow_what_is_finite_of_a_gradient():
+    gradient = tf.constant([np.nan, np.inf, -np.inf, 1.0, 2.0, 3.0], shape=[1, *SHAPE])
+
+    @tf.custom_gradient
+    def steep(x):
+        return x, lambda upstream: tf.repeat(gradient, 2, axis=0)
+
+    problem = Problem(lambda x: LINEAR(steep(x)), IMAGES, [0, 1])
+    raw = problem.value_and_gradient(objectives.margin, IMAGES)[1]
+    np.testing.assert_array_equal(raw[0], gradient[0])
+    found = problem.replace(finite=True).value_and_gradient(objectives.margin, IMAGES)[1]
+    np.testing.assert_allclose(tf.reshape(found[0], [-1]), [0.0, 1e15, -1e15, 1.0, 2.0, 3.0])

@@ -17,6 +17,7 @@ from tfrobust.objectives import Objective
 LogitsFn = Callable[[tf.Tensor], tf.Tensor]  # images [batch, height, width, channels] -> logits or labels
 
 _CERTAIN = 1e4  # scores times this say what they said before, with no doubt
+_STEEP = 1e15  # an infinite slope, of which an image's l2 norm still is a number
 
 
 class Ascent(NamedTuple):
@@ -47,6 +48,7 @@ class Problem:
       samples: draws of a random model over which logits and gradients are averaged.
       on_grid: whether what is changed is rounded to 8 bits before the model sees it.
       meter: counts the queries that are left; None: as many as it takes.
+      finite: whether gradients that are not finite are made so, as an attack needs them: NaN is 0.
 
     Example:
       >>> problem = Problem(model, images, labels)
@@ -66,6 +68,7 @@ class Problem:
     samples: int = 1
     on_grid: bool = False
     meter: Meter | None = None
+    finite: bool = False
 
     def __post_init__(self):
         images = tf.cast(tf.convert_to_tensor(self.images), tf.float32)
@@ -169,7 +172,7 @@ class Problem:
         return answers
 
     def predictions(self, x) -> tf.Tensor:
-        """int32 [examples]; the model is not asked about no image."""
+        """int32 [examples], -1 where a score is NaN; the model is not asked about no image."""
         asked = tf.cond(
             tf.shape(x)[0] > 0, lambda: _predicted(self.answers(x)), lambda: tf.zeros(tf.shape(x)[:1], tf.int32)
         )
@@ -184,7 +187,10 @@ class Problem:
         return self.margin_of(self.logits(x))
 
     def margin_of(self, logits) -> tf.Tensor:
-        """float32 [examples]: by how much the logits are what the attacker wants, positive where they are."""
+        """float32 [examples]: by how much the logits are what the attacker wants, positive where they are.
+
+        Minus infinity where a logit is NaN, as for every objective: NaN is no success and never the best so far.
+        """
         return self.value_of(objectives.margin, logits)
 
     def wanted(self, logits) -> tf.Tensor:
@@ -193,7 +199,8 @@ class Problem:
 
     def value_of(self, objective: Objective, logits) -> tf.Tensor:
         """float32 [examples]: the objective for the labels or, with goals, its negative for these."""
-        return objective(logits, self.labels) if self.goals is None else -objective(logits, self.goals)
+        value = objective(logits, self.labels) if self.goals is None else -objective(logits, self.goals)
+        return without_nan(value, logits)
 
     def value_and_gradient(self, objective: Objective, x) -> tuple[tf.Tensor, tf.Tensor]:
         """`value_of` an objective at x, float32 [examples], and its gradient with respect to each image."""
@@ -202,7 +209,7 @@ class Problem:
     def ascend(self, function: Callable[[tf.Tensor], tf.Tensor], x) -> Ascent:
         """A function of the logits, from [examples, classes] to [examples], at x: its value and gradient, and the logits.
 
-        Of a random model, the mean of each over its draws.
+        Of a random model, the mean of each over its draws. Where no gradient is defined, it is zero.
         """
         x = tf.convert_to_tensor(x)
 
@@ -211,7 +218,7 @@ class Problem:
                 tape.watch(x)
                 logits = self._ask(x)
                 value = function(logits)
-            return Ascent(value, tape.gradient(value, x), logits)
+            return Ascent(value, self._gradient(tape, value, x), logits)
 
         if self.samples == 1:
             return draw()
@@ -236,7 +243,7 @@ class Problem:
             logits = self.logits(x)
 
         def pullback(weights):
-            return tape.gradient(logits, x, output_gradients=weights)
+            return self._gradient(tape, logits, x, weights)
 
         return logits, pullback
 
@@ -271,7 +278,19 @@ class Problem:
     # ---- the door ----
 
     def _wanted(self, predicted):
-        return predicted != self.labels if self.goals is None else predicted == self.goals
+        return (predicted != self.labels) & (predicted >= 0) if self.goals is None else predicted == self.goals
+
+    def _gradient(self, tape, value, x, weights=None):
+        """d value / dx; zero where the model has no path for it: rounding, `stop_gradient`, an operation without one."""
+        try:
+            gradient = tape.gradient(value, x, output_gradients=weights, unconnected_gradients="zero")
+        except LookupError as error:
+            if type(error) is not LookupError:  # a KeyError or IndexError is the model's own
+                raise
+            gradient = tf.zeros_like(x)
+        if not self.finite:
+            return gradient
+        return tf.clip_by_value(tf.where(tf.math.is_nan(gradient), 0.0, gradient), -_STEEP, _STEEP)
 
     def _ask(self, x):
         """One draw of the answers: float32 logits, or int32 labels. What is over budget is not asked."""
@@ -301,4 +320,15 @@ def _as_answers(answers):
 
 
 def _predicted(answers):
-    return answers if answers.shape.rank == 1 else tf.argmax(answers, axis=1, output_type=tf.int32)
+    if answers.shape.rank == 1:
+        return answers
+    return tf.where(_any_nan(answers), -1, tf.argmax(answers, axis=1, output_type=tf.int32))
+
+
+def _any_nan(logits):
+    return tf.reduce_any(tf.math.is_nan(logits), axis=1)
+
+
+def without_nan(value, logits) -> tf.Tensor:
+    """The value [examples] of some logits, minus infinity where either is NaN."""
+    return tf.where(_any_nan(logits) | tf.math.is_nan(value), float("-inf"), value)
