@@ -238,3 +238,33 @@ def test_attacks_follow_what_is_finite_of_a_gradient():
     np.testing.assert_array_equal(raw[0], gradient[0])
     found = problem.replace(finite=True).value_and_gradient(objectives.margin, IMAGES)[1]
     np.testing.assert_allclose(tf.reshape(found[0], [-1]), [0.0, 1e15, -1e15, 1.0, 2.0, 3.0])
+
+
+MATRIX = tf.random.stateless_normal([6, 4], [5, 6])
+
+
+def directions(scale, objective, x=IMAGES):
+    """Gradients of unit length at x, of logits whose clean ones are `scale` apart."""
+    logits = tf.reshape(IMAGES, [-1, 6])[:1] @ MATRIX
+    spread = tf.reduce_max(logits) - tf.reduce_min(logits)
+    problem = Problem(lambda x: scale / spread * (tf.reshape(x, [-1, 6]) @ MATRIX), IMAGES, [0, 1]).opened()
+    gradient = tf.reshape(problem.value_and_gradient(objective, x)[1], [2, 6])
+    return gradient / tf.norm(gradient, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("objective", [objectives.cross_entropy, objectives.log_odds])
+def test_cross_entropy_keeps_its_direction_whatever_the_size_of_the_logits(objective):
+    x = IMAGES + np.linspace(0.0, 0.3, 6, dtype="float32").reshape(SHAPE)
+    margin = directions(1.0, objectives.margin, x)
+    for small in (1e-6, 0.02, 1.0, 19.0):  # as if they were 20 apart
+        np.testing.assert_allclose(directions(small, objective, x), directions(20.0, objective, x), atol=1e-4)
+    for large in (200.0, 20_000.0):  # the true cross-entropy is 0 there, and its gradient
+        np.testing.assert_allclose(directions(large, objective, x), margin, atol=1e-4)
+
+
+def test_cross_entropy_toward_a_goal_and_of_equal_logits_is_finite():
+    flat = Problem(lambda x: 0.0 * LINEAR(x), IMAGES, [0, 1]).opened()
+    for problem in (flat, flat.toward([1, 0])):
+        value, gradient = problem.value_and_gradient(objectives.cross_entropy, IMAGES)
+        np.testing.assert_allclose(value, [0.0, 0.0], atol=1e-6)
+        np.testing.assert_array_equal(gradient, np.zeros_like(IMAGES))

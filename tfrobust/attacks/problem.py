@@ -17,6 +17,7 @@ from tfrobust.objectives import Objective
 LogitsFn = Callable[[tf.Tensor], tf.Tensor]  # images [batch, height, width, channels] -> logits or labels
 
 _CERTAIN = 1e4  # scores times this say what they said before, with no doubt
+_SPREAD = 20.0  # the least difference of the largest and the smallest clean logit in the cross-entropy
 _STEEP = 1e15  # an infinite slope, of which an image's l2 norm still is a number
 
 
@@ -198,7 +199,14 @@ class Problem:
         return self._wanted(_predicted(logits))
 
     def value_of(self, objective: Objective, logits) -> tf.Tensor:
-        """float32 [examples]: the objective for the labels or, with goals, its negative for these."""
+        """float32 [examples]: the objective for the labels or, with goals, its negative for these.
+
+        The cross-entropy is computed as the log-odds of the label: it orders alike and has the same direction for each
+        example, but the cross-entropy itself rounds to 0 from a margin of 17 on. Logits as small as to make every wrong
+        class count alike are scaled up first, so that the clean ones are `_SPREAD` apart.
+        """
+        if objective in (objectives.cross_entropy, objectives.log_odds):
+            objective, logits = objectives.log_odds, logits * self._scale()
         value = objective(logits, self.labels) if self.goals is None else -objective(logits, self.goals)
         return without_nan(value, logits)
 
@@ -276,6 +284,14 @@ class Problem:
         return tf.while_loop(lambda start, _: start < samples, add, first, maximum_iterations=samples)[1]
 
     # ---- the door ----
+
+    def _scale(self):
+        """The factor of each example's logits in the cross-entropy, fixed by the clean answers: [examples, 1] or 1."""
+        if self.clean is None or self.clean.shape.rank != 2:
+            return 1.0
+        spread = tf.reduce_max(self.clean, axis=1, keepdims=True) - tf.reduce_min(self.clean, axis=1, keepdims=True)
+        small = (spread > 0.0) & (spread < _SPREAD)
+        return tf.stop_gradient(tf.where(small, _SPREAD / tf.where(small, spread, 1.0), 1.0))
 
     def _wanted(self, predicted):
         return (predicted != self.labels) & (predicted >= 0) if self.goals is None else predicted == self.goals
