@@ -9,7 +9,8 @@ from typing import NamedTuple, Self
 
 import tensorflow as tf
 
-from tfrobust import objectives, seeds
+from tfrobust import balls, objectives, seeds
+from tfrobust.attacks import grid
 from tfrobust.attacks.meter import Meter
 from tfrobust.errors import InputError
 from tfrobust.objectives import Objective
@@ -17,7 +18,7 @@ from tfrobust.objectives import Objective
 LogitsFn = Callable[[tf.Tensor], tf.Tensor]  # images [batch, height, width, channels] -> logits or labels
 
 _CERTAIN = 1e4  # scores times this say what they said before, with no doubt
-_SPREAD = 20.0  # the least difference of the largest and the smallest clean logit in the cross-entropy
+_SPREAD = 15.0  # the least difference of the largest and the smallest clean logit in the cross-entropy
 _STEEP = 1e15  # an infinite slope, of which an image's l2 norm still is a number
 
 
@@ -48,6 +49,7 @@ class Problem:
       pixels: bool, broadcasts against the images: which may change; None: all.
       samples: draws of a random model over which logits and gradients are averaged.
       on_grid: whether what is changed is rounded to 8 bits before the model sees it.
+      grid_ball: the ball that this rounding does not leave, or None.
       meter: counts the queries that are left; None: as many as it takes.
       finite: whether gradients that are not finite are made so, as an attack needs them: NaN is 0.
 
@@ -68,6 +70,7 @@ class Problem:
     pixels: tf.Tensor | None = None
     samples: int = 1
     on_grid: bool = False
+    grid_ball: balls.Ball | None = None
     meter: Meter | None = None
     finite: bool = False
 
@@ -111,9 +114,18 @@ class Problem:
         """The problem of a model that answers differently each time: its mean over draws."""
         return self.replace(samples=samples * self.samples, clean=None)
 
-    def rounded(self) -> Self:
-        """The problem in which the model sees what is changed in 8 bits, as an image file would hold it."""
-        return self.replace(on_grid=True)
+    def rounded(self, ball: balls.Ball | None = None) -> Self:
+        """The problem of images that files hold: what the model sees is on the 8-bit grid, the clean images too.
+
+        The backward pass goes straight through the rounding.
+
+        Args:
+          ball: what is seen also stays inside, around the clean image on the grid; None: of a minimal-norm attack.
+
+        Example:
+          >>> adversarial = attack.solve(Problem(model, images, labels, keys=keys).rounded(attack.ball))
+        """
+        return self.replace(images=grid.nearest(self.images), clean=None, on_grid=True, grid_ball=ball)
 
     def counted(self, queries: int) -> Self:
         """The problem with a query budget per example, one query of it for the clean image, which is asked first."""
@@ -149,7 +161,7 @@ class Problem:
         if self.pixels is not None:
             x = tf.where(self.pixels, x, self.images)
         if self.on_grid:
-            x = tf.where(x == self.images, x, _to_8_bits(x))
+            x = grid.shown(x, self.images, self.grid_ball)
         return x
 
     def answers(self, x) -> tf.Tensor:
@@ -321,12 +333,6 @@ class Problem:
             return tf.tensor_scatter_nd_update(hopeless, asked[:, None], _as_answers(self.model(tf.gather(x, asked))))
 
         return tf.cond(tf.size(asked) > 0, ask, lambda: hopeless)
-
-
-@tf.custom_gradient
-def _to_8_bits(x):
-    """The nearest value that an image file holds; its gradient is passed straight through."""
-    return tf.round(x * 255.0) / 255.0, lambda upstream: upstream
 
 
 def _as_answers(answers):
