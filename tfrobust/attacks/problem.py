@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfrobust import balls, objectives, seeds
 from tfrobust.attacks import grid
 from tfrobust.attacks.meter import Meter
+from tfrobust.attacks.trace import Trace
 from tfrobust.errors import InputError
 from tfrobust.objectives import Objective
 
@@ -51,6 +52,7 @@ class Problem:
       on_grid: whether what is changed is rounded to 8 bits before the model sees it.
       grid_ball: the ball that this rounding does not leave, or None.
       meter: counts the queries that are left; None: as many as it takes.
+      trace: records each example's best margin at every question; None: nothing does.
       finite: whether gradients that are not finite are made so, as an attack needs them: NaN is 0.
 
     Example:
@@ -72,6 +74,7 @@ class Problem:
     on_grid: bool = False
     grid_ball: balls.Ball | None = None
     meter: Meter | None = None
+    trace: Trace | None = None
     finite: bool = False
 
     def __post_init__(self):
@@ -81,11 +84,14 @@ class Problem:
             "images": images,
             "labels": tf.cast(self.labels, tf.int32),
             "goals": None if self.goals is None else tf.cast(self.goals, tf.int32),
-            "rows": tf.range(count) if self.rows is None else self.rows,
+            "rows": self._first_rows(count) if self.rows is None else self.rows,
             "batch": count if self.batch is None else self.batch,
         }
         for name, value in defaults.items():
             object.__setattr__(self, name, value)
+
+    def _first_rows(self, count):
+        return tf.range(count) if self.trace is None else self.trace.start(tf.range(count))
 
     # ---- other problems ----
 
@@ -130,7 +136,7 @@ class Problem:
     def counted(self, queries: int) -> Self:
         """The problem with a query budget per example, one query of it for the clean image, which is asked first."""
         opened, meter = self.opened(), Meter()
-        return opened.replace(meter=meter, rows=meter.start(tf.fill(tf.shape(opened.labels), queries - 1)))
+        return opened.replace(meter=meter, rows=meter.start(opened.rows, queries - 1))
 
     def opened(self) -> Self:
         """The problem with the answers at the clean images."""
@@ -166,6 +172,9 @@ class Problem:
 
     def answers(self, x) -> tf.Tensor:
         """float32 logits [examples, classes], or int32 labels [examples] from a model that gives no more."""
+        return self._traced(self._mean_answers(x))
+
+    def _mean_answers(self, x):
         if self.samples == 1:
             return self._ask(x)
 
@@ -231,8 +240,13 @@ class Problem:
 
         Of a random model, the mean of each over its draws. Where no gradient is defined, it is zero.
         """
-        x = tf.convert_to_tensor(x)
+        found = self._ascend(function, tf.convert_to_tensor(x))
+        if self.trace is None:
+            return found
+        with tf.control_dependencies([self._record(found.logits)]):
+            return Ascent(*[tf.identity(part) for part in found])
 
+    def _ascend(self, function, x):
         def draw():
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(x)
@@ -296,6 +310,19 @@ class Problem:
         return tf.while_loop(lambda start, _: start < samples, add, first, maximum_iterations=samples)[1]
 
     # ---- the door ----
+
+    def _traced(self, answers):
+        """The answers, recorded before anyone uses them: in a graph nothing else keeps questions in their order."""
+        if self.trace is None:
+            return answers
+        with tf.control_dependencies([self._record(answers)]):
+            return tf.identity(answers)
+
+    def _record(self, answers):
+        answers = tf.stop_gradient(answers)
+        if answers.dtype.is_floating:
+            return self.trace.record(self.rows, self.margin_of(answers))
+        return self.trace.record(self.rows, tf.where(self._wanted(answers), 1.0, -1.0))
 
     def _scale(self):
         """The factor of each example's logits in the cross-entropy, fixed by the clean answers: [examples, 1] or 1."""
