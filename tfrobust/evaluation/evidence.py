@@ -53,7 +53,7 @@ def gather(
     return Evidence(
         logits=logits,
         labels=examples.labels,
-        passes=[predictor.logits(images) for _ in range(PASSES)],
+        passes=[predictor.answers(images) for _ in range(PASSES)],
         gradients=_gradients(target, images, labels),
         attacks=[outcome.attack for outcome in outcomes],
         rows=rows,

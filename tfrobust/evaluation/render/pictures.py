@@ -66,6 +66,28 @@ def _short_names(evaluations):
     return [path.parent.name if same and path.parent.name else path.name for path in paths]
 
 
+def curves(evaluations: Sequence) -> bytes | None:
+    """A PNG with a panel for each norm: robust accuracy by radius, over all attacks; None if there was no attack."""
+    from matplotlib import figure
+
+    norms = list(evaluations[0].report["curves"])
+    if not norms:
+        return None
+    canvas = figure.Figure(figsize=(4.2 * len(norms), 3.2), layout="constrained")
+    for axis, norm in zip(canvas.subplots(1, len(norms), squeeze=False)[0], norms):
+        for name, evaluation in zip(_short_names(evaluations), evaluations):
+            curve = evaluation.report["curves"][norm]
+            axis.step(curve["radius"], curve["robust_accuracy"], where="post", label=name)
+            for worst in evaluation.report["worst_case"]:
+                if worst["norm"] == norm:
+                    axis.axvline(worst["radius"], color="gray", linewidth=0.8, linestyle=":")
+        axis.set(xlabel=f"radius in {norm}", ylabel="robust accuracy", ylim=(0, 1.02), title="all attacks together")
+        axis.set_xlim(left=0)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    return _png(canvas, 110)
+
+
 def defense_rates(transfer) -> bytes:
     """A PNG of a `Transfer` with a panel for each source: how the models' defense rates compare, attack by attack."""
     from matplotlib import figure
