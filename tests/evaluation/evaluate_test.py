@@ -145,7 +145,7 @@ def test_report_is_json_with_every_field(network, labels):
     }
     fields = "attack norm radius robust_accuracy robust_accuracy_uint8 success_rate target_rate"
     for row in report["attacks"]:
-        others = "wrong_draws median_l2 median_linf rho_2 queries backward_passes seconds source"
+        others = "wrong_draws median_l2 median_linf rho_2 queries backward_passes seconds stages trace source"
         assert set(row) == {*fields.split(), *others.split()}
     fgsm, deepfool = report["attacks"]
     assert (fgsm["norm"], fgsm["rho_2"]) == ("linf", None) and fgsm["radius"] == pytest.approx(8 / 255)

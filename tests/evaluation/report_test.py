@@ -31,7 +31,7 @@ def test_table_has_a_line_for_each_attack_and_the_worst_case(found):
 def test_save_leaves_whole_files(found, tmp_path):
     page = found.save(tmp_path / "new" / "folder")
     assert sorted(path.name for path in page.parent.iterdir()) == [
-        *("curves.png", "pictures.png", "report.html", "report.json")
+        *("curves.png", "pictures.png", "progress.png", "report.html", "report.json")
     ]
     assert json.loads((page.parent / "report.json").read_text()) == found.report
     contents = (page.parent / "pictures.png").read_bytes()

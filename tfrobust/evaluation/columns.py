@@ -87,6 +87,18 @@ def _rho_2(outcome, target):
     return float(rho_2.mean())
 
 
+def _trace(outcome, target):
+    return outcome.trace and outcome.trace.as_json()
+
+
+def _stages(outcome, target):
+    """Of attacks that are several one after the other, what each has left of all examples."""
+    if not (outcome.trace and outcome.trace.stages):
+        return None
+    examples = len(outcome.broken)
+    return [{"attack": name, "robust_accuracy": left / examples} for name, left in outcome.trace.stages]
+
+
 COLUMNS = (
     Column("attack", None, "{}", lambda outcome, target: outcome.name),
     Column("norm", None, "{}", _norm),
@@ -102,6 +114,8 @@ COLUMNS = (
     Column("queries", "queries", "{:.0f}", lambda outcome, target: outcome.queries),
     Column("backward_passes", "backward", "{:.0f}", lambda outcome, target: outcome.backward_passes),
     Column("seconds", "seconds", "{:.1f}", lambda outcome, target: round(outcome.seconds, 3)),
+    Column("stages", None, "{}", _stages),
+    Column("trace", None, "{}", _trace),
     Column("source", None, "{}", lambda outcome, target: outcome.source),
 )
 

@@ -9,11 +9,13 @@ import tqdm
 
 from tfrobust import seeds
 from tfrobust.attacks import Attack, Problem
-from tfrobust.evaluation import batches, identity
+from tfrobust.attacks.trace import Trace
+from tfrobust.evaluation import batches, identity, traces
 from tfrobust.evaluation.batches import FinishedBatches
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.predictor import Predictor, Votes
 from tfrobust.evaluation.prepare import Examples
+from tfrobust.evaluation.traces import Curves
 from tfrobust.targets import Target, compiled
 
 
@@ -46,17 +48,24 @@ class AttackRunner:
         model = self._victim.identity()
         return model and f"{model} {identity.text(self.attack)} {self.pixels}"
 
-    def run(self, images: np.ndarray, labels: np.ndarray, keys: tf.Tensor) -> dict[str, np.ndarray]:
-        """What was made of one batch: the adversarial images, and totals: queries, backward passes and seconds."""
+    def run(self, images: np.ndarray, labels: np.ndarray, keys: tf.Tensor, count: int) -> dict[str, np.ndarray]:
+        """What was made of one batch, of which the first `count` examples matter.
+
+        The adversarial images, the attack's trace, and totals: queries, backward passes and seconds.
+        """
         before = self._totals()
         made = self._run(tf.constant(images), tf.constant(labels), keys)
-        return {**{name: part.numpy() for name, part in made.items()}, "totals": self._totals() - before}
+        made = {name: part.numpy() for name, part in made.items()}
+        kept = {name: part for name, part in made.items() if not name.startswith("trace_")}
+        return {**kept, **traces.of_batch(made, count), "totals": self._totals() - before}
 
     def _attack(self, images, labels, keys):
-        problem = Problem(self._logits_fn, images, labels, keys=keys)
+        trace = Trace()
+        problem = Problem(self._logits_fn, images, labels, keys=keys, trace=trace)
         if self.pixels == "uint8":
             problem = problem.rounded(self.attack.ball)
-        return {"adversarial": self.attack.solve(problem)}
+        adversarial = self.attack.solve(problem)
+        return {"adversarial": adversarial, **traces.as_tensors(trace, after=adversarial)}
 
     def _logits_fn(self, images):
         self._queries.assign_add(tf.shape(images, out_type=tf.int64)[0])
@@ -86,6 +95,7 @@ class Crafted(NamedTuple):
       adversarial: float32 [examples, ...]; the clean image where it was not attacked.
       votes: the target's predictions at `adversarial`, of attacked examples.
       goals: int [examples], the answers that the attack wanted, -1 where it did not attack; None without goals.
+      trace: how the attack came to that, by its own account; None if nothing was attacked.
       queries, backward_passes: forward and backward passes through the model per attacked example, None for none.
       seconds: wall time of the attack, compilation included.
     """
@@ -93,6 +103,7 @@ class Crafted(NamedTuple):
     adversarial: np.ndarray
     votes: Votes
     goals: np.ndarray | None
+    trace: Curves | None
     queries: float | None
     backward_passes: float | None
     seconds: float
@@ -104,12 +115,13 @@ def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config
     attacked = np.flatnonzero(examples.attacked)
     finished = FinishedBatches(config.finished, runner.identity() if config.finished else None)
     adversarial, votes = images.copy(), Votes.none_of(len(images), predictor.draws)
-    totals, robust, goals = np.zeros(3), len(attacked), None
+    totals, robust, goals, parts = np.zeros(3), len(attacked), None, []
     with tqdm.tqdm(total=len(attacked), desc=runner.name, unit="image", disable=not config.progress) as bar:
         for padded, count in batches.padded(predictor.batch_size, attacked):
             batch = (images[padded], labels[padded].astype("int32"), seeds.per_example(config.seed, padded))
-            made = finished.get(batch, lambda: runner.run(*batch))  # noqa: B023, called at once
+            made = finished.get(batch, lambda: runner.run(*batch, count))  # noqa: B023, called at once
             totals += made["totals"]
+            parts.append(made)
             rows = padded[:count]
             adversarial[rows] = made["adversarial"][:count]
             votes.drawn[:, rows] = predictor.votes(made["adversarial"], labels[padded]).drawn[:, :count]
@@ -122,7 +134,7 @@ def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config
     queries, backward_passes, seconds = totals.tolist()
     processed = -(-len(attacked) // predictor.batch_size) * predictor.batch_size  # the padding is attacked, too
     per_example = [count / processed if processed else None for count in (queries, backward_passes)]
-    return Crafted(adversarial, votes, goals, *per_example, seconds)
+    return Crafted(adversarial, votes, goals, traces.together(parts), *per_example, seconds)
 
 
 def _counter():

@@ -43,6 +43,7 @@ def judge(runner: AttackRunner, crafted: Crafted, examples: Examples, predictor:
         rounded=rounded,
         votes=crafted.votes,
         goals=crafted.goals,
+        trace=crafted.trace,
         fools=fools,
         broken=~attacked | inside,
         broken_uint8=~attacked | (storable & predictor.votes(rounded, labels).more_wrong(labels, clean)),

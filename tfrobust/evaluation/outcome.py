@@ -8,6 +8,7 @@ from tfrobust import balls
 from tfrobust.attacks import Attack
 from tfrobust.evaluation.predictor import Votes
 from tfrobust.evaluation.prepare import Examples
+from tfrobust.evaluation.traces import Curves
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Outcome:
       broken, broken_uint8: bool [examples], by the rule of `judge`, of `adversarial` and of `rounded`.
       invalid: how many adversarial images broke the prediction but were outside the ball or [0, 1], or not finite.
       goals: int [examples], the answers that the attack wanted, or None.
+      trace: how the attack came to that, by its own account, of the attacked examples; None if there are none.
       queries, backward_passes: forward and backward passes through the model per attacked example.
       seconds: wall time of the attack, compilation included.
     """
@@ -42,6 +44,7 @@ class Outcome:
     broken_uint8: np.ndarray
     invalid: int
     goals: np.ndarray | None
+    trace: Curves | None
     queries: float | None
     backward_passes: float | None
     seconds: float

@@ -36,7 +36,7 @@ class Evaluation:
         return text.table([self])
 
     def save(self, folder) -> pathlib.Path:
-        """Writes report.json, report.html, curves.png and, if an attack succeeded, pictures.png.
+        """Writes report.json, report.html, curves.png, progress.png and, if an attack succeeded, pictures.png.
 
         Returns report.html's path.
         """
@@ -48,7 +48,7 @@ class Evaluation:
 
 
 def save(folder, report: dict, evaluations: Sequence[Evaluation]) -> pathlib.Path:
-    """Writes `report` as report.json, and report.html, curves.png and pictures.png of the evaluations side by side.
+    """Writes `report` as report.json, and report.html, curves.png, progress.png and pictures.png of the evaluations side by side.
 
     Args:
       folder: is made if need be; each file appears whole or not at all.
@@ -59,11 +59,17 @@ def save(folder, report: dict, evaluations: Sequence[Evaluation]) -> pathlib.Pat
       The path of report.html.
     """
     adversarial, curves = pictures.adversarial_images(evaluations), pictures.curves(evaluations)
-    shown = [("Robust accuracy by radius", curves), ("Adversarial images", adversarial)]
+    progress = pictures.progress(evaluations)
+    shown = [
+        ("Robust accuracy by radius", curves),
+        ("How the attacks went on", progress),
+        ("Adversarial images", adversarial),
+    ]
     folder = pathlib.Path(folder)
     for name, contents in {
         "pictures.png": adversarial,
         "curves.png": curves,
+        "progress.png": progress,
         "report.json": (json.dumps(report, indent=2) + "\n").encode(),
         "report.html": page.page(evaluations, shown).encode(),
     }.items():

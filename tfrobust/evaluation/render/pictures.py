@@ -88,6 +88,33 @@ def curves(evaluations: Sequence) -> bytes | None:
     return _png(canvas, 110)
 
 
+def progress(evaluations: Sequence) -> bytes | None:
+    """A PNG of how each attack went on, question by question: success, and the objective of what stands; None of none."""
+    from matplotlib import figure
+
+    traces = [
+        (name, row["attack"], row["trace"])
+        for name, evaluation in zip(_short_names(evaluations), evaluations)
+        for row in evaluation.report["attacks"]
+        if row["trace"]
+    ]
+    if not traces:
+        return None
+    canvas = figure.Figure(figsize=(9.5, 3.4 + 0.16 * len(traces)), layout="constrained")
+    success, objective = canvas.subplots(1, 2)
+    for name, attack, trace in traces:
+        label = attack if len(evaluations) == 1 else f"{attack}, {name}"
+        success.step(trace["questions"], trace["success"], where="post", label=textwrap.shorten(label, 60))
+        objective.plot(trace["questions"], [np.nan if value is None else value for value in trace["objective"]])
+    success.set(ylabel="share that was a success", ylim=(0, 1.02), title="success so far")
+    objective.set(ylabel="mean best margin", title="objective of what never was a success")
+    for axis in (success, objective):
+        axis.set(xlabel="questions to the model", xscale="log")
+        axis.grid(alpha=0.3)
+    canvas.legend(loc="outside lower center", fontsize=7)
+    return _png(canvas, 110)
+
+
 def defense_rates(transfer) -> bytes:
     """A PNG of a `Transfer` with a panel for each source: how the models' defense rates compare, attack by attack."""
     from matplotlib import figure

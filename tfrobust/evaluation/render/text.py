@@ -35,6 +35,10 @@ def notes(reports: Sequence[dict]) -> Iterator[str]:
     for report in reports:
         if report["answers"] == "probabilities":
             yield f"note ({report['model']}): it answers with probabilities, and was attacked at their logarithm"
+        for row in report["attacks"]:
+            if row["stages"]:
+                left = ", ".join(f"{stage['attack']} {stage['robust_accuracy']:.2%}" for stage in row["stages"])
+                yield f"stages of {row['attack']} ({report['model']}), robust after each: {left}"
         if report["clean_wrong_draws"]:
             wrong = report["clean_wrong_draws"]
             yield (
