@@ -53,7 +53,8 @@ class Problem:
       grid_ball: the ball that this rounding does not leave, or None.
       meter: counts the queries that are left; None: as many as it takes.
       trace: records each example's best margin at every question; None: nothing does.
-      finite: whether gradients that are not finite are made so, as an attack needs them: NaN is 0.
+      finite: whether gradients that are not finite are made so, as an attack needs them: NaN is 0, and where a logit is
+        NaN, `ascend` leads back to the clean image.
 
     Example:
       >>> problem = Problem(model, images, labels)
@@ -252,7 +253,7 @@ class Problem:
                 tape.watch(x)
                 logits = self._ask(x)
                 value = function(logits)
-            return Ascent(value, self._gradient(tape, value, x), logits)
+            return Ascent(value, self._way_back(x, logits, self._gradient(tape, value, x)), logits)
 
         if self.samples == 1:
             return draw()
@@ -331,6 +332,17 @@ class Problem:
         spread = tf.reduce_max(self.clean, axis=1, keepdims=True) - tf.reduce_min(self.clean, axis=1, keepdims=True)
         small = (spread > 0.0) & (spread < _SPREAD)
         return tf.stop_gradient(tf.where(small, _SPREAD / tf.where(small, spread, 1.0), 1.0))
+
+    def _way_back(self, x, logits, gradient):
+        """The gradient, where logits are NaN the way to the clean image: an attack must not stay there."""
+        if not self.finite:
+            return gradient
+        lost = _any_nan(logits)
+
+        def turned():
+            return tf.where(balls.per_example(lost, x), self.images - x, gradient)
+
+        return tf.cond(tf.reduce_any(lost), turned, lambda: gradient)
 
     def _wanted(self, predicted):
         return (predicted != self.labels) & (predicted >= 0) if self.goals is None else predicted == self.goals
