@@ -108,10 +108,12 @@ class PGD(Attack):
             moved = inside(x + step_size * direction - images)
             return count + 1, moved, state, best.better(x, problem.margin_of(logits)) if best else ()
 
-        best = _Best(images, tf.zeros_like(problem.labels, tf.float32)) if self.keep == "best" else ()
+        # What is a success to begin with, as in training, goes to the last iterate.
+        least = tf.where(problem.wanted(problem.clean), float("inf"), 0.0)
+        best = _Best(images, least) if self.keep == "best" else ()
         loop = (tf.constant(0), inside(delta), self.optimizer.start(images), best)
         _, last, _, best = tf.while_loop(lambda *_: True, ascend, loop, maximum_iterations=self.steps)
-        return tf.where(balls.per_example(best.margin > 0.0, last), best.images, last) if best else last
+        return tf.where(balls.per_example(best.margin > least, last), best.images, last) if best else last
 
     def variants(self):
         return fgsm, bim, mi_fgsm
