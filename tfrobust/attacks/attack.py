@@ -80,8 +80,9 @@ class Attack(abc.ABC):
     @typing.final
     def solve(self, problem: Problem) -> tf.Tensor:
         """Attacks the examples of a problem that are no success yet: float32 images of all of them."""
-        problem = self.pose(problem.replace(finite=True)).opened()
+        problem = self.posed(problem.replace(guarded=True))
         rows = problem.open_rows()
+        rows = tf.boolean_mask(rows, tf.gather(problem.attackable(), rows))
 
         def attack():
             here = problem.at(rows)
@@ -89,12 +90,40 @@ class Attack(abc.ABC):
 
         return tf.cond(tf.size(rows) > 0, attack, lambda: problem.images)
 
+    @typing.final
+    def posed(self, problem: Problem) -> Problem:
+        """The problem that `run` is given the open rows of, with the answers at the clean images."""
+        return self.aim(self.pose(problem)).opened()
+
     def pose(self, problem: Problem) -> Problem:
         """The problem as this attack sees it; what a wrapper changes of it."""
+        return problem
+
+    def aim(self, problem: Problem) -> Problem:
+        """The problem with the goals of this attack, if it has some; goals that the problem has already stay."""
         if not self.targeted or problem.goals is not None:
             return problem
         goals, problem = problem.labels, problem.opened()
-        return problem.replace(labels=problem.clean_predictions()).toward(goals)
+        return problem.replace(labels=tf.maximum(problem.clean_predictions(), 0)).toward(goals)
+
+    @typing.final
+    def goals_of(self, problem: Problem) -> tf.Tensor | None:
+        """The answers that this attack wants: int32 [examples], or None for any wrong one.
+
+        Where a goal is the true label there is nothing to attack: the image comes back unchanged and says nothing about
+        the model. The model is asked only if the goals depend on it and `problem.clean` is None.
+
+        Example:
+          >>> problem = Problem(model, images, labels, keys=keys, clean=logits)
+          >>> goals = Targeted(pgd(balls.Linf(0.1)), "least_likely").goals_of(problem)
+          >>> attackable = goals != labels
+        """
+        return self.aim(problem).goals
+
+    @property
+    def takes_goals(self) -> bool:
+        """Whether `labels` are the answers that the attacker wants: true labels make no sense for it."""
+        return self.targeted
 
     @abc.abstractmethod
     def run(self, problem: Problem) -> tf.Tensor:

@@ -53,7 +53,9 @@ class Problem:
       grid_ball: the ball that this rounding does not leave, or None.
       meter: counts the queries that are left; None: as many as it takes.
       trace: records each example's best margin at every question; None: nothing does.
-      finite: whether gradients that are not finite are made so, as an attack needs them: NaN is 0.
+      guarded: whether gradients are made fit for an attack, as `Attack.solve` has it, or are the model's own, for checks
+        and training. Guarded, they are finite (NaN is 0, and where a logit is NaN, `ascend` leads back to the clean
+        image), and small logits are scaled up in the cross-entropy.
 
     Example:
       >>> problem = Problem(model, images, labels)
@@ -75,7 +77,7 @@ class Problem:
     grid_ball: balls.Ball | None = None
     meter: Meter | None = None
     trace: Trace | None = None
-    finite: bool = False
+    guarded: bool = False
 
     def __post_init__(self):
         images = tf.cast(tf.convert_to_tensor(self.images), tf.float32)
@@ -145,6 +147,10 @@ class Problem:
     def open_rows(self) -> tf.Tensor:
         """int32: which examples are no success at the clean image. Of an opened problem."""
         return tf.cast(tf.where(~self._wanted(self.clean_predictions()))[:, 0], tf.int32)
+
+    def attackable(self) -> tf.Tensor:
+        """bool [examples]: for which there is something to reach. No goal is to be the true label."""
+        return tf.ones_like(self.labels, tf.bool) if self.goals is None else self.goals != self.labels
 
     def clean_predictions(self) -> tf.Tensor:
         """int32 [examples], of an opened problem."""
@@ -223,8 +229,8 @@ class Problem:
         """float32 [examples]: the objective for the labels or, with goals, its negative for these.
 
         The cross-entropy is computed as the log-odds of the label: it orders alike and has the same direction for each
-        example, but the cross-entropy itself rounds to 0 from a margin of 17 on. Logits as small as to make every wrong
-        class count alike, the clean ones less than `_SMALL` apart, are scaled up first, to `_SPREAD`.
+        example, but the cross-entropy itself rounds to 0 from a margin of 17 on. Guarded, logits as small as to make every
+        wrong class count alike, the clean ones less than `_SMALL` apart, are scaled up first, to `_SPREAD`.
         """
         if objective in (objectives.cross_entropy, objectives.log_odds):
             objective, logits = objectives.log_odds, logits * self._scale()
@@ -252,7 +258,7 @@ class Problem:
                 tape.watch(x)
                 logits = self._ask(x)
                 value = function(logits)
-            return Ascent(value, self._gradient(tape, value, x), logits)
+            return Ascent(value, self._way_back(x, logits, self._gradient(tape, value, x)), logits)
 
         if self.samples == 1:
             return draw()
@@ -326,11 +332,22 @@ class Problem:
 
     def _scale(self):
         """The factor of each example's logits in the cross-entropy, fixed by the clean answers: [examples, 1] or 1."""
-        if self.clean is None or self.clean.shape.rank != 2:
+        if not self.guarded or self.clean is None or self.clean.shape.rank != 2:
             return 1.0
         spread = tf.reduce_max(self.clean, axis=1, keepdims=True) - tf.reduce_min(self.clean, axis=1, keepdims=True)
         small = (spread > 0.0) & (spread < _SMALL)
         return tf.stop_gradient(tf.where(small, _SPREAD / tf.where(small, spread, 1.0), 1.0))
+
+    def _way_back(self, x, logits, gradient):
+        """The gradient, where logits are NaN the way to the clean image: an attack must not stay there."""
+        if not self.guarded:
+            return gradient
+        lost = _any_nan(logits)
+
+        def turned():
+            return tf.where(balls.per_example(lost, x), self.images - x, gradient)
+
+        return tf.cond(tf.reduce_any(lost), turned, lambda: gradient)
 
     def _wanted(self, predicted):
         return (predicted != self.labels) & (predicted >= 0) if self.goals is None else predicted == self.goals
@@ -343,7 +360,7 @@ class Problem:
             if type(error) is not LookupError:  # a KeyError or IndexError is the model's own
                 raise
             gradient = tf.zeros_like(x)
-        if not self.finite:
+        if not self.guarded:
             return gradient
         return tf.clip_by_value(tf.where(tf.math.is_nan(gradient), 0.0, gradient), -_STEEP, _STEEP)
 
