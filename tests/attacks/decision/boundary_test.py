@@ -123,22 +123,17 @@ def test_an_example_that_has_converged_is_not_worked_on():
     assert int(asked) <= 12 + 1.1 * 20 * shrinkings
 
 
-def test_abort_early_saves_the_queries_that_hardly_bring_an_example_nearer():
+def test_walks_on_where_it_hardly_gets_nearer():
+    """The distance is the result, whatever the last hundreds of steps brought."""
     asked = tf.Variable(0)
 
     def counted(images):
         asked.assign_add(tf.shape(images)[0])
         return LOGITS(images)
 
-    def run(**settings):
-        attack = attacks.Boundary(steps=2000, starts=FAR_SIDE, **settings)
-        asked.assign(0)
-        adversarial = tf.function(attack, autograph=False)(counted, IMAGES, LABELS, seed=0)
-        return int(asked), balls.L2.size(adversarial - IMAGES).numpy()
-
-    (queries, sizes), (fewer, larger) = run(abort_early=False), run()
-    assert 0.3 * queries < fewer < 0.9 * queries
-    assert (larger >= sizes).all() and (larger < 1.1 * sizes).all() and (larger > sizes).any()
+    attack = attacks.Boundary(steps=2000, starts=FAR_SIDE)
+    tf.function(attack, autograph=False)(counted, IMAGES, LABELS, seed=0)
+    assert int(asked) > 1350 * len(IMAGES)  # they end when the source step is 1e-7
 
 
 @pytest.mark.parametrize("arguments", [{"norm": balls.L1}, {"steps": 0}, {"tries": 0}, {"starts": "nowhere.npy"}])
