@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import classifiers
-from tfrobust import objectives, seeds
+from tfrobust import balls, objectives, seeds
 from tfrobust.attacks.problem import Problem
 from tfrobust.errors import InputError
 
@@ -113,14 +113,14 @@ def test_confined_shows_the_clean_values_of_the_other_pixels():
     np.testing.assert_array_equal(gradient[0, ..., 0], [[-1, -2, 0], [0, 0, 0]])
 
 
-def test_rounded_shows_what_is_changed_in_8_bits_and_passes_gradients_through():
-    problem = Problem(LINEAR, IMAGES, [0, 0]).rounded()
-    x = IMAGES.copy()
-    x[0, 0, 0, 0] = 100.4 / 255
-    shown = problem.shown(x).numpy()
-    np.testing.assert_allclose(shown[0, 0, 0, 0], 100 / 255, rtol=1e-6)
-    x[0, 0, 0, 0] = shown[0, 0, 0, 0] = 0.0
-    np.testing.assert_array_equal(shown, x)  # 0.5, between 127 and 128, is clean: it stays
+def test_rounded_is_the_problem_of_the_images_on_the_grid():
+    opened = Problem(LINEAR, IMAGES, [0, 0]).opened()
+    problem = opened.rounded(balls.Linf(0.1))
+    assert problem.clean is None and problem.on_grid and problem.grid_ball == balls.Linf(0.1)
+    np.testing.assert_array_equal(problem.images, np.full_like(IMAGES, 128 / 255))
+    np.testing.assert_allclose(problem.opened().clean, LINEAR(problem.images))
+    x = IMAGES + 0.101
+    np.testing.assert_array_equal(problem.shown(x), np.full_like(IMAGES, 153 / 255))
     np.testing.assert_array_equal(problem.value_and_gradient(objectives.margin, x)[1][0], -WEIGHTS)
 
 
@@ -180,3 +180,93 @@ def test_sums_over_draws_do_not_depend_on_how_many_images_are_shown_at_once(batc
     np.testing.assert_allclose(sums, one_by_one + 11 * np.arange(3)[:, None], rtol=1e-5)
     np.testing.assert_array_equal(counts, [11, 11, 11])
     assert max(shown) <= max(batch, 3) and sum(shown) == 33
+
+
+NO_PATH = {
+    "round": lambda x: tf.round(x),
+    "stop_gradient": tf.stop_gradient,
+    "jpeg": lambda x: tf.map_fn(lambda image: tf.image.adjust_jpeg_quality(image, 50), x),
+    "cast": lambda x: tf.cast(tf.cast(255.0 * x, tf.uint8), tf.float32),
+    "hue": lambda x: tf.image.adjust_hue(tf.repeat(x, 3, axis=3), 0.1)[..., :1],  # its gradient raises LookupError
+}
+
+
+@pytest.mark.parametrize("name", NO_PATH)
+@pytest.mark.parametrize(
+    "wrap", [lambda run: run, lambda run: tf.function(run, autograph=False)], ids=["eager", "graph"]
+)
+def test_a_model_without_a_path_for_gradients_has_gradient_zero(name, wrap):
+    def run():
+        problem = Problem(lambda x: LINEAR(NO_PATH[name](x)), IMAGES, [0, 1])
+        _, pullback = problem.pullback(IMAGES)
+        value, gradient = problem.value_and_gradient(objectives.margin, IMAGES)
+        return value, gradient, pullback(tf.one_hot([0, 1], 2))
+
+    value, *gradients = wrap(run)()
+    assert np.isfinite(value).all()
+    for gradient in gradients:
+        np.testing.assert_array_equal(gradient, np.zeros_like(IMAGES))
+
+
+def test_a_mistake_in_a_gradient_of_the_users_is_no_missing_path():
+    @tf.custom_gradient
+    def broken(x):
+        return x, lambda upstream: {}["missing"]
+
+    with pytest.raises(KeyError, match="missing"):
+        Problem(lambda x: LINEAR(broken(x)), IMAGES, [0, 1]).value_and_gradient(objectives.margin, IMAGES)
+
+
+@pytest.mark.parametrize("objective", [objectives.margin, objectives.cross_entropy, objectives.dlr])
+def test_nan_is_never_a_success_nor_the_best(objective):
+    logits = tf.constant([[np.nan, 0.0, 5.0], [0.0, np.nan, 1.0], [9.0, 5.0, np.nan], [0.0, 5.0, 9.0]])
+    problem = Problem(lambda images: logits, np.tile(IMAGES, [2, 1, 1, 1]), [1, 1, 1, 1])
+    for asked in (problem, problem.toward([2, 2, 2, 2]), problem.toward([0, 0, 0, 2])):
+        np.testing.assert_array_equal(asked.predictions(asked.images), [-1, -1, -1, 2])
+        np.testing.assert_array_equal(asked.succeeds(asked.images), [False, False, False, True])
+        np.testing.assert_array_equal(asked.margin_of(logits) > 0, [False, False, False, True])
+        assert (asked.value_of(objective, logits)[:3] == float("-inf")).numpy().all()
+
+
+def test_attacks_follow_what_is_finite_of_a_gradient():
+    gradient = tf.constant([np.nan, np.inf, -np.inf, 1.0, 2.0, 3.0], shape=[1, *SHAPE])
+
+    @tf.custom_gradient
+    def steep(x):
+        return x, lambda upstream: tf.repeat(gradient, 2, axis=0)
+
+    problem = Problem(lambda x: LINEAR(steep(x)), IMAGES, [0, 1])
+    raw = problem.value_and_gradient(objectives.margin, IMAGES)[1]
+    np.testing.assert_array_equal(raw[0], gradient[0])
+    found = problem.replace(finite=True).value_and_gradient(objectives.margin, IMAGES)[1]
+    np.testing.assert_allclose(tf.reshape(found[0], [-1]), [0.0, 1e15, -1e15, 1.0, 2.0, 3.0])
+
+
+MATRIX = tf.random.stateless_normal([6, 4], [5, 6])
+
+
+def directions(scale, objective, x=IMAGES):
+    """Gradients of unit length at x, of logits whose clean ones are `scale` apart."""
+    logits = tf.reshape(IMAGES, [-1, 6])[:1] @ MATRIX
+    spread = tf.reduce_max(logits) - tf.reduce_min(logits)
+    problem = Problem(lambda x: scale / spread * (tf.reshape(x, [-1, 6]) @ MATRIX), IMAGES, [0, 1]).opened()
+    gradient = tf.reshape(problem.value_and_gradient(objective, x)[1], [2, 6])
+    return gradient / tf.norm(gradient, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("objective", [objectives.cross_entropy, objectives.log_odds])
+def test_cross_entropy_keeps_its_direction_whatever_the_size_of_the_logits(objective):
+    x = IMAGES + np.linspace(0.0, 0.3, 6, dtype="float32").reshape(SHAPE)
+    margin = directions(1.0, objectives.margin, x)
+    for small in (1e-6, 0.02, 1.0, 14.0):  # as if they were 15 apart
+        np.testing.assert_allclose(directions(small, objective, x), directions(15.0, objective, x), atol=1e-4)
+    for large in (200.0, 20_000.0):  # the true cross-entropy is 0 there, and its gradient
+        np.testing.assert_allclose(directions(large, objective, x), margin, atol=1e-4)
+
+
+def test_cross_entropy_toward_a_goal_and_of_equal_logits_is_finite():
+    flat = Problem(lambda x: 0.0 * LINEAR(x), IMAGES, [0, 1]).opened()
+    for problem in (flat, flat.toward([1, 0])):
+        value, gradient = problem.value_and_gradient(objectives.cross_entropy, IMAGES)
+        np.testing.assert_allclose(value, [0.0, 0.0], atol=1e-6)
+        np.testing.assert_array_equal(gradient, np.zeros_like(IMAGES))

@@ -80,7 +80,7 @@ class Attack(abc.ABC):
     @typing.final
     def solve(self, problem: Problem) -> tf.Tensor:
         """Attacks the examples of a problem that are no success yet: float32 images of all of them."""
-        problem = self.pose(problem).opened()
+        problem = self.pose(problem.replace(finite=True)).opened()
         rows = problem.open_rows()
 
         def attack():

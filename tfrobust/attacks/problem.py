@@ -9,7 +9,8 @@ from typing import NamedTuple, Self
 
 import tensorflow as tf
 
-from tfrobust import objectives, seeds
+from tfrobust import balls, objectives, seeds
+from tfrobust.attacks import grid
 from tfrobust.attacks.meter import Meter
 from tfrobust.errors import InputError
 from tfrobust.objectives import Objective
@@ -17,6 +18,8 @@ from tfrobust.objectives import Objective
 LogitsFn = Callable[[tf.Tensor], tf.Tensor]  # images [batch, height, width, channels] -> logits or labels
 
 _CERTAIN = 1e4  # scores times this say what they said before, with no doubt
+_SPREAD = 15.0  # the least difference of the largest and the smallest clean logit in the cross-entropy
+_STEEP = 1e15  # an infinite slope, of which an image's l2 norm still is a number
 
 
 class Ascent(NamedTuple):
@@ -46,7 +49,9 @@ class Problem:
       pixels: bool, broadcasts against the images: which may change; None: all.
       samples: draws of a random model over which logits and gradients are averaged.
       on_grid: whether what is changed is rounded to 8 bits before the model sees it.
+      grid_ball: the ball that this rounding does not leave, or None.
       meter: counts the queries that are left; None: as many as it takes.
+      finite: whether gradients that are not finite are made so, as an attack needs them: NaN is 0.
 
     Example:
       >>> problem = Problem(model, images, labels)
@@ -65,7 +70,9 @@ class Problem:
     pixels: tf.Tensor | None = None
     samples: int = 1
     on_grid: bool = False
+    grid_ball: balls.Ball | None = None
     meter: Meter | None = None
+    finite: bool = False
 
     def __post_init__(self):
         images = tf.cast(tf.convert_to_tensor(self.images), tf.float32)
@@ -107,9 +114,18 @@ class Problem:
         """The problem of a model that answers differently each time: its mean over draws."""
         return self.replace(samples=samples * self.samples, clean=None)
 
-    def rounded(self) -> Self:
-        """The problem in which the model sees what is changed in 8 bits, as an image file would hold it."""
-        return self.replace(on_grid=True)
+    def rounded(self, ball: balls.Ball | None = None) -> Self:
+        """The problem of images that files hold: what the model sees is on the 8-bit grid, the clean images too.
+
+        The backward pass goes straight through the rounding.
+
+        Args:
+          ball: what is seen also stays inside, around the clean image on the grid; None: of a minimal-norm attack.
+
+        Example:
+          >>> adversarial = attack.solve(Problem(model, images, labels, keys=keys).rounded(attack.ball))
+        """
+        return self.replace(images=grid.nearest(self.images), clean=None, on_grid=True, grid_ball=ball)
 
     def counted(self, queries: int) -> Self:
         """The problem with a query budget per example, one query of it for the clean image, which is asked first."""
@@ -145,7 +161,7 @@ class Problem:
         if self.pixels is not None:
             x = tf.where(self.pixels, x, self.images)
         if self.on_grid:
-            x = tf.where(x == self.images, x, _to_8_bits(x))
+            x = grid.shown(x, self.images, self.grid_ball)
         return x
 
     def answers(self, x) -> tf.Tensor:
@@ -169,7 +185,7 @@ class Problem:
         return answers
 
     def predictions(self, x) -> tf.Tensor:
-        """int32 [examples]; the model is not asked about no image."""
+        """int32 [examples], -1 where a score is NaN; the model is not asked about no image."""
         asked = tf.cond(
             tf.shape(x)[0] > 0, lambda: _predicted(self.answers(x)), lambda: tf.zeros(tf.shape(x)[:1], tf.int32)
         )
@@ -184,7 +200,10 @@ class Problem:
         return self.margin_of(self.logits(x))
 
     def margin_of(self, logits) -> tf.Tensor:
-        """float32 [examples]: by how much the logits are what the attacker wants, positive where they are."""
+        """float32 [examples]: by how much the logits are what the attacker wants, positive where they are.
+
+        Minus infinity where a logit is NaN, as for every objective: NaN is no success and never the best so far.
+        """
         return self.value_of(objectives.margin, logits)
 
     def wanted(self, logits) -> tf.Tensor:
@@ -192,8 +211,16 @@ class Problem:
         return self._wanted(_predicted(logits))
 
     def value_of(self, objective: Objective, logits) -> tf.Tensor:
-        """float32 [examples]: the objective for the labels or, with goals, its negative for these."""
-        return objective(logits, self.labels) if self.goals is None else -objective(logits, self.goals)
+        """float32 [examples]: the objective for the labels or, with goals, its negative for these.
+
+        The cross-entropy is computed as the log-odds of the label: it orders alike and has the same direction for each
+        example, but the cross-entropy itself rounds to 0 from a margin of 17 on. Logits as small as to make every wrong
+        class count alike are scaled up first, so that the clean ones are `_SPREAD` apart.
+        """
+        if objective in (objectives.cross_entropy, objectives.log_odds):
+            objective, logits = objectives.log_odds, logits * self._scale()
+        value = objective(logits, self.labels) if self.goals is None else -objective(logits, self.goals)
+        return without_nan(value, logits)
 
     def value_and_gradient(self, objective: Objective, x) -> tuple[tf.Tensor, tf.Tensor]:
         """`value_of` an objective at x, float32 [examples], and its gradient with respect to each image."""
@@ -202,7 +229,7 @@ class Problem:
     def ascend(self, function: Callable[[tf.Tensor], tf.Tensor], x) -> Ascent:
         """A function of the logits, from [examples, classes] to [examples], at x: its value and gradient, and the logits.
 
-        Of a random model, the mean of each over its draws.
+        Of a random model, the mean of each over its draws. Where no gradient is defined, it is zero.
         """
         x = tf.convert_to_tensor(x)
 
@@ -211,7 +238,7 @@ class Problem:
                 tape.watch(x)
                 logits = self._ask(x)
                 value = function(logits)
-            return Ascent(value, tape.gradient(value, x), logits)
+            return Ascent(value, self._gradient(tape, value, x), logits)
 
         if self.samples == 1:
             return draw()
@@ -236,7 +263,7 @@ class Problem:
             logits = self.logits(x)
 
         def pullback(weights):
-            return tape.gradient(logits, x, output_gradients=weights)
+            return self._gradient(tape, logits, x, weights)
 
         return logits, pullback
 
@@ -270,8 +297,28 @@ class Problem:
 
     # ---- the door ----
 
+    def _scale(self):
+        """The factor of each example's logits in the cross-entropy, fixed by the clean answers: [examples, 1] or 1."""
+        if self.clean is None or self.clean.shape.rank != 2:
+            return 1.0
+        spread = tf.reduce_max(self.clean, axis=1, keepdims=True) - tf.reduce_min(self.clean, axis=1, keepdims=True)
+        small = (spread > 0.0) & (spread < _SPREAD)
+        return tf.stop_gradient(tf.where(small, _SPREAD / tf.where(small, spread, 1.0), 1.0))
+
     def _wanted(self, predicted):
-        return predicted != self.labels if self.goals is None else predicted == self.goals
+        return (predicted != self.labels) & (predicted >= 0) if self.goals is None else predicted == self.goals
+
+    def _gradient(self, tape, value, x, weights=None):
+        """d value / dx; zero where the model has no path for it: rounding, `stop_gradient`, an operation without one."""
+        try:
+            gradient = tape.gradient(value, x, output_gradients=weights, unconnected_gradients="zero")
+        except LookupError as error:
+            if type(error) is not LookupError:  # a KeyError or IndexError is the model's own
+                raise
+            gradient = tf.zeros_like(x)
+        if not self.finite:
+            return gradient
+        return tf.clip_by_value(tf.where(tf.math.is_nan(gradient), 0.0, gradient), -_STEEP, _STEEP)
 
     def _ask(self, x):
         """One draw of the answers: float32 logits, or int32 labels. What is over budget is not asked."""
@@ -288,12 +335,6 @@ class Problem:
         return tf.cond(tf.size(asked) > 0, ask, lambda: hopeless)
 
 
-@tf.custom_gradient
-def _to_8_bits(x):
-    """The nearest value that an image file holds; its gradient is passed straight through."""
-    return tf.round(x * 255.0) / 255.0, lambda upstream: upstream
-
-
 def _as_answers(answers):
     """A model's answers, whatever their type, as float32 logits or int32 labels."""
     answers = tf.convert_to_tensor(answers)
@@ -301,4 +342,15 @@ def _as_answers(answers):
 
 
 def _predicted(answers):
-    return answers if answers.shape.rank == 1 else tf.argmax(answers, axis=1, output_type=tf.int32)
+    if answers.shape.rank == 1:
+        return answers
+    return tf.where(_any_nan(answers), -1, tf.argmax(answers, axis=1, output_type=tf.int32))
+
+
+def _any_nan(logits):
+    return tf.reduce_any(tf.math.is_nan(logits), axis=1)
+
+
+def without_nan(value, logits) -> tf.Tensor:
+    """The value [examples] of some logits, minus infinity where either is NaN."""
+    return tf.where(_any_nan(logits) | tf.math.is_nan(value), float("-inf"), value)

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfrobust import balls, objectives, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.problem import without_nan
 
 _MOMENTUM = 0.75  # alpha of eq. 2; 1 in the first step
 _RISING = 0.75  # rho of condition 1: the share of steps that must raise the objective
@@ -90,7 +91,7 @@ class APGD(Attack):
             if not self.targets:
                 return here.value_of(self.objective, logits)
             aim = objectives.targeted_dlr if logits.shape[1] >= 4 else objectives.targeted_margin
-            return aim(logits, here.labels, toward)
+            return without_nan(aim(logits, here.labels, toward), logits)
 
         found = here.ascend(objective, x)
         return found.value, found.gradient, here.margin_of(found.logits) > 0.0
@@ -117,7 +118,9 @@ class APGD(Attack):
         step_size = tf.fill(tf.shape(value), 2.0 * self.ball.radius)
         # `halved` is true to begin with, as in the authors' code: condition 2 does not hold at the first checkpoint.
         halved = tf.ones_like(broken)
-        state = _Ascent(x, x, gradient, value, x, gradient, value, step_size, 0.0 * value, value, halved, toward)
+        state = _Ascent(
+            x, x, gradient, value, x, gradient, value, step_size, tf.zeros_like(value), value, halved, toward
+        )
         return active.loop(advance, problem, state, (x, broken), self.steps, done=broken)
 
     def variants(self):
