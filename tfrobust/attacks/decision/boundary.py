@@ -57,7 +57,8 @@ class Boundary(Attack):
       spherical_step, source_step: the first step sizes, as shares of the distance to the image.
       tries: uniform random images that are tried as a start, by those that have none yet. They hardly ever have a goal.
       starts: images to start from instead, float [candidates, height, width, channels] or the path of an .npy file
-        with them; each example takes the first that is a success.
+        with them; each example takes the first that is a success. What finds none, here or at random, starts from the
+        nearest image of the same batch that has an answer it wants: give `starts` to be independent of the batch.
 
     Example:
       >>> attack = Boundary(steps=5000)
