@@ -156,13 +156,18 @@ def _difference(goal, source, logits):
 
 def _nearest(norm, logits, pullback, goals, source):
     """The goal whose linearized boundary is nearest: int32 [batch]. One backward pass per column of `goals`."""
-    distances = []
-    for goal in tf.unstack(goals, axis=1):
+
+    def compare(index, nearest):
+        goal = tf.gather(goals, index, axis=1)
         difference = _difference(goal, source, logits)
         margin = tf.abs(tf.reduce_sum(logits * difference, axis=1))
-        distances.append(margin / tf.maximum(norm.dual(pullback(difference)), 1e-12))
-    nearest = tf.argmin(tf.stack(distances, axis=1), axis=1)
-    return tf.gather(goals, nearest, axis=1, batch_dims=1)
+        distance = margin / tf.maximum(norm.dual(pullback(difference)), 1e-12)
+        closer = distance < nearest[0]
+        return index + 1, (tf.where(closer, distance, nearest[0]), tf.where(closer, goal, nearest[1]))
+
+    # One after the other: of many classes, the gradients of all would not fit into memory.
+    start = (0, (tf.fill(tf.shape(source), float("inf")), goals[:, 0]))
+    return tf.while_loop(lambda index, _: index < goals.shape[1], compare, start, parallel_iterations=1)[1][1]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -137,18 +137,22 @@ class FAB(Attack):
         origin = here.labels
         if here.goals is not None:
             origin = tf.argmax(objectives.without(logits, here.goals), axis=1, output_type=tf.int32)
-        nearest = None
-        for goal in tf.unstack(goals, axis=1):
+        def compare(index, nearest):
+            goal = tf.gather(goals, index, axis=1)
             difference = tf.one_hot(goal, logits.shape[1]) - tf.one_hot(origin, logits.shape[1])
             value, normal = tf.reduce_sum(logits * difference, axis=1), pullback(difference)
             distance = tf.abs(value) / tf.maximum(self._norm.dual(normal), 1e-12)
+            closer = distance < nearest[0]
             found = (distance, value, normal)
-            if nearest is None:
-                nearest = found
-            else:
-                closer = distance < nearest[0]
-                nearest = [tf.where(balls.per_example(closer, new), new, old) for new, old in zip(found, nearest)]
-        return nearest[1:]
+            return index + 1, [tf.where(balls.per_example(closer, new), new, old) for new, old in zip(found, nearest)]
+
+        # One after the other: of many classes, the gradients of all would not fit into memory.
+        value = tf.zeros_like(logits[:, 0])
+        start = (0, [value + float("inf"), value, tf.zeros_like(here.images)])
+        loop = tf.while_loop(
+            lambda index, _: index < tf.shape(goals)[1], compare, start, parallel_iterations=1
+        )
+        return loop[1][1:]
 
     def _step(self, clean, x, value, normal):
         """Equations 9 and 10, for the boundary value + <normal, u - x> = 0."""
