@@ -63,6 +63,10 @@ def test_text_becomes_the_attack(text, expected):
         ("pgd(linf('a'))", "a radius is a finite number"),
         ("pgd(0.1)", "ball must be a linf or l2 ball"),
         ("pgd(linf)", "ball must be a linf or l2 ball"),
+        (
+            "cascade(l1(2), (deepfool(),))",
+            "linf(8/255) (no attack takes l1: most take linf and l2, one_pixel takes l0)",
+        ),
         ("pgd(l1(2))", "ball must be a linf or l2 ball"),
         ("bim(linf)", "ball must be a linf or l2 ball"),
         ("pgd()", "ball"),

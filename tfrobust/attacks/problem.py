@@ -122,6 +122,16 @@ class Problem:
         """The problem of a model that answers differently each time: its mean over draws."""
         return self.replace(samples=samples * self.samples, clean=None)
 
+    def confine(self, delta) -> tf.Tensor:
+        """Perturbations of the pixels that may change alone: float32, like the images."""
+        return delta if self.pixels is None else tf.where(self.pixels, delta, 0.0)
+
+    def sample(self, ball: balls.Ball, keys) -> tf.Tensor:
+        """Uniform draws from a ball of the pixels that may change, int32 [examples, 2] -> float32 like the images."""
+        shape = self.images.shape[1:]
+        free = None if self.pixels is None else tf.broadcast_to(self.pixels, [1, *shape])[0]
+        return ball.sample(keys, shape, free)
+
     def rounded(self, ball: balls.Ball | None = None) -> Self:
         """The problem of images that files hold: what the model sees is on the 8-bit grid, the clean images too.
 
