@@ -71,6 +71,7 @@ Share = Annotated[float, _real("above 0 and at most 1", lambda value: 0 < value 
 ProperShare = Annotated[float, _real("above 0 and below 1", lambda value: 0 < value < 1)]
 Signed = Annotated[float, _real("from -1 to 1 and not 0", lambda value: 0 < abs(value) <= 1)]
 Flag = Annotated[bool, Kind("True or False", _flag)]
+Kept = Annotated[str, _one_of("best or last", lambda value: value in ("best", "last"))]
 Maximized = Annotated[
     Objective,
     _one_of(
@@ -83,6 +84,13 @@ _SMOOTH = (balls.Linf, balls.L2)  # steepest ascent in l1 moves one value a step
 SmoothBall = Annotated[
     balls.Ball,
     _one_of("a linf or l2 ball with a radius, such as linf(8/255)", lambda value: isinstance(value, _SMOOTH)),
+]
+AnyBall = Annotated[
+    balls.Ball,
+    _one_of(
+        "a linf, l2 or l0 ball, such as linf(8/255) (no attack takes l1: most take linf and l2, one_pixel takes l0)",
+        lambda value: isinstance(value, (*_SMOOTH, balls.L0)),
+    ),
 ]
 Pixels = Annotated[balls.L0, _one_of("a number of pixels, such as l0(1)", lambda value: isinstance(value, balls.L0))]
 L2Norm = Annotated[type[balls.Ball], _one_of("l2", lambda value: value is balls.L2)]

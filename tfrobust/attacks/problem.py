@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfrobust import balls, objectives, seeds
 from tfrobust.attacks import grid
 from tfrobust.attacks.meter import Meter
+from tfrobust.attacks.trace import Trace
 from tfrobust.errors import InputError
 from tfrobust.objectives import Objective
 
@@ -52,7 +53,10 @@ class Problem:
       on_grid: whether what is changed is rounded to 8 bits before the model sees it.
       grid_ball: the ball that this rounding does not leave, or None.
       meter: counts the queries that are left; None: as many as it takes.
-      finite: whether gradients that are not finite are made so, as an attack needs them: NaN is 0.
+      trace: records each example's best margin at every question; None: nothing does.
+      guarded: whether gradients are made fit for an attack, as `Attack.solve` has it, or are the model's own, for checks
+        and training. Guarded, they are finite (NaN is 0, and where a logit is NaN, `ascend` leads back to the clean
+        image), and small logits are scaled up in the cross-entropy.
 
     Example:
       >>> problem = Problem(model, images, labels)
@@ -74,7 +78,8 @@ class Problem:
     on_grid: bool = False
     grid_ball: balls.Ball | None = None
     meter: Meter | None = None
-    finite: bool = False
+    trace: Trace | None = None
+    guarded: bool = False
 
     def __post_init__(self):
         images = tf.cast(tf.convert_to_tensor(self.images), tf.float32)
@@ -83,11 +88,14 @@ class Problem:
             "images": images,
             "labels": tf.cast(self.labels, tf.int32),
             "goals": None if self.goals is None else tf.cast(self.goals, tf.int32),
-            "rows": tf.range(count) if self.rows is None else self.rows,
+            "rows": self._first_rows(count) if self.rows is None else self.rows,
             "batch": count if self.batch is None else self.batch,
         }
         for name, value in defaults.items():
             object.__setattr__(self, name, value)
+
+    def _first_rows(self, count):
+        return tf.range(count) if self.trace is None else self.trace.start(tf.range(count))
 
     # ---- other problems ----
 
@@ -116,6 +124,16 @@ class Problem:
         """The problem of a model that answers differently each time: its mean over draws."""
         return self.replace(samples=samples * self.samples, clean=None)
 
+    def confine(self, delta) -> tf.Tensor:
+        """Perturbations of the pixels that may change alone: float32, like the images."""
+        return delta if self.pixels is None else tf.where(self.pixels, delta, 0.0)
+
+    def sample(self, ball: balls.Ball, keys) -> tf.Tensor:
+        """Uniform draws from a ball of the pixels that may change, int32 [examples, 2] -> float32 like the images."""
+        shape = self.images.shape[1:]
+        free = None if self.pixels is None else tf.broadcast_to(self.pixels, [1, *shape])[0]
+        return ball.sample(keys, shape, free)
+
     def rounded(self, ball: balls.Ball | None = None) -> Self:
         """The problem of images that files hold: what the model sees is on the 8-bit grid, the clean images too.
 
@@ -132,7 +150,7 @@ class Problem:
     def counted(self, queries: int) -> Self:
         """The problem with a query budget per example, one query of it for the clean image, which is asked first."""
         opened, meter = self.opened(), Meter()
-        return opened.replace(meter=meter, rows=meter.start(tf.fill(tf.shape(opened.labels), queries - 1)))
+        return opened.replace(meter=meter, rows=meter.start(opened.rows, queries - 1))
 
     def opened(self) -> Self:
         """The problem with the answers at the clean images."""
@@ -144,6 +162,10 @@ class Problem:
     def open_rows(self) -> tf.Tensor:
         """int32: which examples are no success at the clean image. Of an opened problem."""
         return tf.cast(tf.where(~self._wanted(self.clean_predictions()))[:, 0], tf.int32)
+
+    def attackable(self) -> tf.Tensor:
+        """bool [examples]: for which there is something to reach. No goal is to be the true label."""
+        return tf.ones_like(self.labels, tf.bool) if self.goals is None else self.goals != self.labels
 
     def clean_predictions(self) -> tf.Tensor:
         """int32 [examples], of an opened problem."""
@@ -171,6 +193,9 @@ class Problem:
 
     def answers(self, x) -> tf.Tensor:
         """float32 logits [examples, classes], or int32 labels [examples] from a model that gives no more."""
+        return self._traced(self._mean_answers(x))
+
+    def _mean_answers(self, x):
         if self.samples == 1:
             return self._ask(x)
 
@@ -219,8 +244,8 @@ class Problem:
         """float32 [examples]: the objective for the labels or, with goals, its negative for these.
 
         The cross-entropy is computed as the log-odds of the label: it orders alike and has the same direction for each
-        example, but the cross-entropy itself rounds to 0 from a margin of 17 on. Logits as small as to make every wrong
-        class count alike are scaled up first, so that the clean ones are `_SPREAD` apart.
+        example, but the cross-entropy itself rounds to 0 from a margin of 17 on. Guarded, logits as small as to make every
+        wrong class count alike are scaled up first, so that the clean ones are `_SPREAD` apart.
         """
         if objective in (objectives.cross_entropy, objectives.log_odds):
             objective, logits = objectives.log_odds, logits * self._scale()
@@ -236,14 +261,19 @@ class Problem:
 
         Of a random model, the mean of each over its draws. Where no gradient is defined, it is zero.
         """
-        x = tf.convert_to_tensor(x)
+        found = self._ascend(function, tf.convert_to_tensor(x))
+        if self.trace is None:
+            return found
+        with tf.control_dependencies([self._record(found.logits)]):
+            return Ascent(*[tf.identity(part) for part in found])
 
+    def _ascend(self, function, x):
         def draw():
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(x)
                 logits = self._ask(x)
                 value = function(logits)
-            return Ascent(value, self._gradient(tape, value, x), logits)
+            return Ascent(value, self._way_back(x, logits, self._gradient(tape, value, x)), logits)
 
         if self.samples == 1:
             return draw()
@@ -302,13 +332,37 @@ class Problem:
 
     # ---- the door ----
 
+    def _traced(self, answers):
+        """The answers, recorded before anyone uses them: in a graph nothing else keeps questions in their order."""
+        if self.trace is None:
+            return answers
+        with tf.control_dependencies([self._record(answers)]):
+            return tf.identity(answers)
+
+    def _record(self, answers):
+        answers = tf.stop_gradient(answers)
+        if answers.dtype.is_floating:
+            return self.trace.record(self.rows, self.margin_of(answers))
+        return self.trace.record(self.rows, tf.where(self._wanted(answers), 1.0, -1.0))
+
     def _scale(self):
         """The factor of each example's logits in the cross-entropy, fixed by the clean answers: [examples, 1] or 1."""
-        if self.clean is None or self.clean.shape.rank != 2:
+        if not self.guarded or self.clean is None or self.clean.shape.rank != 2:
             return 1.0
         spread = tf.reduce_max(self.clean, axis=1, keepdims=True) - tf.reduce_min(self.clean, axis=1, keepdims=True)
         small = (spread > 0.0) & (spread < _SPREAD)
         return tf.stop_gradient(tf.where(small, _SPREAD / tf.where(small, spread, 1.0), 1.0))
+
+    def _way_back(self, x, logits, gradient):
+        """The gradient, where logits are NaN the way to the clean image: an attack must not stay there."""
+        if not self.guarded:
+            return gradient
+        lost = _any_nan(logits)
+
+        def turned():
+            return tf.where(balls.per_example(lost, x), self.images - x, gradient)
+
+        return tf.cond(tf.reduce_any(lost), turned, lambda: gradient)
 
     def _wanted(self, predicted):
         return (predicted != self.labels) & (predicted >= 0) if self.goals is None else predicted == self.goals
@@ -321,7 +375,7 @@ class Problem:
             if type(error) is not LookupError:  # a KeyError or IndexError is the model's own
                 raise
             gradient = tf.zeros_like(x)
-        if not self.finite:
+        if not self.guarded:
             return gradient
         return tf.clip_by_value(tf.where(tf.math.is_nan(gradient), 0.0, gradient), -_STEEP, _STEEP)
 
