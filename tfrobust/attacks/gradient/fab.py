@@ -129,7 +129,7 @@ class FAB(Attack):
 
     def _start(self, index, here, size):
         """The clean images for the first run to a boundary; then random points, not farther than half the best."""
-        drawn = self._norm(1.0).sample(seeds.fold_in(here.keys, index), here.images.shape[1:])
+        drawn = here.sample(self._norm(1.0), seeds.fold_in(here.keys, index))
         distance = tf.minimum(size, self._enough or _START[self._norm]) / 2.0
         away = balls.per_example(distance / tf.maximum(self._norm.size(drawn), 1e-12), drawn) * drawn
         around = tf.clip_by_value(here.images + away, 0.0, 1.0)
