@@ -100,6 +100,32 @@ def test_all_pixels_are_no_restriction():
     np.testing.assert_array_equal(run(attacks.Restricted(attack, np.ones([6, 5], bool))), run(attack))
 
 
+@pytest.mark.parametrize("ball", [balls.Linf(0.2), balls.L2(0.4)], ids=str)
+def test_a_random_start_spends_the_whole_radius_within_the_mask(ball):
+    """A twelfth of the values may change: of an l2 draw from the whole ball, less than a third would be left."""
+    shown, first = [], np.zeros([6, 5], bool)
+    first[0, 0] = first[3, 3] = True
+
+    def constant(images):
+        shown.append(images.numpy() - IMAGES)
+        return tf.one_hot(tf.fill([12], 1), 4) + 0.0 * tf.reduce_sum(images, axis=[1, 2, 3])[:, None]
+
+    for inner in (attacks.pgd(ball, steps=1), attacks.apgd(ball, steps=1)):
+        shown.clear()
+        attacks.Restricted(inner, first)(constant, tf.constant(IMAGES), np.ones(12, "int32"), seed=0)
+        start = shown[1]
+        assert (start[:, ~first] == 0).all() and (ball.size(start) <= ball.radius * (1 + 1e-5)).numpy().all()
+        assert np.median(ball.size(start)) > 0.8 * ball.radius
+
+
+def test_the_problem_confines_perturbations():
+    problem = Problem(logits_fn, IMAGES, LABELS)
+    np.testing.assert_array_equal(problem.confine(tf.ones_like(IMAGES)), np.ones_like(IMAGES))
+    np.testing.assert_array_equal(
+        problem.confined(PIXELS[None, :, :, None]).confine(tf.ones_like(IMAGES))[0, ..., 0], PIXELS
+    )
+
+
 def test_two_restrictions_leave_what_both_allow():
     attack = attacks.Restricted(attacks.pgd(balls.Linf(0.2), steps=3), PIXELS)
     adversarial = run(attacks.Restricted(attack, np.arange(30).reshape(6, 5) % 2 == 0))

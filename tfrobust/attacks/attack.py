@@ -133,14 +133,61 @@ class Attack(abc.ABC):
         """Functions that return configured attacks of this class, under which it prints where one fits."""
         return ()
 
+    @typing.final
+    def family(self) -> tuple:
+        """A hashable value, equal for attacks that differ in the radii of their balls only, also of those inside.
+
+        What follows from a radius may differ with it, such as the step size of `fgsm` or `bim`, unless it was given.
+
+        Example:
+          >>> parse("bim(linf(0.1))").family() == parse("bim(linf(0.2))").family()
+          True
+        """
+        name, _, given = self._call()
+        return name, *sorted((key, _family(value)) for key, value in given.items())
+
+    @typing.final
+    def at_radius(self, radius: float) -> "Attack":
+        """The attack of the same family whose balls, also those inside, have another radius.
+
+        Example:
+          >>> parse("bim(linf(0.1))").at_radius(0.2) == parse("bim(linf(0.2))")
+          True
+        """
+        _, make, given = self._call()
+        return make(**{key: _resized(value, radius) for key, value in given.items()})
+
+    def _call(self):
+        """The shortest call that makes this attack: its name, the function and what is given."""
+        makes = [(self.name, type(self)), *((make.__name__, make) for make in self.variants())]
+        calls = [(name, make, _arguments(make, self)) for name, make in makes]
+        return min((call for call in calls if call[2] is not None), key=lambda call: len(_text(*call)))
+
     def __str__(self):
         """The text from which `spec.parse` makes an equal attack."""
-        texts = [_call_text(self.name, type(self), self), *(_call_text(v.__name__, v, self) for v in self.variants())]
-        return min(filter(None, texts), key=len)
+        return _text(*self._call())
 
 
-def _call_text(name, make, attack: Attack) -> str | None:
-    """The shortest call of `make` that returns `attack`, or None if there is none."""
+def _family(value):
+    """Part of `Attack.family`."""
+    if isinstance(value, balls.Ball):
+        return "ball", type(value)
+    if isinstance(value, Attack):
+        return value.family()
+    return tuple(map(_family, value)) if isinstance(value, tuple) else value
+
+
+def _resized(value, radius):
+    """Part of `Attack.at_radius`."""
+    if isinstance(value, balls.Ball):
+        return type(value)(radius)
+    if isinstance(value, Attack):
+        return value.at_radius(radius)
+    return tuple(_resized(part, radius) for part in value) if isinstance(value, tuple) else value
+
+
+def _arguments(make, attack: Attack) -> dict | None:
+    """Of the shortest call of `make` that returns `attack`, or None if there is none."""
     parameters = inspect.signature(make).parameters.values()
     own = {"ball": attack.ball, **vars(attack)}
     choices = [[own[p.name]] if p.name in own else typing.get_args(p.annotation) or [p.default] for p in parameters]
@@ -151,10 +198,14 @@ def _call_text(name, make, attack: Attack) -> str | None:
         for parameter in parameters:
             fewer = {key: value for key, value in given.items() if key != parameter.name}
             given = fewer if _makes(make, fewer, attack) else given
-        positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-        words = [("" if key in positional else f"{key}=") + text_of(value) for key, value in given.items()]
-        return f"{name}({', '.join(words)})"
+        return given
     return None
+
+
+def _text(name, make, given) -> str:
+    positional = [p.name for p in inspect.signature(make).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    words = [("" if key in positional else f"{key}=") + text_of(value) for key, value in given.items()]
+    return f"{name}({', '.join(words)})"
 
 
 def _makes(make, arguments, attack):

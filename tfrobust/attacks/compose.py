@@ -35,7 +35,7 @@ class Cascade(Attack):
       >>> adversarial = Cascade(ball, (apgd(ball), Square(ball, queries=1000)))(logits_fn, images, labels, seed=0)
     """
 
-    ball: balls.Ball = dataclasses.field()
+    ball: fields.AnyBall = dataclasses.field()
     attacks: tuple[Attack, ...] = dataclasses.field()
 
     name = "cascade"

@@ -47,6 +47,7 @@ class Problem:
       rows: int32 [examples], which example of the caller's batch each is; default: in order.
       batch: how many images the model is asked about at a time, the caller's batch.
       clean: the model's answers at `images`, once they are known.
+      whole: the opened problem of the caller's whole batch, of which this is a part, once it was opened.
       pixels: bool, broadcasts against the images: which may change; None: all.
       samples: draws of a random model over which logits and gradients are averaged.
       on_grid: whether what is changed is rounded to 8 bits before the model sees it.
@@ -71,6 +72,7 @@ class Problem:
     rows: tf.Tensor | None = None
     batch: tf.Tensor | None = None
     clean: tf.Tensor | None = None
+    whole: Self | None = None
     pixels: tf.Tensor | None = None
     samples: int = 1
     on_grid: bool = False
@@ -122,6 +124,16 @@ class Problem:
         """The problem of a model that answers differently each time: its mean over draws."""
         return self.replace(samples=samples * self.samples, clean=None)
 
+    def confine(self, delta) -> tf.Tensor:
+        """Perturbations of the pixels that may change alone: float32, like the images."""
+        return delta if self.pixels is None else tf.where(self.pixels, delta, 0.0)
+
+    def sample(self, ball: balls.Ball, keys) -> tf.Tensor:
+        """Uniform draws from a ball of the pixels that may change, int32 [examples, 2] -> float32 like the images."""
+        shape = self.images.shape[1:]
+        free = None if self.pixels is None else tf.broadcast_to(self.pixels, [1, *shape])[0]
+        return ball.sample(keys, shape, free)
+
     def rounded(self, ball: balls.Ball | None = None) -> Self:
         """The problem of images that files hold: what the model sees is on the 8-bit grid, the clean images too.
 
@@ -142,7 +154,10 @@ class Problem:
 
     def opened(self) -> Self:
         """The problem with the answers at the clean images."""
-        return self if self.clean is not None else self.replace(clean=self.answers(self.images))
+        if self.clean is not None:
+            return self
+        opened = self.replace(clean=self.answers(self.images))
+        return opened if opened.whole else opened.replace(whole=opened)
 
     def open_rows(self) -> tf.Tensor:
         """int32: which examples are no success at the clean image. Of an opened problem."""

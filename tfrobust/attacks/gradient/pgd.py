@@ -78,8 +78,7 @@ class PGD(Attack):
             return self._run(problem, tf.zeros_like(problem.images))
 
         def run(index):
-            start = self.ball.sample(seeds.fold_in(problem.keys, index), problem.images.shape[1:])
-            return self._run(problem, start)
+            return self._run(problem, problem.sample(self.ball, seeds.fold_in(problem.keys, index)))
 
         if self.restarts == 1:
             return run(0)
