@@ -48,7 +48,7 @@ class Target(abc.ABC):
     def predictor(self) -> Callable[[np.ndarray], np.ndarray]:
         """A compiled function from images to logits, both NumPy. Compile once, call with one batch size."""
         if self.in_graph:
-            compiled = tf.function(self.logits, reduce_retracing=True)
+            compiled = tf.function(self.logits, autograph=False, reduce_retracing=True)
             return lambda images: compiled(tf.constant(images)).numpy()
         return self.logits
 
