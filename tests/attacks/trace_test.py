@@ -193,3 +193,13 @@ def test_records_from_several_threads():
     for thread in threads:
         thread.join()
     assert trace.questions()[-1] == 2000 and trace.best()[:, -1].tolist() == [0, 1, 2, 3]
+
+
+def test_what_is_asked_outside_of_the_ball_is_no_success():
+    """FAB walks outside: its success there is not one in its ball."""
+    ball = balls.Linf(float(NEEDED[2]) / 2)
+    trace, everywhere = Trace(ball), Trace()
+    for one in (trace, everywhere):
+        made = solved(attacks.FAB(ball, steps=3), one)
+    np.testing.assert_array_equal(trace.best()[:, -1] > 0, final_margins(made) > 0)
+    assert (everywhere.best()[:, -1] > 0).sum() > (trace.best()[:, -1] > 0).sum()

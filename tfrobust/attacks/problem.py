@@ -20,6 +20,7 @@ LogitsFn = Callable[[tf.Tensor], tf.Tensor]  # images [batch, height, width, cha
 
 _CERTAIN = 1e4  # scores times this say what they said before, with no doubt
 _SMALL, _SPREAD = 3.0, 15.0  # logits whose largest and smallest are less apart are small; to what they are scaled up
+_ROUNDING = 1e-6  # of a radius, and of a size
 _STEEP = 1e15  # an infinite slope, of which an image's l2 norm still is a number
 
 
@@ -193,7 +194,7 @@ class Problem:
 
     def answers(self, x) -> tf.Tensor:
         """float32 logits [examples, classes], or int32 labels [examples] from a model that gives no more."""
-        return self._traced(self._mean_answers(x))
+        return self._traced(self._mean_answers(x), x)
 
     def _mean_answers(self, x):
         if self.samples == 1:
@@ -264,7 +265,7 @@ class Problem:
         found = self._ascend(function, tf.convert_to_tensor(x))
         if self.trace is None:
             return found
-        with tf.control_dependencies([self._record(found.logits)]):
+        with tf.control_dependencies([self._record(found.logits, x)]):
             return Ascent(*[tf.identity(part) for part in found])
 
     def _ascend(self, function, x):
@@ -332,18 +333,20 @@ class Problem:
 
     # ---- the door ----
 
-    def _traced(self, answers):
+    def _traced(self, answers, x):
         """The answers, recorded before anyone uses them: in a graph nothing else keeps questions in their order."""
         if self.trace is None:
             return answers
-        with tf.control_dependencies([self._record(answers)]):
+        with tf.control_dependencies([self._record(answers, x)]):
             return tf.identity(answers)
 
-    def _record(self, answers):
-        answers = tf.stop_gradient(answers)
-        if answers.dtype.is_floating:
-            return self.trace.record(self.rows, self.margin_of(answers))
-        return self.trace.record(self.rows, tf.where(self._wanted(answers), 1.0, -1.0))
+    def _record(self, answers, x):
+        answers, ball = tf.stop_gradient(answers), self.trace.ball
+        margin = self.margin_of(answers) if answers.dtype.is_floating else tf.where(self._wanted(answers), 1.0, -1.0)
+        if ball is not None:
+            inside = ball.size(x - self.images) <= ball.radius * (1.0 + _ROUNDING) + _ROUNDING
+            margin = tf.where(inside, margin, float("-inf"))
+        return self.trace.record(self.rows, margin)
 
     def _scale(self):
         """The factor of each example's logits in the cross-entropy, fixed by the clean answers: [examples, 1] or 1."""

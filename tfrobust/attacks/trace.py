@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfrobust import balls
+
 _ALL, _PER_OCTAVE = (
     64,
     32,
@@ -32,13 +34,17 @@ class Trace:
     batch, and those that have left keep what they had. A trace holds one batch: the next `Problem(..., trace=trace)`, or
     the next call of a compiled function that makes one, starts it anew. Replicas need a trace each.
 
+    Args:
+      ball: only what is asked inside it counts, such as an attack's; None: everything does.
+
     Example:
       >>> trace = Trace()
       >>> adversarial = pgd(balls.Linf(0.1)).solve(Problem(model, images, labels, keys=keys, trace=trace))
       >>> trace.best()[:, -1] > 0  # which examples were a success at some question
     """
 
-    def __init__(self):
+    def __init__(self, ball: balls.Ball | None = None):
+        self.ball = ball
         self._lock = threading.Lock()
         self._start(np.zeros(0, np.int32))
 

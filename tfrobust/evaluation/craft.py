@@ -63,7 +63,7 @@ class AttackRunner:
         return {**kept, **traces.of_batch(made, count), "totals": self._totals() - before}
 
     def _attack(self, images, labels, keys):
-        trace = Trace()
+        trace = Trace(self.attack.ball)
         problem = Problem(self._logits_fn, images, labels, keys=keys, trace=trace)
         if self.pixels == "uint8":
             problem = problem.rounded(self.attack.ball)

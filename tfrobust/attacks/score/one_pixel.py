@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfrobust import balls, objectives, seeds
+from tfrobust import objectives, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
 
