@@ -17,18 +17,21 @@ class EvaluationConfig:
         of a `tf.distribute` strategy in which the model was made, attacks compute on all of its devices.
       dataset: the data's name, for the report.
       progress: show a progress bar for each attack.
+      active_checks: make the checks that ask the model beyond what the attacks did (docs/report.md); None: of models
+        in this process.
       finished: a folder for the batches that are finished: called again after a stop, it goes on from there. None
         keeps nothing.
 
     Example:
       >>> EvaluationConfig(seed=1).changed(progress=False)
-      EvaluationConfig(seed=1, batch_size=100, dataset=None, progress=False, finished=None)
+      EvaluationConfig(seed=1, batch_size=100, dataset=None, progress=False, active_checks=None, finished=None)
     """
 
     seed: int = 0
     batch_size: int = 100
     dataset: str | None = None
     progress: bool = True
+    active_checks: bool | None = None
     finished: str | os.PathLike | None = None
 
     def __post_init__(self):

@@ -56,7 +56,7 @@ def evaluate(
         finished = FinishedBatches(config.finished, runner.name, config.seed, predictor.batch_size, logits, labels)
         outcomes.append(judge(runner, craft(runner, predictor, examples, config, finished), examples, predictor))
     rows = [columns.row(outcome, target) for outcome in outcomes]
-    found = evidence.gather(target, predictor, logits, examples, outcomes, rows)
+    found = evidence.gather(target, predictor, logits, examples, outcomes, rows, config)
     contents = {
         "model": target.name,
         "dataset": config.dataset,

@@ -1,10 +1,17 @@
 """Checks of the attacks' results against one another and against what they must be."""
 
+import dataclasses
 import itertools
 
+import numpy as np
+
+from tfrobust import balls
+from tfrobust.attacks import Access, Attack, Targeted
+from tfrobust.attacks.compose import Wrapper
 from tfrobust.evaluation import metrics
 from tfrobust.evaluation.checks.finding import Finding
 from tfrobust.evaluation.evidence import Evidence
+from tfrobust.evaluation.probes import searches
 
 TOLERANCE = 0.002  # of a robust accuracy
 
@@ -26,13 +33,13 @@ def few_examples(evidence: Evidence):
 def order(evidence: Evidence):
     """ORDER: a single-step attack beats an iterative one in the same ball."""
     bounded = [
-        (row, attack.ball, vars(attack).get("steps"))
+        (row, attack, searches.steps(attack))
         for row, attack in zip(evidence.rows, evidence.attacks)
-        if attack.ball is not None
+        if attack.ball is not None and attack.needs is Access.WHITE_BOX
     ]
-    for (single, ball, one), (iterative, other, many) in itertools.permutations(bounded, 2):
+    for (single, one, few), (iterative, other, many) in itertools.permutations(bounded, 2):
         lost = iterative["robust_accuracy"] - single["robust_accuracy"]
-        if one == 1 and many is not None and many > 1 and ball == other and lost > TOLERANCE:
+        if few == 1 and (many or 1) > 1 and one.ball == other.ball and _goal(one) == _goal(other) and lost > TOLERANCE:
             yield Finding(
                 code="ORDER",
                 evidence=f"{single['attack']} leaves {single['robust_accuracy']:.1%}, fewer than the "
@@ -44,12 +51,11 @@ def order(evidence: Evidence):
 def monotone(evidence: Evidence):
     """MONOTONE: robust accuracy rises with the radius, for the same attack otherwise."""
     families = {}
-    for row in evidence.rows:
-        if row["radius"] is not None:
-            family = (row["attack"].split("(")[0], row["norm"], row["attack"].partition("),")[2])
-            families.setdefault(family, []).append(row)
+    for row, attack in zip(evidence.rows, evidence.attacks):
+        if attack.ball is not None:
+            families.setdefault(_without_radius(attack), []).append((attack.ball.radius, row))
     for family in families.values():
-        for small, large in itertools.pairwise(sorted(family, key=lambda row: row["radius"])):
+        for (_, small), (_, large) in itertools.pairwise(sorted(family, key=lambda member: member[0])):
             if large["robust_accuracy"] - small["robust_accuracy"] > TOLERANCE:
                 yield Finding(
                     code="MONOTONE",
@@ -57,6 +63,60 @@ def monotone(evidence: Evidence):
                     f"{small['robust_accuracy']:.1%} of {small['attack']}",
                     remedy="the attack has not converged: raise steps and restarts",
                 )
+
+
+def _goal(attack: Attack):
+    """What an attack, or the one inside, wants instead of any wrong class."""
+    if isinstance(attack, Targeted):
+        return attack.goal
+    return _goal(attack.attack) if isinstance(attack, Wrapper) else attack.targeted
+
+
+def _without_radius(value):
+    """An attack's value but for its radius, and the length of its steps, which often is a share of that."""
+    if isinstance(value, balls.Ball):
+        return type(value)
+    if isinstance(value, tuple):
+        return tuple(map(_without_radius, value))
+    if isinstance(value, Attack):
+        fields = [field.name for field in dataclasses.fields(value) if field.name != "step_size"]
+        return type(value), tuple((name, _without_radius(vars(value)[name])) for name in fields)
+    return value
+
+
+def stronger_black_box(evidence: Evidence):
+    """BLACK>WHITE: example by example, attacks without gradients break what those with gradients left."""
+    by_ball = {}
+    for outcome in evidence.outcomes:
+        by_ball.setdefault(outcome.ball, ([], []))[outcome.attack.needs is Access.WHITE_BOX].append(outcome)
+    for ball, (without, with_gradients) in by_ball.items():
+        if ball is None or not with_gradients or not without:
+            continue
+        left = ~np.logical_or.reduce([outcome.broken for outcome in with_gradients])
+        for outcome in without:
+            more = int((outcome.broken & left).sum())
+            if more > max(TOLERANCE * len(left), 2):
+                yield Finding(
+                    code="BLACK>WHITE",
+                    evidence=f"{outcome.name} breaks {more} of the {left.sum()} images that all gradient attacks left",
+                    remedy="gradients are masked or the gradient attacks too short: the lowest number counts",
+                )
+
+
+def no_start(evidence: Evidence):
+    """NOSTART: decision-based attacks that had nothing to start from."""
+    for outcome in evidence.outcomes:
+        if outcome.attack.needs is not Access.DECISION_BASED or outcome.attack.norm is None:
+            continue
+        unmoved = (outcome.adversarial == outcome.examples.images).reshape(len(outcome.broken), -1).all(axis=1)
+        count = int((unmoved & outcome.examples.attacked).sum())
+        if count:
+            yield Finding(
+                code="NOSTART",
+                evidence=f"{outcome.name} found no misclassified image to start from for {count} images, which count as "
+                "not broken",
+                remedy="give starts=, images of other classes, or more draws",
+            )
 
 
 def grid(evidence: Evidence):
@@ -70,7 +130,8 @@ def grid(evidence: Evidence):
         yield Finding(
             code="GRID",
             evidence=f"rounding the adversarial images changes the robust accuracy: {'; '.join(moved)}",
-            remedy="report the 8-bit number for inputs that arrive as image files",
+            remedy="where inputs arrive as image files, run again with --pixels=uint8: an attack that knows of the rounding is "
+            "stronger than one that is rounded afterwards",
         )
 
 
