@@ -6,6 +6,7 @@ channels] on the [0, 1] pixel scale, and treats each example on its own:
   size(delta)         the norm of each example, float32 [batch]
   dual(gradient)      the dual norm, which turns a margin into the distance to a linear boundary
   steepest(gradient)  the perturbation of size 1 that increases a linear function most
+  contains(delta)     which examples lie inside, bool [batch]
   project(delta)      the nearest perturbation inside the ball (Euclidean distance)
   sample(seeds, ...)  uniform draws from the ball
 
@@ -73,6 +74,11 @@ class Ball(abc.ABC):
     @abc.abstractmethod
     def steepest(gradient):
         """argmax of <gradient, delta> over all delta of size 1; zero where the gradient is zero."""
+
+    def contains(self, delta):
+        """Which perturbations lie inside: bool [batch]. 1e-6 of the radius and the rounding of float32 pixels is allowed."""
+        rounding = self.size(tf.fill(tf.shape(delta[:1]), 2.0**-24))[0]
+        return self.size(delta) <= self.radius * (1 + 1e-6) + rounding
 
     @abc.abstractmethod
     def project(self, delta):
@@ -189,6 +195,9 @@ class L0(Ball):
     @staticmethod
     def size(delta):
         return tf.reduce_sum(tf.cast(tf.reduce_any(delta != 0.0, axis=-1), tf.float32), _axes(delta)[:-1])
+
+    def contains(self, delta):
+        return self.size(delta) <= self.radius
 
     @staticmethod
     def dual(gradient):

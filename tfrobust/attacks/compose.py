@@ -57,6 +57,8 @@ class Cascade(Attack):
         rows, final = tf.range(tf.shape(problem.labels)[0]), problem.images
         for index, attack in enumerate(self.attacks):
             rows, final = self._next(attack, index, problem, rows, final)
+            if problem.trace is not None:
+                problem.trace.stage(str(attack), tf.gather(problem.rows, rows))
         return final
 
     def _next(self, attack, index, problem, rows, final):

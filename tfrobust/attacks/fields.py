@@ -71,6 +71,7 @@ Share = Annotated[float, _real("above 0 and at most 1", lambda value: 0 < value 
 ProperShare = Annotated[float, _real("above 0 and below 1", lambda value: 0 < value < 1)]
 Signed = Annotated[float, _real("from -1 to 1 and not 0", lambda value: 0 < abs(value) <= 1)]
 Flag = Annotated[bool, Kind("True or False", _flag)]
+Kept = Annotated[str, _one_of("best or last", lambda value: value in ("best", "last"))]
 Maximized = Annotated[
     Objective,
     _one_of(

@@ -13,20 +13,21 @@ class Meter:
         self._lock = threading.Lock()
         self._left = None
 
-    def start(self, queries) -> tf.Tensor:
-        """Starts anew with so many for each example, int32 [examples]; returns the examples' numbers.
+    def start(self, rows, queries: int) -> tf.Tensor:
+        """Starts anew with so many for each of these examples, int32 [examples]; returns their numbers, `rows`.
 
         Whoever uses these numbers asks after the start, in a graph too.
         """
-        return tf.ensure_shape(tf.numpy_function(self._start, [queries], tf.int32), queries.shape)
+        return tf.ensure_shape(tf.numpy_function(self._start, [rows, queries], tf.int32), rows.shape)
 
     def take(self, rows) -> tf.Tensor:
         """One query for each of these numbers, int32 [rows], which may repeat: bool, whether there was one left."""
         return tf.ensure_shape(tf.numpy_function(self._take, [rows], tf.bool), rows.shape)
 
-    def _start(self, queries):
-        self._left = queries.copy()
-        return np.arange(len(queries), dtype=np.int32)
+    def _start(self, rows, queries):
+        self._left = np.zeros(rows.max(initial=-1) + 1, np.int64)
+        self._left[rows] = queries
+        return rows
 
     def _take(self, rows):
         order = np.argsort(rows, kind="stable")

@@ -9,15 +9,17 @@ from typing import NamedTuple, Self
 
 import tensorflow as tf
 
-from tfrobust import objectives, seeds
+from tfrobust import balls, objectives, seeds
+from tfrobust.attacks import grid
 from tfrobust.attacks.meter import Meter
+from tfrobust.attacks.trace import Trace
 from tfrobust.errors import InputError
 from tfrobust.objectives import Objective
 
 LogitsFn = Callable[[tf.Tensor], tf.Tensor]  # images [batch, height, width, channels] -> logits or labels
 
 _CERTAIN = 1e4  # scores times this say what they said before, with no doubt
-_SPREAD = 20.0  # the least difference of the largest and the smallest clean logit in the cross-entropy
+_SPREAD = 15.0  # the least difference of the largest and the smallest clean logit in the cross-entropy
 _STEEP = 1e15  # an infinite slope, of which an image's l2 norm still is a number
 
 
@@ -48,8 +50,11 @@ class Problem:
       pixels: bool, broadcasts against the images: which may change; None: all.
       samples: draws of a random model over which logits and gradients are averaged.
       on_grid: whether what is changed is rounded to 8 bits before the model sees it.
+      grid_ball: the ball that this rounding does not leave, or None.
       meter: counts the queries that are left; None: as many as it takes.
-      finite: whether gradients that are not finite are made so, as an attack needs them: NaN is 0.
+      trace: records each example's best margin at every question; None: nothing does.
+      finite: whether gradients that are not finite are made so, as an attack needs them: NaN is 0, and where a logit is
+        NaN, `ascend` leads back to the clean image.
 
     Example:
       >>> problem = Problem(model, images, labels)
@@ -68,7 +73,9 @@ class Problem:
     pixels: tf.Tensor | None = None
     samples: int = 1
     on_grid: bool = False
+    grid_ball: balls.Ball | None = None
     meter: Meter | None = None
+    trace: Trace | None = None
     finite: bool = False
 
     def __post_init__(self):
@@ -78,11 +85,14 @@ class Problem:
             "images": images,
             "labels": tf.cast(self.labels, tf.int32),
             "goals": None if self.goals is None else tf.cast(self.goals, tf.int32),
-            "rows": tf.range(count) if self.rows is None else self.rows,
+            "rows": self._first_rows(count) if self.rows is None else self.rows,
             "batch": count if self.batch is None else self.batch,
         }
         for name, value in defaults.items():
             object.__setattr__(self, name, value)
+
+    def _first_rows(self, count):
+        return tf.range(count) if self.trace is None else self.trace.start(tf.range(count))
 
     # ---- other problems ----
 
@@ -111,14 +121,23 @@ class Problem:
         """The problem of a model that answers differently each time: its mean over draws."""
         return self.replace(samples=samples * self.samples, clean=None)
 
-    def rounded(self) -> Self:
-        """The problem in which the model sees what is changed in 8 bits, as an image file would hold it."""
-        return self.replace(on_grid=True)
+    def rounded(self, ball: balls.Ball | None = None) -> Self:
+        """The problem of images that files hold: what the model sees is on the 8-bit grid, the clean images too.
+
+        The backward pass goes straight through the rounding.
+
+        Args:
+          ball: what is seen also stays inside, around the clean image on the grid; None: of a minimal-norm attack.
+
+        Example:
+          >>> adversarial = attack.solve(Problem(model, images, labels, keys=keys).rounded(attack.ball))
+        """
+        return self.replace(images=grid.nearest(self.images), clean=None, on_grid=True, grid_ball=ball)
 
     def counted(self, queries: int) -> Self:
         """The problem with a query budget per example, one query of it for the clean image, which is asked first."""
         opened, meter = self.opened(), Meter()
-        return opened.replace(meter=meter, rows=meter.start(tf.fill(tf.shape(opened.labels), queries - 1)))
+        return opened.replace(meter=meter, rows=meter.start(opened.rows, queries - 1))
 
     def opened(self) -> Self:
         """The problem with the answers at the clean images."""
@@ -149,11 +168,14 @@ class Problem:
         if self.pixels is not None:
             x = tf.where(self.pixels, x, self.images)
         if self.on_grid:
-            x = tf.where(x == self.images, x, _to_8_bits(x))
+            x = grid.shown(x, self.images, self.grid_ball)
         return x
 
     def answers(self, x) -> tf.Tensor:
         """float32 logits [examples, classes], or int32 labels [examples] from a model that gives no more."""
+        return self._traced(self._mean_answers(x))
+
+    def _mean_answers(self, x):
         if self.samples == 1:
             return self._ask(x)
 
@@ -219,14 +241,19 @@ class Problem:
 
         Of a random model, the mean of each over its draws. Where no gradient is defined, it is zero.
         """
-        x = tf.convert_to_tensor(x)
+        found = self._ascend(function, tf.convert_to_tensor(x))
+        if self.trace is None:
+            return found
+        with tf.control_dependencies([self._record(found.logits)]):
+            return Ascent(*[tf.identity(part) for part in found])
 
+    def _ascend(self, function, x):
         def draw():
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(x)
                 logits = self._ask(x)
                 value = function(logits)
-            return Ascent(value, self._gradient(tape, value, x), logits)
+            return Ascent(value, self._way_back(x, logits, self._gradient(tape, value, x)), logits)
 
         if self.samples == 1:
             return draw()
@@ -285,6 +312,19 @@ class Problem:
 
     # ---- the door ----
 
+    def _traced(self, answers):
+        """The answers, recorded before anyone uses them: in a graph nothing else keeps questions in their order."""
+        if self.trace is None:
+            return answers
+        with tf.control_dependencies([self._record(answers)]):
+            return tf.identity(answers)
+
+    def _record(self, answers):
+        answers = tf.stop_gradient(answers)
+        if answers.dtype.is_floating:
+            return self.trace.record(self.rows, self.margin_of(answers))
+        return self.trace.record(self.rows, tf.where(self._wanted(answers), 1.0, -1.0))
+
     def _scale(self):
         """The factor of each example's logits in the cross-entropy, fixed by the clean answers: [examples, 1] or 1."""
         if self.clean is None or self.clean.shape.rank != 2:
@@ -292,6 +332,17 @@ class Problem:
         spread = tf.reduce_max(self.clean, axis=1, keepdims=True) - tf.reduce_min(self.clean, axis=1, keepdims=True)
         small = (spread > 0.0) & (spread < _SPREAD)
         return tf.stop_gradient(tf.where(small, _SPREAD / tf.where(small, spread, 1.0), 1.0))
+
+    def _way_back(self, x, logits, gradient):
+        """The gradient, where logits are NaN the way to the clean image: an attack must not stay there."""
+        if not self.finite:
+            return gradient
+        lost = _any_nan(logits)
+
+        def turned():
+            return tf.where(balls.per_example(lost, x), self.images - x, gradient)
+
+        return tf.cond(tf.reduce_any(lost), turned, lambda: gradient)
 
     def _wanted(self, predicted):
         return (predicted != self.labels) & (predicted >= 0) if self.goals is None else predicted == self.goals
@@ -321,12 +372,6 @@ class Problem:
             return tf.tensor_scatter_nd_update(hopeless, asked[:, None], _as_answers(self.model(tf.gather(x, asked))))
 
         return tf.cond(tf.size(asked) > 0, ask, lambda: hopeless)
-
-
-@tf.custom_gradient
-def _to_8_bits(x):
-    """The nearest value that an image file holds; its gradient is passed straight through."""
-    return tf.round(x * 255.0) / 255.0, lambda upstream: upstream
 
 
 def _as_answers(answers):

@@ -73,7 +73,7 @@ OBJECTIVES = {
     )
 }
 _CALLABLE = {**ATTACKS, **BALLS, **OPTIMIZERS}
-_NAMES = {**BALLS, **OBJECTIVES, **{name: name for name in (*GOALS, "standard", "rand")}}
+_NAMES = {**BALLS, **OBJECTIVES, **{name: name for name in (*GOALS, "standard", "rand", "best", "last")}}
 _OPERATORS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

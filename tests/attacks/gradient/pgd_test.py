@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import attacks, balls, objectives
+from tfrobust.attacks import spec
 from tfrobust.errors import InputError
 
 WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)  # label 0 has the logit 3 a - 4 b + 2
@@ -99,6 +100,67 @@ def test_targeted_goes_toward_the_goal():
     np.testing.assert_array_equal(adversarial[there], images[there])
 
 
+def passing(images):
+    """Class 1 wins where the first value lies between 0.53 and 0.57; the logit of class 2, which never wins, rises."""
+    first = tf.reshape(images, [-1, 2])[:, 0]
+    return tf.stack([tf.zeros_like(first), 0.02 - tf.abs(first - 0.55), first - 100.0], axis=1)
+
+
+def upward(logits, labels):
+    return logits[:, 2]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **options: attacks.bim(balls.Linf(0.1), **options),
+        lambda **options: attacks.bim(balls.L2(0.1), **options),
+        lambda **options: attacks.mi_fgsm(balls.Linf(0.1), **options),
+        lambda **options: attacks.pgd(balls.Linf(0.1), steps=30, step_size=0.02, restarts=2, **options),
+        lambda **options: attacks.adam_pgd(balls.Linf(0.1), steps=30, learning_rate=0.02, **options),
+    ],
+    ids=["bim", "l2", "mi_fgsm", "pgd", "adam_pgd"],
+)
+def test_a_success_on_the_way_is_kept_without_another_question(make):
+    asked = []
+
+    def counted(images):
+        asked.append(len(images))
+        return passing(images)
+
+    best = change(make(objective=upward), counted)
+    questions = len(asked)
+    np.testing.assert_allclose(best[:, 0], [0.05, 0.05], atol=0.0101)
+    last = change(make(objective=upward, keep="last"), counted)
+    np.testing.assert_allclose(last[:, 0], [0.1, 0.1], atol=1e-5)
+    assert len(asked) == 2 * questions
+
+
+def test_without_a_success_the_last_iterate_is_returned():
+    for keep in ("best", "last"):
+        np.testing.assert_allclose(change(attacks.bim(balls.L2(0.1), keep=keep)), [[-0.06, 0.08]] * 2, atol=1e-5)
+
+
+@pytest.mark.parametrize("ball", [balls.Linf(0.1), balls.L2(0.14)])
+@pytest.mark.parametrize("make", [attacks.bim, attacks.pgd, attacks.mi_fgsm, spec.ATTACKS["adam_pgd"], attacks.apgd])
+def test_nan_is_passed_by(make, ball):
+    """The logits are NaN in a half space, the gradient of one value everywhere; the other one leads to a success."""
+
+    def partly(images):
+        first, second = tf.unstack(tf.reshape(images, [-1, 2]), axis=1)
+        score = 3.0 * second - 1.55 + 0.0 * tf.sqrt(first - 0.5 - tf.stop_gradient(first - 0.5))
+        score = tf.where(first < 0.47, float("nan"), score)
+        return tf.stack([tf.zeros_like(score), score], axis=1)
+
+    found = change(make(ball, steps=20), partly)
+    assert np.isfinite(found).all() and (found[:, 1] > 0.016).all() and (found[:, 0] >= -0.03).all()
+
+
+def test_misclassified_images_come_back_unchanged_and_are_asked_about_once():
+    for attack in (attacks.fgsm(balls.Linf(0.1)), attacks.pgd(balls.L2(0.1), restarts=2)):
+        np.testing.assert_array_equal(change(attack, labels=1 - LABELS), np.zeros([2, 2]))
+
+
 @pytest.mark.parametrize("ball", [balls.Linf(0.3), balls.L2(0.4)])
 def test_the_model_is_shown_nothing_outside_of_the_ball_and_0_to_1(ball):
     """The random start is clipped as well: half of all draws around black and white would leave [0, 1]."""
@@ -118,7 +180,7 @@ def test_the_model_is_shown_nothing_outside_of_the_ball_and_0_to_1(ball):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"steps": 0}, {"step_size": -1.0}, {"restarts": 0}, {"restarts": 2, "random_start": False}],
+    [{"steps": 0}, {"keep": "first"}, {"step_size": -1.0}, {"restarts": 0}, {"restarts": 2, "random_start": False}],
 )
 def test_senseless_settings_are_refused(arguments):
     with pytest.raises(InputError, match=next(iter(arguments))):

@@ -118,7 +118,9 @@ class APGD(Attack):
         step_size = tf.fill(tf.shape(value), 2.0 * self.ball.radius)
         # `halved` is true to begin with, as in the authors' code: condition 2 does not hold at the first checkpoint.
         halved = tf.ones_like(broken)
-        state = _Ascent(x, x, gradient, value, x, gradient, value, step_size, tf.zeros_like(value), value, halved, toward)
+        state = _Ascent(
+            x, x, gradient, value, x, gradient, value, step_size, tf.zeros_like(value), value, halved, toward
+        )
         return active.loop(advance, problem, state, (x, broken), self.steps, done=broken)
 
     def variants(self):

@@ -7,6 +7,7 @@ section 2.2. MI-FGSM: Dong et al., CVPR 2018, algorithm 1.
 """
 
 import dataclasses
+from typing import Literal, NamedTuple
 
 import tensorflow as tf
 
@@ -18,12 +19,25 @@ from tfrobust.errors import InputError
 from tfrobust.objectives import Objective
 
 
+class _Best(NamedTuple):
+    """The iterate of the largest margin so far, of those that are a success, whose margin is positive."""
+
+    images: tf.Tensor
+    margin: tf.Tensor  # [examples]
+
+    def better(self, images, margin):
+        """The better of this and other images."""
+        better = balls.per_example(margin > self.margin, images)
+        return _Best(tf.where(better, images, self.images), tf.maximum(margin, self.margin))
+
+
 @dataclasses.dataclass(frozen=True)
 class PGD(Attack):
     """Ascent on an objective inside a ball.
 
-    With one run the last iterate is returned, as the paper does. With `restarts` > 1, each example keeps the run
-    that ends with the largest margin, which is a success if any run is one.
+    Of the iterates at which a gradient was taken, the one with the largest margin is returned if it is a success, else
+    the last iterate, which nobody was asked about. With `restarts` > 1, each example keeps the run whose result has the
+    largest margin, which is a success if any run is one.
 
     Attributes:
       ball: the allowed perturbations, `Linf(radius)` or `L2(radius)`.
@@ -33,6 +47,8 @@ class PGD(Attack):
       restarts: independent runs.
       objective: what is maximized, from `objectives`.
       optimizer: how a gradient becomes a step, from `steps`.
+      keep: "best" as said above, or "last": the last iterate, as in the papers, even where an earlier one was a success
+        (Pintor et al., NeurIPS 2022, "Indicators of attack failure", call that a silent success).
 
     Example:
       >>> attack = PGD(balls.Linf(8 / 255), steps=40)
@@ -47,6 +63,7 @@ class PGD(Attack):
     restarts: fields.Count = 1
     objective: fields.Maximized = objectives.cross_entropy
     optimizer: Optimizer = dataclasses.field(default=Steepest())
+    keep: fields.Kept = "best"
 
     name = "pgd"
     needs = Access.WHITE_BOX
@@ -85,13 +102,16 @@ class PGD(Attack):
         def inside(delta):
             return tf.clip_by_value(images + self.ball.project(delta), 0.0, 1.0)
 
-        def ascend(count, x, state):
-            _, gradient = problem.value_and_gradient(self.objective, x)
+        def ascend(count, x, state, best):
+            _, gradient, logits = problem.ascend(lambda logits: problem.value_of(self.objective, logits), x)
             direction, state = self.optimizer.direction(type(self.ball), count, gradient, state)
-            return count + 1, inside(x + step_size * direction - images), state
+            moved = inside(x + step_size * direction - images)
+            return count + 1, moved, state, best.better(x, problem.margin_of(logits)) if best else ()
 
-        loop = (tf.constant(0), inside(delta), self.optimizer.start(images))
-        return tf.while_loop(lambda *_: True, ascend, loop, maximum_iterations=self.steps)[1]
+        best = _Best(images, tf.zeros_like(problem.labels, tf.float32)) if self.keep == "best" else ()
+        loop = (tf.constant(0), inside(delta), self.optimizer.start(images), best)
+        _, last, _, best = tf.while_loop(lambda *_: True, ascend, loop, maximum_iterations=self.steps)
+        return tf.where(balls.per_example(best.margin > 0.0, last), best.images, last) if best else last
 
     def variants(self):
         return fgsm, bim, mi_fgsm
@@ -114,9 +134,10 @@ def bim(
     steps: int = 10,
     step_size: float | None = None,
     objective: Objective = objectives.cross_entropy,
+    keep: Literal["best", "last"] = "best",
 ) -> PGD:
     """The basic iterative method: PGD from the clean image, by default in steps of radius / steps (Kurakin et al.)."""
-    return _from_the_image(ball, steps, step_size, objective=objective)
+    return _from_the_image(ball, steps, step_size, objective=objective, keep=keep)
 
 
 def mi_fgsm(
@@ -126,9 +147,10 @@ def mi_fgsm(
     step_size: float | None = None,
     momentum: float = 1.0,
     objective: Objective = objectives.cross_entropy,
+    keep: Literal["best", "last"] = "best",
 ) -> PGD:
     """Momentum iterative FGSM: each gradient is divided by its l1 norm, then added to the decayed sum (Dong et al.)."""
-    return _from_the_image(ball, steps, step_size, objective=objective, optimizer=Momentum(momentum))
+    return _from_the_image(ball, steps, step_size, objective=objective, optimizer=Momentum(momentum), keep=keep)
 
 
 def _from_the_image(ball, steps, step_size, **options):

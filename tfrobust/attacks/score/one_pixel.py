@@ -57,7 +57,7 @@ class OnePixel(Attack):
     needs = Access.SCORE_BASED
 
     def pose(self, problem):
-        return super().pose(problem).rounded()
+        return super().pose(problem).replace(on_grid=True)
 
     def run(self, problem):
         if int(self.ball.radius) == 0:
