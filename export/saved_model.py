@@ -32,7 +32,7 @@ def main():
     version = paths.output / str(VERSION.value)
     if version.exists():
         raise tfr.InputError(f"{version} exists; give another --version or remove it")
-    files.writable_folder(paths.output)
+    files.check_writable(paths.output)
     quiet.start_tensorflow()
     model = tfr.targets.load_model(paths.model)
     with files.written(version) as path:

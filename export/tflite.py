@@ -36,7 +36,7 @@ def main():
         raise tfr.InputError(f"--output must end in .tflite, got {paths.output}")
     if quantize in CALIBRATED and not calibration:
         raise tfr.InputError(f"--quantize={quantize} needs --calibration, such as --calibration=mnist")
-    files.writable_folder(paths.output.parent)
+    files.check_writable(paths.output.parent)
     quiet.start_tensorflow()
     model = tfr.targets.load_model(paths.model)
     tfr.targets.check_logits(model(zeros(model)).numpy(), paths.model)

@@ -13,12 +13,15 @@ from tfrobust.errors import InputError
 def written(path):
     """Gives a temporary path beside `path`, and moves it to `path` when the block ends well: all or nothing.
 
+    Folders that had to be made for it are gone again where it does not.
+
     Raises:
       InputError: where the folder cannot be made or written to.
     """
     path = pathlib.Path(path)
     # The suffix stays, since Keras looks at it; the leading dot keeps servers that poll the folder away.
     temporary = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-{path.name}")
+    made = _missing(path.parent)
     writable_folder(path.parent)
     try:
         yield temporary
@@ -31,6 +34,14 @@ def written(path):
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+        _remove_empty(made)
+
+
+def check_writable(path) -> None:
+    """Raises `InputError` if a folder cannot be made or written to; leaves nothing behind."""
+    made = _missing(path)
+    writable_folder(path)
+    _remove_empty(made)
 
 
 def writable_folder(path):
@@ -43,3 +54,15 @@ def writable_folder(path):
     if not os.access(path, os.W_OK):
         raise InputError(f"{path} is not writable")
     return path
+
+
+def _missing(path):
+    """Which folders of a path do not exist, the innermost first."""
+    path = pathlib.Path(path)
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def _remove_empty(folders):
+    for folder in folders:
+        with contextlib.suppress(OSError):  # it is not empty, or another process was faster
+            folder.rmdir()

@@ -27,7 +27,9 @@ def main():
         raise tfr.InputError("name at least one --attack, such as --attack='fgsm(linf(16/255))'")
     strategy = devices.from_flags().start()
     plan.parsed()
-    folder = files.writable_folder(plan.output) if plan.output else None
+    folder = plan.output
+    if folder:
+        files.check_writable(folder)
     with strategy.scope():
         targets = attacks.load_targets([*SOURCE.value, *MODEL.value])
         test = source.load(plan.dataset, "test")
@@ -38,8 +40,7 @@ def main():
             test.floats(),
             test.labels,
             examples=plan.examples,
-            seed=plan.seed,
-            batch_size=plan.batch_size,
+            config=plan.config(),
         )
     print(result.table())
     if folder and tfr.distribution.is_chief(strategy):

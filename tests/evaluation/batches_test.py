@@ -45,9 +45,11 @@ def rows(evaluation):
 
 
 def test_a_stopped_evaluation_goes_on_and_ends_with_the_same_report(tmp_path):
-    """5 predictions of the clean images, then one for each attacked batch: stopped in the second attack."""
+    """11 predictions of the clean images, the first batch thrice, the others twice, then one for each attacked batch and
+    for each that is rounded: stopped in the second attack.
+    """
     with pytest.raises(StopError):
-        run(StoppingTarget(NETWORK, 5 + 5 + 5 + 2), tmp_path)
+        run(StoppingTarget(NETWORK, 11 + 5 + 5 + 2), tmp_path)
     kept = len(list(tmp_path.glob("*.npz")))
     assert 5 < kept < 10
     written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
@@ -66,8 +68,8 @@ def test_batches_of_another_seed_or_model_are_not_taken(tmp_path):
 
 
 def test_a_damaged_file_is_computed_anew(tmp_path):
-    batches = FinishedBatches(tmp_path, "attack", 0)
-    batches.get(0, lambda: {"x": np.arange(3)})
+    batches, batch = FinishedBatches(tmp_path, "attack"), [np.zeros(3)]
+    batches.get(batch, lambda: {"x": np.arange(3)})
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:40])
-    np.testing.assert_array_equal(batches.get(0, lambda: {"x": np.arange(4)})["x"], np.arange(4))
+    np.testing.assert_array_equal(batches.get(batch, lambda: {"x": np.arange(4)})["x"], np.arange(4))

@@ -60,14 +60,46 @@ def test_clean_accuracy_and_misclassified_images_are_left_alone(network, labels)
 
 def test_robust_accuracy_counts_recomputed_predictions(network, labels):
     found = run(network, labels, ["pgd(linf(0.02))", "fgsm(linf(0.05))", "deepfool()"])
-    for row, outcome in zip(found.report["attacks"], found.outcomes):
+    for row, outcome in zip(found.report["attacks"][:2], found.outcomes):
         correct = np.argmax(network(outcome.adversarial), axis=1) == labels
         assert row["robust_accuracy"] == pytest.approx(correct.mean())
-    first, second, minimal = found.report["attacks"]
-    assert minimal["robust_accuracy"] == 0
-    survivors = ~found.outcomes[0].broken & ~found.outcomes[1].broken
-    assert found.report["worst_case"]["robust_accuracy"] == pytest.approx(survivors.mean())
-    assert survivors.mean() <= min(first["robust_accuracy"], second["robust_accuracy"])
+    minimal = found.report["attacks"][2]
+    assert minimal["robust_accuracy"] is None and minimal["success_rate"] == 1
+
+
+def test_the_worst_case_in_a_ball_counts_every_image_of_every_attack_inside(network, labels):
+    """Also those of minimal-norm attacks, and of attacks that were confined to another ball."""
+    found = run(
+        network,
+        labels,
+        [
+            "fgsm(linf(0.05))",
+            "pgd(linf(0.02), steps=1, step_size=0.001)",
+            "deepfool(linf)",
+            "square(l2(0.2), queries=9)",
+        ],
+    )
+    clean = np.argmax(network(IMAGES), axis=1) == labels
+    for worst in found.report["worst_case"]:
+        norm = {"linf": lambda d: np.abs(d).max(axis=(1, 2, 3)), "l2": lambda d: np.sqrt((d**2).sum(axis=(1, 2, 3)))}
+        broken = np.zeros(23, bool)
+        for outcome in found.outcomes:
+            wrong = np.argmax(network(outcome.adversarial), axis=1) != labels
+            broken |= wrong & (norm[worst["norm"]](outcome.adversarial - IMAGES) <= worst["radius"] + 1e-6)
+        assert worst["robust_accuracy"] == pytest.approx((clean & ~broken).mean())
+    assert [worst["ball"] for worst in found.report["worst_case"]] == ["linf(0.05)", "linf(0.02)", "l2(0.2)"]
+    assert found.report["worst_case"][1]["robust_accuracy"] < found.report["attacks"][1]["robust_accuracy"]
+
+
+def test_robust_accuracy_by_radius_falls_where_an_image_breaks_an_example(network, labels):
+    found = run(network, labels, ["deepfool(linf)", "fgsm(linf(0.05))"])
+    curve = found.report["curves"]["linf"]
+    assert curve["radius"][0] == 0 and curve["robust_accuracy"][0] == pytest.approx(18 / 23)
+    assert curve["robust_accuracy"] == sorted(curve["robust_accuracy"], reverse=True)
+    distances = np.abs(found.outcomes[0].adversarial - IMAGES).max(axis=(1, 2, 3))[found.outcomes[0].hit]
+    at = np.searchsorted(curve["radius"], np.median(distances), side="right") - 1
+    assert curve["robust_accuracy"][at] <= (distances > np.median(distances)).sum() / 23
+    assert set(found.report["curves"]) == {"linf"}
 
 
 def test_what_leaves_the_ball_or_the_range_does_not_count(network, labels):
@@ -108,11 +140,13 @@ def test_queries_and_backward_passes_are_counted_per_image(network, labels):
 def test_report_is_json_with_every_field(network, labels):
     report = json.loads(json.dumps(run(network, labels, ["fgsm(linf(8/255))", "deepfool()"], dataset="noise").report))
     assert set(report) == {
-        *("model", "dataset", "examples", "seed", "versions", "clean_accuracy", "attacks", "worst_case", "warnings")
+        *("model", "answers", "dataset", "examples", "pixels", "seed", "draws", "versions", "clean_accuracy"),
+        *("clean_wrong_draws", "attacks", "worst_case", "curves", "warnings"),
     }
-    fields = "attack norm radius robust_accuracy robust_accuracy_uint8 success_rate median_l2 median_linf rho_2 queries"
+    fields = "attack norm radius robust_accuracy robust_accuracy_uint8 success_rate target_rate"
     for row in report["attacks"]:
-        assert set(row) == {*fields.split(), "backward_passes", "seconds", "source"}
+        others = "wrong_draws median_l2 median_linf rho_2 queries backward_passes seconds stages trace source"
+        assert set(row) == {*fields.split(), *others.split()}
     fgsm, deepfool = report["attacks"]
     assert (fgsm["norm"], fgsm["rho_2"]) == ("linf", None) and fgsm["radius"] == pytest.approx(8 / 255)
     assert (deepfool["norm"], deepfool["radius"]) == (None, None) and deepfool["rho_2"] > 0
@@ -184,5 +218,5 @@ def test_the_configuration_is_a_value_whose_fields_keywords_change(network, labe
 
 
 def test_an_unknown_option_is_refused_with_the_known_ones(network, labels):
-    with pytest.raises(InputError, match=r"'sed'; there are: seed, batch_size, dataset, progress, finished"):
+    with pytest.raises(InputError, match=r"'sed'; there are: seed, batch_size, dataset, progress, pixels"):
         run(network, labels, [], sed=1)

@@ -28,9 +28,11 @@ def test_table_has_a_line_for_each_attack_and_the_worst_case(found):
     assert f"{found.report['attacks'][1]['rho_2']:.4f}" in deepfool and worst.startswith("worst case")
 
 
-def test_save_leaves_three_whole_files(found, tmp_path):
+def test_save_leaves_whole_files(found, tmp_path):
     page = found.save(tmp_path / "new" / "folder")
-    assert sorted(path.name for path in page.parent.iterdir()) == ["pictures.png", "report.html", "report.json"]
+    assert sorted(path.name for path in page.parent.iterdir()) == [
+        *("curves.png", "pictures.png", "progress.png", "report.html", "report.json")
+    ]
     assert json.loads((page.parent / "report.json").read_text()) == found.report
     contents = (page.parent / "pictures.png").read_bytes()
     width, height = struct.unpack(">II", contents[16:24])
@@ -57,9 +59,9 @@ def test_page_is_one_well_formed_file_that_loads_nothing(found, tmp_path):
 
 def test_baseline_and_model_stand_side_by_side(found, tmp_path):
     text = evaluation.table([found, found])
-    assert text.count("fgsm(linf(0.02))") >= 2 and text.count("worst case") == 2
+    assert text.count("fgsm(linf(0.02))") >= 2 and text.count("worst case in linf(0.02)") == 2
     page = evaluation.save(tmp_path, {**found.report, "baseline": found.report}, [found, found])
-    assert page.read_text().count("<td>worst case</td>") == 2
+    assert page.read_text().count("<td>worst case in linf(0.02)</td>") == 2
 
 
 def test_without_attacks_there_is_no_picture(tmp_path):
@@ -67,4 +69,4 @@ def test_without_attacks_there_is_no_picture(tmp_path):
     clean = evaluate(network, IMAGES, np.zeros(12, "int64"), [], progress=False)
     clean.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json"]
-    assert clean.report["worst_case"]["robust_accuracy"] is None
+    assert clean.report["worst_case"] == [] and clean.report["curves"] == {}

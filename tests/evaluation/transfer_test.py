@@ -57,7 +57,7 @@ def test_more_images_than_the_source_classifies_correctly_are_refused():
 @pytest.mark.parametrize(
     "unusable, said",
     [
-        (lambda: keras.Sequential([LEFT, keras.layers.Softmax()]), "gives probabilities"),
+        (lambda: lambda images: np.eye(2)[LEFT(images).numpy().argmax(axis=1)], "labels as one-hot rows"),
         (lambda: classifiers.smooth_network((6, 5, 3), classes=2), "takes images of shape"),
         (lambda: classifiers.smooth_network((1, 2, 1), classes=1), "two classes"),
     ],
@@ -65,7 +65,7 @@ def test_more_images_than_the_source_classifies_correctly_are_refused():
 def test_what_an_evaluation_refuses_is_refused_as_source_and_as_model(group, unusable, said):
     groups = {"sources": [LEFT], "models": [RIGHT]} | {group: [unusable()]}
     with pytest.raises(InputError, match=said):
-        evaluation.evaluate_transfer(*groups.values(), ATTACKS, IMAGES, LABELS, progress=False)
+        evaluation.evaluate_transfer(*groups.values(), ["square(linf(0.3), queries=2)"], IMAGES, LABELS, progress=False)
 
 
 def test_an_attack_that_a_source_does_not_allow_is_refused_before_any_is_made():

@@ -19,7 +19,7 @@ from tfrobust.objectives import Objective
 LogitsFn = Callable[[tf.Tensor], tf.Tensor]  # images [batch, height, width, channels] -> logits or labels
 
 _CERTAIN = 1e4  # scores times this say what they said before, with no doubt
-_SPREAD = 15.0  # the least difference of the largest and the smallest clean logit in the cross-entropy
+_SMALL, _SPREAD = 3.0, 15.0  # logits whose largest and smallest are less apart are small; to what they are scaled up
 _STEEP = 1e15  # an infinite slope, of which an image's l2 norm still is a number
 
 
@@ -225,7 +225,7 @@ class Problem:
 
         The cross-entropy is computed as the log-odds of the label: it orders alike and has the same direction for each
         example, but the cross-entropy itself rounds to 0 from a margin of 17 on. Logits as small as to make every wrong
-        class count alike are scaled up first, so that the clean ones are `_SPREAD` apart.
+        class count alike, the clean ones less than `_SMALL` apart, are scaled up first, to `_SPREAD`.
         """
         if objective in (objectives.cross_entropy, objectives.log_odds):
             objective, logits = objectives.log_odds, logits * self._scale()
@@ -330,7 +330,7 @@ class Problem:
         if self.clean is None or self.clean.shape.rank != 2:
             return 1.0
         spread = tf.reduce_max(self.clean, axis=1, keepdims=True) - tf.reduce_min(self.clean, axis=1, keepdims=True)
-        small = (spread > 0.0) & (spread < _SPREAD)
+        small = (spread > 0.0) & (spread < _SMALL)
         return tf.stop_gradient(tf.where(small, _SPREAD / tf.where(small, spread, 1.0), 1.0))
 
     def _way_back(self, x, logits, gradient):

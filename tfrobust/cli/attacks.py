@@ -17,7 +17,13 @@ EXAMPLES = flags.DEFINE_integer("examples", None, "Number of test images to use;
 ATTACK = flags.DEFINE_multi_string("attack", [], "Such as 'pgd(linf(8/255), steps=40)'; may be given several times.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the attacks' random draws.", lower_bound=0)
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images attacked at a time.", lower_bound=1)
-OUTPUT = flags.DEFINE_string("output", None, "Folder for report.json, report.html and pictures.png.")
+PIXELS = flags.DEFINE_enum(
+    "pixels", "float", ["float", "uint8"], "uint8: the model sees the attacker's images as 8-bit files hold them."
+)
+OUTPUT = flags.DEFINE_string("output", None, "Folder for report.json, report.html, curves.png and pictures.png.")
+SAVE_ADVERSARIAL = flags.DEFINE_string(
+    "save_adversarial", None, "Folder for the adversarial images: PNG files in class folders, in a folder per attack."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +36,8 @@ class AttackPlan:
       examples: how many test images; None: all.
       seed, batch_size: see `tfrobust.evaluate`.
       output: the report's folder, or None.
+      pixels: see `tfrobust.evaluate`.
+      save_adversarial: the adversarial images' folder, or None.
     """
 
     attacks: tuple[str, ...] = ()
@@ -38,6 +46,8 @@ class AttackPlan:
     seed: int = 0
     batch_size: int = 100
     output: pathlib.Path | None = None
+    pixels: str = "float"
+    save_adversarial: pathlib.Path | None = None
 
     def parsed(self) -> list:
         """The attacks themselves.
@@ -50,13 +60,24 @@ class AttackPlan:
     def config(self) -> "tfr.evaluation.EvaluationConfig":
         """The settings of the evaluation."""
         finished = self.output and self.output / "finished"
-        return tfr.evaluation.EvaluationConfig(self.seed, self.batch_size, self.dataset, finished=finished)
+        return tfr.evaluation.EvaluationConfig(
+            self.seed, self.batch_size, self.dataset, pixels=self.pixels, finished=finished
+        )
 
 
 def from_flags() -> AttackPlan:
     """What the flags of this module say."""
-    output = pathlib.Path(OUTPUT.value) if OUTPUT.value else None
-    return AttackPlan(tuple(ATTACK.value), DATASET.value, EXAMPLES.value, SEED.value, BATCH_SIZE.value, output)
+    folders = [pathlib.Path(flag.value) if flag.value else None for flag in (OUTPUT, SAVE_ADVERSARIAL)]
+    return AttackPlan(
+        tuple(ATTACK.value),
+        DATASET.value,
+        EXAMPLES.value,
+        SEED.value,
+        BATCH_SIZE.value,
+        output=folders[0],
+        pixels=PIXELS.value,
+        save_adversarial=folders[1],
+    )
 
 
 def load_targets(paths: Sequence[str], surrogate: str | None = None) -> dict:
@@ -87,8 +108,8 @@ def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate
       A `tfrobust.evaluation.Evaluation` for each path.
     """
     plan.parsed()
-    if plan.output:
-        files.writable_folder(plan.output)
+    for folder in filter(None, (plan.output, plan.save_adversarial)):
+        files.check_writable(folder)
     targets = load_targets(paths, surrogate)
     test = data.load(plan.dataset, "test").take(plan.examples)
     config = plan.config()
@@ -96,7 +117,9 @@ def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate
 
 
 def save(plan: AttackPlan, report: dict, evaluations: Sequence) -> None:
-    """Writes the report to the plan's output, if there is one, and says where."""
+    """Writes the report and the last evaluation's adversarial images where the plan says, and says where."""
     if plan.output:
         shutil.rmtree(plan.output / "finished", ignore_errors=True)
         print(f"report: {tfr.evaluation.save(plan.output, report, evaluations)}")
+    if plan.save_adversarial:
+        print(f"adversarial images: {evaluations[-1].save_adversarial(plan.save_adversarial)}")

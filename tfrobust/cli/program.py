@@ -1,10 +1,12 @@
 """How every program starts and ends.
 
-Exit code 0: done. 1: a threshold was not met. 2: wrong use, with one clear line on standard error.
+Exit code 0: done. 1: a threshold was not met. 2: wrong use, with one clear line on standard error. 70: a bug, with its
+traceback (EX_SOFTWARE of sysexits.h), so that it does not look like a missed threshold.
 """
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -16,8 +18,8 @@ from tfrobust.errors import InputError
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Parses the command line, calls `main()` and exits with what it returns (None counts as 0).
 
-    Flag errors and `InputError` end the program with one line and exit code 2; any other exception is a bug and
-    keeps its traceback.
+    Flag errors and `InputError` end the program with one line and exit code 2; any other exception is a bug, which
+    keeps its traceback and ends it with 70.
 
     Args:
       main: the program. It reads its flags, and passes on what they say.
@@ -45,6 +47,9 @@ def run(main: Callable[[], int | None]) -> NoReturn:
             sys.exit(main())
         except InputError as error:
             fail(error)
+        except Exception:
+            traceback.print_exc()
+            sys.exit(os.EX_SOFTWARE)
 
     app.run(guarded, flags_parser=parse)
 

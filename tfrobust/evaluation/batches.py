@@ -4,7 +4,7 @@ import hashlib
 import io
 import pathlib
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -22,28 +22,29 @@ def padded(batch_size: int, *arrays: np.ndarray) -> Iterator[tuple]:
 
 
 class FinishedBatches:
-    """Arrays of each batch that was computed, by its number. Each file appears whole, by a rename.
+    """Arrays of each batch that was computed, found again by all that decides it. Each file appears whole, by a rename.
 
     Args:
       folder: where they are kept, or None to keep nothing.
-      identity: values that decide the result, such as the attack, the seed and the images: others' batches are not
-        taken for one's own.
+      identity: what decides the result beside the batch's own arrays; None if that cannot be said: nothing is kept.
     """
 
-    def __init__(self, folder, *identity):
-        self.folder = None if folder is None else pathlib.Path(folder)
+    def __init__(self, folder, identity: str | None = None):
+        self.folder, self._identity = folder and identity and pathlib.Path(folder), identity
         strategy = tf.distribute.get_strategy()
         self._devices = strategy.num_replicas_in_sync
         self._sum = tf.function(
             lambda number: strategy.reduce("SUM", strategy.run(tf.identity, args=(number,)), axis=None), autograph=False
         )
-        self.prefix = hashlib.sha256("".join(map(_text, identity)).encode()).hexdigest()[:16]
 
-    def get(self, number: int, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """The dict of arrays that `compute()` gave for this batch, now or in an earlier run."""
-        if self.folder is None:
+    def get(self, batch: Sequence, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """The dict of arrays that `compute()` gave for a batch of such arrays, now or in an earlier run."""
+        if not self.folder:
             return compute()
-        path = self.folder / f"{self.prefix}-{number}.npz"
+        digest = hashlib.sha256(self._identity.encode())
+        for array in map(np.ascontiguousarray, batch):
+            digest.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+        path = self.folder / f"{digest.hexdigest()[:32]}.npz"
         arrays = _read(path)
         if not self._everywhere(arrays is not None):
             arrays = compute()
@@ -63,7 +64,3 @@ def _read(path):
             return dict(arrays)
     except (OSError, ValueError, zipfile.BadZipFile):
         return None
-
-
-def _text(value):
-    return hashlib.sha256(value.tobytes()).hexdigest() if isinstance(value, np.ndarray) else f"{value!r};"

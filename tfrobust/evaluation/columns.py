@@ -1,6 +1,6 @@
 """The fields of the report's list of attacks, one line each: what it is called, how it is shown, and what it is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from tfrobust import balls
 from tfrobust.evaluation import metrics
 from tfrobust.evaluation.outcome import Outcome
+from tfrobust.evaluation.predictor import MISSING, Votes
 from tfrobust.targets import Target
 
 
@@ -39,9 +40,36 @@ def _radius(outcome, target):
     return None if outcome.ball is None else outcome.ball.radius
 
 
-def _success_rate(outcome, target):
-    attacked = outcome.examples.attacked
-    return float(outcome.hit.sum() / attacked.sum()) if attacked.any() else None
+def _robust(broken):
+    """Of an attack with a ball: what another finds is at a distance."""
+    return lambda outcome, target: None if outcome.ball is None else outcome.standing(broken(outcome))
+
+
+def _share_of_tried(hit):
+    """Of the examples that could be attacked."""
+
+    def value(outcome, target):
+        hits, tried = hit(outcome), outcome.tried
+        return None if hits is None or not tried.any() else float((hits & tried).sum() / tried.sum())
+
+    return value
+
+
+def wrong_draws(votes: Votes, labels: np.ndarray) -> dict | None:
+    """Of a random model, the share of draws that are wrong, with its 95 % interval; None of a fixed one.
+
+    Examples of which there is no draw, since they were not attacked, count as wrong.
+    """
+    if not votes.random:
+        return None
+    asked = (votes.drawn != MISSING).any(axis=0)
+    share = float(np.where(asked, votes.count(votes.wrong(labels))[0], 1.0).mean())
+    low, high = metrics.wilson_interval(share, len(labels))
+    return {"share": share, "low": float(low), "high": float(high)}
+
+
+def _wrong_draws(outcome, target):
+    return wrong_draws(outcome.votes, outcome.examples.labels)
 
 
 def _median(norm):
@@ -59,22 +87,46 @@ def _rho_2(outcome, target):
     return float(rho_2.mean())
 
 
+def _trace(outcome, target):
+    return outcome.trace and outcome.trace.as_json()
+
+
+def _stages(outcome, target):
+    """Of attacks that are several one after the other, what each has left of all examples."""
+    if not (outcome.trace and outcome.trace.stages):
+        return None
+    examples = len(outcome.broken)
+    return [{"attack": name, "robust_accuracy": left / examples} for name, left in outcome.trace.stages]
+
+
 COLUMNS = (
     Column("attack", None, "{}", lambda outcome, target: outcome.name),
     Column("norm", None, "{}", _norm),
     Column("radius", None, "{}", _radius),
-    Column("robust_accuracy", "robust", "{:.2%}", lambda outcome, target: float((~outcome.broken).mean())),
-    Column("robust_accuracy_uint8", "8-bit", "{:.2%}", lambda outcome, target: float((~outcome.broken_uint8).mean())),
-    Column("success_rate", None, "{:.2%}", _success_rate),
+    Column("robust_accuracy", "robust", "{:.2%}", _robust(lambda outcome: outcome.broken)),
+    Column("robust_accuracy_uint8", "rounded", "{:.2%}", _robust(lambda outcome: outcome.broken_uint8)),
+    Column("success_rate", "success", "{:.2%}", _share_of_tried(lambda outcome: outcome.hit)),
+    Column("target_rate", "goal", "{:.2%}", _share_of_tried(lambda outcome: outcome.reached)),
+    Column("wrong_draws", "wrong draws", "{0[share]:.2%} ({0[low]:.1%} to {0[high]:.1%})", _wrong_draws),
     Column("median_l2", "median l2", "{:.3f}", _median(balls.L2)),
     Column("median_linf", "median linf", "{:.4f}", _median(balls.Linf)),
     Column("rho_2", "rho_2", "{:.4f}", _rho_2),
     Column("queries", "queries", "{:.0f}", lambda outcome, target: outcome.queries),
     Column("backward_passes", "backward", "{:.0f}", lambda outcome, target: outcome.backward_passes),
     Column("seconds", "seconds", "{:.1f}", lambda outcome, target: round(outcome.seconds, 3)),
+    Column("stages", None, "{}", _stages),
+    Column("trace", None, "{}", _trace),
     Column("source", None, "{}", lambda outcome, target: outcome.source),
 )
-SHOWN = tuple(column for column in COLUMNS if column.heading)
+
+
+def shown(reports: Sequence[dict]) -> list[Column]:
+    """The columns of a table of these reports: those with a heading that hold something."""
+    rows = [row for report in reports for row in report["attacks"]]
+    held = [column for column in COLUMNS if column.heading and any(row[column.key] is not None for row in rows)]
+    # In 8 bits nothing is left to round.
+    on_grid = all(report["pixels"] == "uint8" for report in reports)
+    return [column for column in held if not (on_grid and column.heading == "rounded")] or [COLUMNS[3]]
 
 
 def row(outcome: Outcome, target: Target) -> dict:

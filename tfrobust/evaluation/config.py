@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import Self
+from typing import Literal, Self
 
 from tfrobust.errors import InputError
 
@@ -17,6 +17,10 @@ class EvaluationConfig:
         of a `tf.distribute` strategy in which the model was made, attacks compute on all of its devices.
       dataset: the data's name, for the report.
       progress: show a progress bar for each attack.
+      pixels: "float", or "uint8" for images that arrive as files: the attacker's images are rounded to 8 bits before the
+        model sees them, in every attack's own test of success, and gradients pass straight through the rounding.
+      draws: of a model that answers differently each time, how often it is asked about an image at most: 20 times, and
+        further where these do not tell whether most of its answers are right.
       active_checks: make the checks that ask the model beyond what the attacks did (docs/report.md); None: of models
         in this process.
       finished: a folder for the batches that are finished: called again after a stop, it goes on from there. None
@@ -24,19 +28,25 @@ class EvaluationConfig:
 
     Example:
       >>> EvaluationConfig(seed=1).changed(progress=False)
-      EvaluationConfig(seed=1, batch_size=100, dataset=None, progress=False, active_checks=None, finished=None)
+      EvaluationConfig(seed=1, batch_size=100, dataset=None, progress=False, pixels='float', draws=100, ...)
     """
 
     seed: int = 0
     batch_size: int = 100
     dataset: str | None = None
     progress: bool = True
+    pixels: Literal["float", "uint8"] = "float"
+    draws: int = 100
     active_checks: bool | None = None
     finished: str | os.PathLike | None = None
 
     def __post_init__(self):
         if self.batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {self.batch_size}")
+        if self.pixels not in ("float", "uint8"):
+            raise InputError(f"pixels must be float or uint8, got {self.pixels!r}")
+        if self.draws < 2:
+            raise InputError(f"draws must be at least 2, got {self.draws}")
 
     def changed(self, **changes) -> Self:
         """The same but for some fields.

@@ -8,57 +8,81 @@ import tensorflow as tf
 import tqdm
 
 from tfrobust import seeds
-from tfrobust.attacks import Attack
-from tfrobust.evaluation import batches
+from tfrobust.attacks import Attack, Problem
+from tfrobust.attacks.trace import Trace
+from tfrobust.evaluation import batches, identity, traces
 from tfrobust.evaluation.batches import FinishedBatches
 from tfrobust.evaluation.config import EvaluationConfig
-from tfrobust.evaluation.predictor import Predictor
+from tfrobust.evaluation.predictor import Predictor, Votes
 from tfrobust.evaluation.prepare import Examples
-from tfrobust.targets import Target
+from tfrobust.evaluation.traces import Curves
+from tfrobust.targets import Target, compiled
 
 
 class AttackRunner:
     """An attack bound to the model that it runs on, which a target names: itself or its surrogate.
 
-    Attributes:
+    Args:
       name: the attack's text, as it was asked for.
       attack: the attack.
+      target: what it is made for.
+      pixels: "float", or "uint8" for an attack on the model as it sees images in 8 bits.
+
+    Attributes:
+      name, attack: as given.
       source: the surrogate's name if the attack runs on one, else None.
 
     Raises:
       InputError: for an attack that needs more than the target allows.
     """
 
-    def __init__(self, name: str, attack: Attack, target: Target):
-        self.name, self.attack = name, attack
-        victim = target.attacked_by(attack)
-        self.source = None if target.allows(attack) else victim.name
+    def __init__(self, name: str, attack: Attack, target: Target, pixels: str = "float"):
+        self.name, self.attack, self.pixels = name, attack, pixels
+        self._victim = target.attacked_by(attack)
+        self.source = None if target.allows(attack) else self._victim.name
         self._queries, self._backward_passes = _counter(), _counter()
+        self._run = _on_all_devices(self._attack) if self._victim.in_graph else self._attack
+
+    def identity(self) -> str | None:
+        """What decides the adversarial images beside the batch: None if the model cannot say what it is."""
+        model = self._victim.identity()
+        return model and f"{model} {identity.text(self.attack)} {self.pixels}"
+
+    def run(self, images: np.ndarray, labels: np.ndarray, keys: tf.Tensor, count: int) -> dict[str, np.ndarray]:
+        """What was made of one batch, of which the first `count` examples matter.
+
+        The adversarial images, the attack's trace, and totals: queries, backward passes and seconds.
+        """
+        before = self._totals()
+        made = self._run(tf.constant(images), tf.constant(labels), keys)
+        made = {name: part.numpy() for name, part in made.items()}
+        kept = {name: part for name, part in made.items() if not name.startswith("trace_")}
+        return {**kept, **traces.of_batch(made, count), "totals": self._totals() - before}
+
+    def _attack(self, images, labels, keys):
+        trace = Trace()
+        problem = Problem(self._logits_fn, images, labels, keys=keys, trace=trace)
+        if self.pixels == "uint8":
+            problem = problem.rounded(self.attack.ball)
+        adversarial = self.attack.solve(problem)
+        return {"adversarial": adversarial, **traces.as_tensors(trace, after=adversarial)}
+
+    def _logits_fn(self, images):
+        self._queries.assign_add(tf.shape(images, out_type=tf.int64)[0])
+        return self._victim.logits_fn(self._counted(images))
+
+    def _counted(self, images):
+        """The images; whoever differentiates through them is counted."""
 
         @tf.custom_gradient
         def counted(images):
-            """The images; whoever differentiates through them is counted."""
-
             def gradient(upstream):
                 self._backward_passes.assign_add(tf.shape(upstream, out_type=tf.int64)[0])
                 return upstream
 
             return tf.identity(images), gradient
 
-        def logits_fn(images):
-            self._queries.assign_add(tf.shape(images, out_type=tf.int64)[0])
-            return victim.logits_fn(counted(images))
-
-        def run(images, labels, keys):
-            return attack(logits_fn, images, labels, seed=keys)
-
-        self._run = _on_all_devices(run) if victim.in_graph else run
-
-    def run(self, images: np.ndarray, labels: np.ndarray, keys: tf.Tensor) -> dict[str, np.ndarray]:
-        """The adversarial images of one batch, and its totals: queries, backward passes and seconds."""
-        before = self._totals()
-        adversarial = self._run(tf.constant(images), tf.constant(labels), keys).numpy()
-        return {"adversarial": adversarial, "totals": self._totals() - before}
+        return counted(images)
 
     def _totals(self):
         return np.array([int(self._queries.numpy()), int(self._backward_passes.numpy()), time.monotonic()])
@@ -69,45 +93,48 @@ class Crafted(NamedTuple):
 
     Attributes:
       adversarial: float32 [examples, ...]; the clean image where it was not attacked.
-      predictions: int [examples], the target's at `adversarial`; -1 where it was not attacked.
+      votes: the target's predictions at `adversarial`, of attacked examples.
+      goals: int [examples], the answers that the attack wanted, -1 where it did not attack; None without goals.
+      trace: how the attack came to that, by its own account; None if nothing was attacked.
       queries, backward_passes: forward and backward passes through the model per attacked example, None for none.
       seconds: wall time of the attack, compilation included.
     """
 
     adversarial: np.ndarray
-    predictions: np.ndarray
+    votes: Votes
+    goals: np.ndarray | None
+    trace: Curves | None
     queries: float | None
     backward_passes: float | None
     seconds: float
 
 
-def craft(
-    runner: AttackRunner,
-    predictor: Predictor,
-    examples: Examples,
-    config: EvaluationConfig,
-    finished: FinishedBatches,
-) -> Crafted:
+def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config: EvaluationConfig) -> Crafted:
     """Attacks the examples batch by batch and shows how many of them still stand."""
     images, labels, _ = examples
     attacked = np.flatnonzero(examples.attacked)
-    adversarial, predictions = images.copy(), np.where(examples.attacked, labels, -1)
-    totals, robust = np.zeros(3), len(attacked)
+    finished = FinishedBatches(config.finished, runner.identity() if config.finished else None)
+    adversarial, votes = images.copy(), Votes.none_of(len(images), predictor.draws)
+    totals, robust, goals, parts = np.zeros(3), len(attacked), None, []
     with tqdm.tqdm(total=len(attacked), desc=runner.name, unit="image", disable=not config.progress) as bar:
         for padded, count in batches.padded(predictor.batch_size, attacked):
             batch = (images[padded], labels[padded].astype("int32"), seeds.per_example(config.seed, padded))
-            made = finished.get(int(padded[0]), lambda: runner.run(*batch))  # noqa: B023, called at once
+            made = finished.get(batch, lambda: runner.run(*batch, count))  # noqa: B023, called at once
             totals += made["totals"]
+            parts.append(made)
             rows = padded[:count]
             adversarial[rows] = made["adversarial"][:count]
-            predictions[rows] = predictor.predictions(made["adversarial"])[:count]
-            robust -= int((predictions[rows] != labels[rows]).sum())
+            votes.drawn[:, rows] = predictor.votes(made["adversarial"], labels[padded]).drawn[:, :count]
+            if "goals" in made:
+                goals = np.full(len(images), -1) if goals is None else goals
+                goals[rows] = made["goals"][:count]
+            robust -= int((votes.drawn[0, rows] != labels[rows]).sum())
             bar.update(count)
             bar.set_postfix(robust=f"{robust / len(images):.2%}")
     queries, backward_passes, seconds = totals.tolist()
     processed = -(-len(attacked) // predictor.batch_size) * predictor.batch_size  # the padding is attacked, too
     per_example = [count / processed if processed else None for count in (queries, backward_passes)]
-    return Crafted(adversarial, predictions, *per_example, seconds)
+    return Crafted(adversarial, votes, goals, traces.together(parts), *per_example, seconds)
 
 
 def _counter():
@@ -126,11 +153,12 @@ def _on_all_devices(function):
     strategy = tf.distribute.get_strategy()
     devices = strategy.num_replicas_in_sync
     if devices == 1:
-        return tf.function(function, autograph=False)
+        return compiled(function)
 
     @tf.function(autograph=False)
     def compute(parts):
-        return strategy.gather(strategy.run(function, args=parts), axis=0)
+        made = strategy.run(function, args=parts)
+        return {name: strategy.gather(part, axis=0) for name, part in made.items()}
 
     def share(array):
         return strategy.experimental_distribute_values_from_function(

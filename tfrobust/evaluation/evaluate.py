@@ -4,12 +4,10 @@ from collections.abc import Iterable
 
 from tfrobust import targets
 from tfrobust.attacks import Attack
-from tfrobust.evaluation import checks, columns, evidence, prepare, report
-from tfrobust.evaluation.batches import FinishedBatches
+from tfrobust.evaluation import checks, columns, evidence, prepare, radii, report
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.craft import AttackRunner, craft
 from tfrobust.evaluation.judge import judge
-from tfrobust.evaluation.outcome import worst_case
 from tfrobust.evaluation.report import Evaluation
 
 
@@ -45,27 +43,32 @@ def evaluate(
     """
     config, target = config.changed(**changes), targets.as_target(model)
     named = prepare.named_attacks(attacks)
-    images, labels = prepare.images_and_labels(images, labels, [target])
-    runners = [AttackRunner(name, attack, target) for name, attack in named.items()]
-    predictor = prepare.predictor(target, config.batch_size, len(images))
-    logits = prepare.clean_logits(predictor, images, labels)
-    predictions = logits.argmax(axis=1)
-    examples = prepare.Examples(images, labels, attacked=predictions == labels)
+    images, labels = prepare.images_and_labels(images, labels, [target], config.pixels)
+    for _, attack in named:
+        target.attacked_by(attack)
+    subject = prepare.subject(target, images, labels, config)
+    predictions, predictor = subject.predictions, subject.predictor
+    examples = prepare.all_of(subject, images, labels)
     outcomes = []
-    for runner in runners:
-        finished = FinishedBatches(config.finished, runner.name, config.seed, predictor.batch_size, logits, labels)
-        outcomes.append(judge(runner, craft(runner, predictor, examples, config, finished), examples, predictor))
-    rows = [columns.row(outcome, target) for outcome in outcomes]
-    found = evidence.gather(target, predictor, logits, examples, outcomes, rows, config)
+    for name, attack in named:
+        runner = AttackRunner(name, attack, subject.target, config.pixels)
+        outcomes.append(judge(runner, craft(runner, predictor, examples, config), examples, predictor, subject.votes))
+    rows = [columns.row(outcome, subject.target) for outcome in outcomes]
+    found = evidence.gather(subject.target, predictor, subject.answers, examples, outcomes, rows, config)
     contents = {
         "model": target.name,
+        "answers": subject.target.kind,
         "dataset": config.dataset,
         "examples": len(images),
+        "pixels": config.pixels,
         "seed": config.seed,
+        "draws": predictor.draws,
         "versions": report.versions(),
         "clean_accuracy": float(examples.attacked.mean()),
+        "clean_wrong_draws": columns.wrong_draws(subject.votes, labels),
         "attacks": rows,
-        "worst_case": {"robust_accuracy": worst_case(outcomes, examples)},
+        "worst_case": radii.worst_cases(outcomes, examples),
+        "curves": radii.curves(outcomes, examples),
         "warnings": checks.warnings(found),
     }
     return Evaluation(contents, images, labels, predictions, outcomes)

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfrobust import balls
 from tfrobust.attacks import PGD, Access, Attack
+from tfrobust.evaluation import pixels as pixels_lib
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Predictor
@@ -39,6 +40,7 @@ class Evidence:
       rows: their entries of the report.
       invalid: how many images of each attack fool the model but lie outside of what is allowed.
       outcomes: what the attacks did.
+      draws: how often the model was asked for each prediction: more than once, if its answers differ.
       white_box: whether gradients were used, or nothing was attacked.
       answers: whether they depend on the image alone.
       gradients: by where they were taken: "clean" and "adversarial" images.
@@ -55,6 +57,7 @@ class Evidence:
     rows: Sequence[dict] = ()
     invalid: Sequence[int] = ()
     outcomes: Sequence[Outcome] = ()
+    draws: int = 1
     white_box: bool = True
     answers: Answers | None = None
     gradients: Mapping[str, Gradients] = dataclasses.field(default_factory=dict)
@@ -84,10 +87,11 @@ def gather(
         rows=rows,
         invalid=[outcome.invalid for outcome in outcomes],
         outcomes=outcomes,
+        draws=predictor.draws,
         white_box=not attacks or any(attack.needs is Access.WHITE_BOX for attack in attacks),
     )
     asked = target.in_graph if config.active_checks is None else config.active_checks
-    if not asked:
+    if not asked or target.access < Access.SCORE_BASED:
         return found
     model = AskedModel(target, examples.images.shape[1:], predictor.batch_size)
     return dataclasses.replace(found, **_Asked(model, examples, outcomes, config).evidence(found.white_box))
@@ -100,20 +104,18 @@ class _Asked:
         self.model, self.config = model, config
         self.images, self.labels, self.attacked = examples
         self.generator = np.random.default_rng(config.seed)
-        self.direct = [o for o in outcomes if o.attack.needs is Access.WHITE_BOX and o.source is None]
+        self.direct = [o for o in outcomes if o.attack.needs is Access.WHITE_BOX]
         bounded = [o for o in self.direct if isinstance(o.ball, (balls.Linf, balls.L2))]
         self.strongest = max(bounded, key=lambda outcome: outcome.broken.mean(), default=None)
-        self.operations = operations.of_graph(model.graph)
+        self.operations = operations.of_graph(model.graph) if model.in_graph else None
+        self.precision = self.operations.precision if self.operations else operations.FLOAT32
 
     def evidence(self, white_box: bool) -> dict:
         """Fields of `Evidence`."""
-        found = {
-            "operations": self.operations,
-            "answers": answers.of(self.model, self.images, self.operations.precision),
-        }
+        found = {"operations": self.operations, "answers": answers.of(self.model, self.images, self.precision)}
         if white_box and self.model.differentiable:
-            found |= self._of_gradients() | self._of_searches()
-        return found
+            found |= self._of_gradients()
+        return found | self._of_searches()
 
     def _of_gradients(self):
         adversarial = self.strongest or max(self.direct, key=lambda outcome: outcome.broken.mean(), default=None)
@@ -131,7 +133,7 @@ class _Asked:
             "standing": standing,
             "directions": {
                 name: gradients.directions(
-                    self.model, x, self.labels[rows], self._steps(), self.operations.precision, self.generator
+                    self.model, x, self.labels[rows], self._steps(), self.precision, self.generator
                 )
                 for name, (x, rows) in samples.items()
                 if len(rows)
@@ -139,32 +141,33 @@ class _Asked:
         }
 
     def _of_searches(self):
+        """Attacks on samples, where enough stands for them to say something."""
         if self.strongest is None:
             return {}
         attack, standing = self.strongest.attack, self._standing()
+        found = {"standing": standing, "black_box": self._search(searches.black_box(attack.ball), standing, _SEARCHED, 2)}
+        if not self.model.differentiable:
+            return found
         cost = max(self.strongest.backward_passes or 1.0, 1.0)
-        longer, far = searches.longer(attack), searches.far(attack, self.images.shape[1:])
+        far = searches.far(attack, self.images.shape[1:])
         if far is not None and cost > 2 * searches.FAR_STEPS:
             far = PGD(far.ball, steps=searches.FAR_STEPS)
-        return {
-            "standing": standing,
-            "black_box": self._search(searches.black_box(attack.ball), standing, _SEARCHED),
-            "longer": self._search(longer, standing, _STEPS_EACH / (2.0 * cost)),
-            "far": self._search(far, self.attacked, _STEPS_EACH / (2 * searches.FAR_STEPS)),
-        }
+        if standing.mean() > _common(self.labels):  # else the ball is large enough already
+            found["far"] = self._search(far, self.attacked, _STEPS_EACH / (2 * searches.FAR_STEPS), 5)
+        return found | {"longer": self._search(searches.longer(attack), standing, _STEPS_EACH / (2.0 * cost), 3)}
 
-    def _search(self, attack, among, share):
+    def _search(self, attack, among, share, least):
         rows = self._sample(among, FEWER, share)
-        if attack is None or not len(rows):
+        if attack is None or len(rows) < least:
             return None
-        return searches.search(self.model, attack, self.images, self.labels, self.config.seed, rows)
+        sample = (self.images[rows], self.labels[rows], rows)
+        return searches.search(self.model, attack, sample, seed=self.config.seed, pixels=self.config.pixels)
 
     def _standing(self):
         """bool [examples]: those that no image of any white-box attack inside the ball fools."""
         ball, standing = self.strongest.ball, self.attacked.copy()
         for outcome in self.direct:
-            inside = ball.size(outcome.adversarial - self.images).numpy() <= ball.radius * (1 + 1e-5)
-            standing &= ~(outcome.broken & inside)
+            standing &= ~(outcome.broken & pixels_lib.in_ball(outcome.adversarial - self.images, ball))
         return standing
 
     def _steps(self):
@@ -179,3 +182,8 @@ class _Asked:
         rows = np.flatnonzero(among)
         count = min(most, len(rows), max(round(share * len(among)), 1))
         return np.sort(self.generator.choice(rows, count, replace=False))
+
+
+def _common(labels):
+    """The share of the most common class."""
+    return np.bincount(labels).max() / len(labels)

@@ -15,10 +15,13 @@ def accuracy(predictions, labels) -> float:
     return float(np.mean(np.asarray(predictions) == np.asarray(labels)))
 
 
-def wilson_interval(share: float, examples: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share that was counted over `examples` independent examples (Wilson, 1927)."""
+NORMAL_95 = 1.96  # standard deviations to either side that hold 95 % of a normal distribution
+
+
+def wilson_interval(share, examples, z: float = NORMAL_95) -> tuple:
+    """The 95 % interval of a share, or of an array of them, of so many independent examples each (Wilson, 1927)."""
     center = share + z * z / (2 * examples)
-    half_width = z * math.sqrt(share * (1 - share) / examples + z * z / (4 * examples**2))
+    half_width = z * np.sqrt(share * (1 - share) / examples + z * z / (4 * examples**2))
     scale = 1 + z * z / examples
     return (center - half_width) / scale, (center + half_width) / scale
 

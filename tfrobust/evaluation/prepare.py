@@ -1,6 +1,6 @@
 """From what users give to what is attacked: arrays, named attacks and predictions, or a refusal that says why."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,11 @@ from tfrobust import attacks as attacks_lib
 from tfrobust import data, targets
 from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
-from tfrobust.evaluation.predictor import Predictor
+from tfrobust.evaluation import pixels as pixels_lib
+from tfrobust.evaluation.config import EvaluationConfig
+from tfrobust.evaluation.predictor import Predictor, Votes, predicted
+
+_SAME = 1e-4  # of the spread of an image's logits: two passes that differ by less are rounding
 
 
 class Examples(NamedTuple):
@@ -27,17 +31,52 @@ class Examples(NamedTuple):
     attacked: np.ndarray
 
 
-def named_attacks(attacks: Iterable[Attack | str]) -> Mapping[str, Attack]:
-    """Attacks by the texts that they were asked for by.
+class Subject(NamedTuple):
+    """A model with its answers at the clean images.
+
+    Attributes:
+      target: what attacks run on, at logits.
+      predictor: of the target.
+      answers: float32 [examples, classes] logits, or int [examples] labels of a target that gives no more.
+      votes: its predictions.
+    """
+
+    target: targets.Target
+    predictor: Predictor
+    answers: np.ndarray
+    votes: Votes
+
+    @property
+    def predictions(self) -> np.ndarray:
+        """int [examples], of most draws."""
+        return self.votes.predictions()
+
+
+def named_attacks(attacks: Iterable[Attack | str]) -> list[tuple[str, Attack]]:
+    """Attacks with the texts that they were asked for by; equal ones once, different ones of equal text numbered.
 
     Raises:
-      InputError: for a text that cannot be parsed.
+      InputError: for a text that cannot be parsed, and for what is no attack.
     """
-    return {str(attack): attacks_lib.parse(attack) if isinstance(attack, str) else attack for attack in attacks}
+    by_text = {}
+    for given in attacks:
+        attack = attacks_lib.parse(given) if isinstance(given, str) else given
+        if not isinstance(attack, Attack):
+            raise InputError(f"expected an attack or its text, such as 'pgd(linf(8/255))', got {given!r}")
+        same = by_text.setdefault(str(given), [])
+        if attack not in same:
+            same.append(attack)
+    return [
+        (f"{text} [{number}]" if number > 1 else text, attack)
+        for text, same in by_text.items()
+        for number, attack in enumerate(same, start=1)
+    ]
 
 
-def images_and_labels(images, labels, models: Iterable[targets.Target]) -> tuple[np.ndarray, np.ndarray]:
-    """float32 images and int labels that all the models take.
+def images_and_labels(
+    images, labels, models: Iterable[targets.Target], pixels: str = "float"
+) -> tuple[np.ndarray, np.ndarray]:
+    """float32 images and int labels that all the models take; with pixels "uint8", the images' nearest 8-bit values.
 
     Raises:
       InputError: for images outside [0, 1] or of another kind or size, or labels that do not match.
@@ -47,23 +86,51 @@ def images_and_labels(images, labels, models: Iterable[targets.Target]) -> tuple
     images = images.astype("float32")
     for model in models:
         model.check(images)
-    return images, labels
+    return pixels_lib.round_to_uint8(images, images) if pixels == "uint8" else images, labels
 
 
-def predictor(target: targets.Target, batch_size: int, examples: int) -> Predictor:
-    """The predictor of a target, whose batches are no larger than they need be and split evenly over all devices."""
-    devices = tf.distribute.get_strategy().num_replicas_in_sync
-    return Predictor(target, -(-min(batch_size, examples) // devices) * devices)
+def subject(
+    target: targets.Target,
+    images: np.ndarray,
+    labels: np.ndarray,
+    config: EvaluationConfig,
+) -> Subject:
+    """Asks a model about the clean images.
 
-
-def clean_logits(predictor: Predictor, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """What a model answers for the clean images: float32 [examples, classes].
+    Its batches are no larger than they need be and split evenly over all devices.
 
     Raises:
-      InputError: for answers that are no logits, or a label that is no class of the model.
+      InputError: for answers of no known kind, NaN among them, and for a label that is no class of the model.
     """
-    logits = predictor.logits(images)
-    targets.check_logits(logits, predictor.name)
-    if labels.max() >= logits.shape[1]:
-        raise InputError(f"{predictor.name} has {logits.shape[1]} classes, but there is a label {labels.max()}")
-    return logits
+    devices = tf.distribute.get_strategy().num_replicas_in_sync
+    batch_size = -(-min(config.batch_size, len(images)) // devices) * devices
+    logits = target.mapped(lambda model: _at_logits(model, Predictor(model, batch_size).answers(images[:batch_size])))
+    predictor = Predictor(logits, batch_size)
+    answers = predictor.answers(images)
+    targets.check_answers(answers, logits)
+    if answers.ndim == 2 and labels.max() >= answers.shape[1]:
+        raise InputError(f"{target.name} has {answers.shape[1]} classes, but there is a label {labels.max()}")
+    # A model outside the process may cost money: it is asked a second time about one batch only.
+    shown = slice(None) if logits.in_graph else slice(batch_size)
+    if _differ(answers[shown], predictor.answers(images[shown])):
+        predictor.draws = config.draws
+    votes = predictor.votes(images, labels) if predictor.draws > 1 else Votes(predicted(answers)[None])
+    return Subject(logits, predictor, answers, votes)
+
+
+def all_of(subject: Subject, images: np.ndarray, labels: np.ndarray) -> Examples:
+    """All examples, of which those are attacked that the subject classifies correctly."""
+    return Examples(images, labels, attacked=subject.predictions == labels)
+
+
+def _at_logits(model, answers):
+    targets.check_answers(answers, model)
+    return targets.LogProbabilities(model) if targets.are_probabilities(answers) else model
+
+
+def _differ(one, other):
+    """Whether two passes over the same images do not agree. What all logits of an image share does not count."""
+    if one.ndim == 1:
+        return bool((one != other).any())
+    one, other = (logits - logits.mean(axis=1, keepdims=True) for logits in (one.astype(float), other.astype(float)))
+    return bool(np.abs(one - other).max() > _SAME * max(np.median(np.ptp(one, axis=1)), 1e-12))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfrobust import files
+from tfrobust.evaluation import image_files
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.render import page, pictures, text
 
@@ -35,12 +36,19 @@ class Evaluation:
         return text.table([self])
 
     def save(self, folder) -> pathlib.Path:
-        """Writes report.json, report.html and, if an attack succeeded, pictures.png. Returns report.html's path."""
+        """Writes report.json, report.html, curves.png, progress.png and, if an attack succeeded, pictures.png.
+
+        Returns report.html's path.
+        """
         return save(folder, self.report, [self])
+
+    def save_adversarial(self, folder) -> pathlib.Path:
+        """Writes the adversarial images as 8-bit PNG files: see `evaluation.image_files.save`."""
+        return image_files.save(folder, self.outcomes)
 
 
 def save(folder, report: dict, evaluations: Sequence[Evaluation]) -> pathlib.Path:
-    """Writes `report` as report.json, and report.html and pictures.png of the evaluations side by side.
+    """Writes `report` as report.json, and report.html, curves.png, progress.png and pictures.png of the evaluations side by side.
 
     Args:
       folder: is made if need be; each file appears whole or not at all.
@@ -50,12 +58,20 @@ def save(folder, report: dict, evaluations: Sequence[Evaluation]) -> pathlib.Pat
     Returns:
       The path of report.html.
     """
-    picture = pictures.adversarial_images(evaluations)
+    adversarial, curves = pictures.adversarial_images(evaluations), pictures.curves(evaluations)
+    progress = pictures.progress(evaluations)
+    shown = [
+        ("Robust accuracy by radius", curves),
+        ("How the attacks went on", progress),
+        ("Adversarial images", adversarial),
+    ]
     folder = pathlib.Path(folder)
     for name, contents in {
-        "pictures.png": picture,
+        "pictures.png": adversarial,
+        "curves.png": curves,
+        "progress.png": progress,
         "report.json": (json.dumps(report, indent=2) + "\n").encode(),
-        "report.html": page.page(evaluations, picture).encode(),
+        "report.html": page.page(evaluations, shown).encode(),
     }.items():
         if contents:
             with files.written(folder / name) as path:

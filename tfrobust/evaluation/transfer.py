@@ -12,13 +12,11 @@ import numpy as np
 from tfrobust import targets
 from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
-from tfrobust.evaluation import prepare, report
-from tfrobust.evaluation.batches import FinishedBatches
+from tfrobust.evaluation import checks, columns, evidence, prepare, report
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.craft import AttackRunner, craft
 from tfrobust.evaluation.judge import judge
 from tfrobust.evaluation.outcome import Outcome
-from tfrobust.evaluation.predictor import Predictor
 from tfrobust.evaluation.render import pictures, text
 
 
@@ -28,7 +26,8 @@ class Transfer:
 
     Attributes:
       report: a dict with "clean_accuracy" by model, and "defense_rates": a list of rows "source", "attack", "model",
-        "examples", "source_robust_accuracy" (the white-box attack on the source itself) and "defense_rate".
+        "examples", "source_robust_accuracy" (the white-box attack on the source itself) and "defense_rate"; and "warnings", of each
+        source under its attacks and of each model's answers.
     """
 
     report: dict
@@ -84,34 +83,50 @@ def evaluate_transfer(
     config = config.changed(**changes)
     sources, models = ([targets.as_target(model) for model in group] for group in (sources, models))
     named = prepare.named_attacks(attacks)
-    images, labels = prepare.images_and_labels(images, labels, [*sources, *models])
-    runners = [[AttackRunner(name, attack, source) for name, attack in named.items()] for source in sources]
-    predictors = [prepare.predictor(model, config.batch_size, len(images)) for model in models]
-    accuracies = {shown.name: float(_correct(shown, images, labels).mean()) for shown in predictors}
-    rows = []
-    for source, own_runners in zip(sources, runners):
-        predictor = prepare.predictor(source, config.batch_size, len(images))
-        chosen = prepare.Examples(images, labels, _first(_correct(predictor, images, labels), examples))
-        for runner in own_runners:
-            crafted = craft(runner, predictor, chosen, config, FinishedBatches(None))
-            outcome = judge(runner, crafted, chosen, predictor)
-            rows += [_row(source, outcome, shown) for shown in predictors]
+    images, labels = prepare.images_and_labels(images, labels, [*sources, *models], config.pixels)
+    for source in sources:
+        for _, attack in named:
+            source.attacked_by(attack)
+    shown = [prepare.subject(model, images, labels, config) for model in models]
+    rows, warnings = [], {}
+    for source in sources:
+        subject = prepare.subject(source, images, labels, config)
+        chosen = prepare.Examples(images, labels, _first(subject.predictions == labels, examples))
+        outcomes = _outcomes(named, subject, chosen, config)
+        rows += [_row(source, outcome, model) for outcome in outcomes for model in shown]
+        warnings[source.name] = _warnings(subject, chosen, outcomes)
+    for model in shown:
+        warnings.setdefault(model.target.name, _warnings(model, prepare.all_of(model, images, labels), []))
     return Transfer(
         {
             "sources": [source.name for source in sources],
-            "attacks": list(named),
+            "attacks": [name for name, _ in named],
             "models": [model.name for model in models],
+            "pixels": config.pixels,
             "seed": config.seed,
             "versions": report.versions(),
-            "clean_accuracy": accuracies,
+            "clean_accuracy": {model.target.name: float((model.predictions == labels).mean()) for model in shown},
             "defense_rates": rows,
+            "warnings": [{"model": name, **warning} for name, found in warnings.items() for warning in found],
         }
     )
 
 
-def _correct(predictor, images, labels):
-    """bool [images]: which of them a model classifies correctly."""
-    return prepare.clean_logits(predictor, images, labels).argmax(axis=1) == labels
+def _outcomes(named, subject, chosen, config):
+    """What each attack makes on a source."""
+    outcomes = []
+    for name, attack in named:
+        runner = AttackRunner(name, attack, subject.target, config.pixels)
+        crafted = craft(runner, subject.predictor, chosen, config)
+        outcomes.append(judge(runner, crafted, chosen, subject.predictor, subject.votes))
+    return outcomes
+
+
+def _warnings(subject, examples, outcomes):
+    rows = [columns.row(outcome, subject.target) for outcome in outcomes]
+    return checks.warnings(
+        evidence.gather(subject.target, subject.predictor, subject.answers, examples, outcomes, rows)
+    )
 
 
 def _first(correct, examples):
@@ -121,15 +136,16 @@ def _first(correct, examples):
     return correct & (np.cumsum(correct) <= (examples or len(correct)))
 
 
-def _row(source: targets.Target, outcome: Outcome, predictor: Predictor) -> dict:
+def _row(source: targets.Target, outcome: Outcome, model: prepare.Subject) -> dict:
     """How a model answers what an attack on the source found."""
     used = outcome.examples.attacked
     shown, labels = outcome.adversarial[used], outcome.examples.labels[used]
+    votes = model.predictor.votes(shown, labels)
     return {
         "source": source.name,
         "attack": outcome.name,
-        "model": predictor.name,
+        "model": model.target.name,
         "examples": len(labels),
         "source_robust_accuracy": float((~outcome.broken[used]).mean()),
-        "defense_rate": float((predictor.predictions(shown) == labels).mean()),
+        "defense_rate": float((votes.predictions() == labels).mean()),
     }

@@ -14,17 +14,17 @@ class FunctionTarget(Target):
     """What a function answers for images, without gradients.
 
     Args:
-      function: from float32 NumPy images [batch, height, width, channels] in [0, 1] to logits [batch, classes] or, if
-        it gives labels only, to int [batch].
+      function: from float32 NumPy images [batch, height, width, channels] in [0, 1] to logits or probabilities
+        [batch, classes] or, if it gives labels only, to int [batch].
       access: `Access.SCORE_BASED` or `Access.DECISION_BASED`, or "score-based" or "decision-based".
-      classes: the number of classes, which labels do not tell.
+      classes: the number of classes, against which labels are checked; None: any.
       name: for reports; default: the function's.
 
     Raises:
-      InputError: for another access, or decision-based access without `classes`.
+      InputError: for another access.
 
     Example:
-      >>> bright = FunctionTarget(lambda images: images.mean(axis=(1, 2, 3)) > 0.5, "decision-based", classes=2)
+      >>> bright = FunctionTarget(lambda images: images.mean(axis=(1, 2, 3)) > 0.5, "decision-based")
       >>> str(bright.access)
       'decision-based'
     """
@@ -38,17 +38,18 @@ class FunctionTarget(Target):
     ):
         super().__init__(name or _name(function), (None, None, None))
         self.function, self.access, self.classes = function, _black_box(access), classes
-        if self.access is Access.DECISION_BASED and not classes:
-            raise InputError("a function with decision-based access gives labels: say how many there are by classes=")
 
     def logits(self, images):
-        """The function's scores, or 1 for its label and 0 for the others."""
+        """The function's scores or, with decision-based access, its labels."""
         answers = np.asarray(self.function(np.asarray(images, "float32")))
         if self.access is Access.SCORE_BASED:
             return answers.astype("float32")
         if answers.shape != (len(images),):
             raise InputError(f"{self.name} must give one label for each of {len(images)} images, got {answers.shape}")
-        return np.eye(self.classes, dtype="float32")[answers.astype(int)]
+        answers = answers.astype("int64")
+        if self.classes and not (answers.min() >= 0 and answers.max() < self.classes):
+            raise InputError(f"{self.name} gives the label {answers.max()}, but has {self.classes} classes")
+        return answers
 
 
 def _black_box(access: Access | str) -> Access:

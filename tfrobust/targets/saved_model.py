@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfrobust.attacks import Access
 from tfrobust.errors import InputError
+from tfrobust.targets import identity
 from tfrobust.targets.target import Target, first_line
 
 
@@ -23,7 +24,7 @@ class SavedModelTarget(Target):
     access = Access.WHITE_BOX
 
     def __init__(self, path):
-        directory = version_directory(path)
+        directory = self._path = version_directory(path)
         try:
             self._module = tf.saved_model.load(str(directory))  # kept: the signature alone does not hold its variables
             self._signature = self._module.signatures["serving_default"]
@@ -41,6 +42,9 @@ class SavedModelTarget(Target):
             raise InputError(f"{directory}: serving_default gives {sorted(outputs)}; one must be named logits")
         self._output = "logits" if "logits" in outputs else next(iter(outputs))
         super().__init__(path, specification.shape[1:])
+
+    def identity(self):
+        return identity.of_files(self._path)
 
     def logits(self, images):
         return self._signature(**{self._input: images})[self._output]

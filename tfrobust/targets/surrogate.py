@@ -26,11 +26,19 @@ class WithSurrogate(Target):
         self.access = self.target.access
         self.origin = self.surrogate.origin if self.target.origin is None else self.target.origin
 
+    @property
+    def kind(self):
+        """What the target answers with."""
+        return self.target.kind
+
     def logits(self, images):
         return self.target.logits(images)
 
     def predictor(self):
         return self.target.predictor()
+
+    def mapped(self, change):
+        return WithSurrogate(change(self.target), change(self.surrogate))
 
     def check(self, images):
         self.target.check(images)

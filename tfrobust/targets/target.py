@@ -1,6 +1,7 @@
-"""What every target is: something that maps images to logits, and the access that it allows an attacker."""
+"""What every target is: something that answers about images, and the access that it allows an attacker."""
 
 import abc
+import functools
 from collections.abc import Callable
 from typing import Self
 
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from tfrobust.attacks import Access
 from tfrobust.errors import InputError
+from tfrobust.targets import identity
 
 
 class Target(abc.ABC):
@@ -33,8 +35,25 @@ class Target(abc.ABC):
     def logits(self, images):
         """float32 images [batch, height, width, channels] in [0, 1] -> logits [batch, classes].
 
-        A TensorFlow function of a tensor where `in_graph`, else NumPy to NumPy.
+        Where access is decision-based, labels int [batch] instead. A TensorFlow function of a tensor where `in_graph`,
+        else NumPy to NumPy.
         """
+
+    def identity(self) -> str | None:
+        """A text that is equal only for targets that answer, and whose gradients are, the same; None: there is none.
+
+        By it, batches that were attacked before are found again.
+        """
+        return identity.of_graph(self.logits, self.input_shape) if self.in_graph else None
+
+    def mapped(self, change: Callable[["Target"], "Target"]) -> "Target":
+        """The target after a change, of each model that it consists of."""
+        return change(self)
+
+    @property
+    def kind(self) -> str:
+        """What it answers with: "logits", "probabilities" or "labels"."""
+        return "labels" if self.access is Access.DECISION_BASED else "logits"
 
     @property
     def in_graph(self) -> bool:
@@ -43,14 +62,20 @@ class Target(abc.ABC):
 
     def logits_fn(self, images: tf.Tensor) -> tf.Tensor:
         """`logits` as an attack calls it: from a tensor to a tensor; eager only, unless `in_graph`."""
-        return self.logits(images) if self.in_graph else tf.constant(self.logits(images.numpy()), tf.float32)
+        if self.in_graph:
+            return self.logits(images)
+        found = np.asarray(self.logits(images.numpy()))
+        return tf.constant(found, tf.int32 if self.access is Access.DECISION_BASED else tf.float32)
 
     def predictor(self) -> Callable[[np.ndarray], np.ndarray]:
-        """A compiled function from images to logits, both NumPy. Compile once, call with one batch size."""
+        """A function from images to answers, both NumPy, compiled where that can be. Call it with one batch size."""
         if self.in_graph:
-            compiled = tf.function(self.logits, reduce_retracing=True)
-            return lambda images: compiled(tf.constant(images)).numpy()
+            return lambda images: self._compiled(tf.constant(images)).numpy()
         return self.logits
+
+    @functools.cached_property
+    def _compiled(self):
+        return compiled(self.logits)
 
     def check(self, images) -> None:
         """Raises `InputError` for images of another shape than the target takes."""
@@ -77,19 +102,18 @@ class Target(abc.ABC):
         )
 
 
+def compiled(function: Callable) -> Callable:
+    """A function of tensors, compiled for each of their shapes and types."""
+    traced = tf.function(function, autograph=False)
+
+    def call(*arrays):
+        # Traced here: TensorFlow counts traces in calls, of all functions from one place together, and warns of the fifth.
+        traced.get_concrete_function(*arrays)
+        return traced(*arrays)
+
+    return call
+
+
 def first_line(error: Exception) -> str:
     """The first line of an exception's message, for a one-line error of our own."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-def check_logits(logits, name) -> None:
-    """Raises `InputError` if a model's outputs are not logits: attacks on probabilities fail without a sign of it."""
-    logits = np.asarray(logits)
-    if logits.ndim != 2 or logits.shape[1] < 2:
-        raise InputError(f"{name} must give logits [batch, classes] with two classes or more, got {logits.shape}")
-    if not np.all(np.isfinite(logits)):
-        raise InputError(f"{name} gives NaN or infinite logits")
-    if logits.min() >= 0 and logits.max() <= 1 and np.allclose(logits.sum(axis=1), 1, atol=1e-5):
-        raise InputError(
-            f"{name} gives probabilities, which hide gradients from attacks: remove its softmax so that it gives logits"
-        )

@@ -7,6 +7,7 @@ import numpy as np
 
 from tfrobust.attacks import Access
 from tfrobust.errors import InputError
+from tfrobust.targets import identity
 from tfrobust.targets.target import Target, first_line
 
 
@@ -44,7 +45,11 @@ class TFLiteTarget(Target):
             raise InputError(f"{path} must take one batch of images and give one output, or one named logits")
         self._input, self._output = inputs[0], (named or outputs)[0]
         self._batch = int(inputs[0]["shape"][0])
+        self._path = path
         super().__init__(path, [int(size) for size in inputs[0]["shape"][1:]])
+
+    def identity(self):
+        return identity.of_files(self._path)
 
     def logits(self, images):
         images = np.asarray(images, "float32")

@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 
 from tfrobust import balls
-from tfrobust.attacks import Access, Attack, Targeted
+from tfrobust.attacks import FAB, Access, Attack, Targeted, parse
 from tfrobust.attacks.compose import Wrapper
 from tfrobust.evaluation import metrics
 from tfrobust.evaluation.checks.finding import Finding
@@ -14,6 +14,8 @@ from tfrobust.evaluation.evidence import Evidence
 from tfrobust.evaluation.probes import searches
 
 TOLERANCE = 0.002  # of a robust accuracy
+LATE_GAIN = 0.12  # of an attack's progress; one that has converged makes 0.01 to 0.05 in its last quarter
+LEAST_QUESTIONS = 5
 
 
 def few_examples(evidence: Evidence):
@@ -101,6 +103,71 @@ def stronger_black_box(evidence: Evidence):
                     evidence=f"{outcome.name} breaks {more} of the {left.sum()} images that all gradient attacks left",
                     remedy="gradients are masked or the gradient attacks too short: the lowest number counts",
                 )
+
+
+def last_stage(evidence: Evidence):
+    """BLACK>WHITE: in AutoAttack, Square breaks what its gradient attacks left."""
+    for outcome in evidence.outcomes:
+        stages = [] if outcome.trace is None else list(outcome.trace.stages)
+        for (_, before), (attack, after) in itertools.pairwise(stages):
+            if parse(attack).needs is not Access.WHITE_BOX and before - after > max(TOLERANCE * len(outcome.broken), 2):
+                yield Finding(
+                    code="BLACK>WHITE",
+                    evidence=f"in {outcome.name}, {attack} breaks {before - after} of {before} images that the gradient "
+                    "attacks before it left",
+                    remedy="gradients are masked: raise the queries of square, and attack a differentiable stand-in",
+                )
+
+
+def silent(evidence: Evidence):
+    """SILENT: an attack saw successes that it did not return."""
+    for outcome in evidence.outcomes:
+        if outcome.trace is None or outcome.ball is None or _leaves_the_ball(outcome.attack):
+            continue
+        returned = outcome.broken[outcome.examples.attacked]
+        lost = int((outcome.trace.reached & ~returned).sum())
+        if lost > max(TOLERANCE * len(returned), 2):
+            yield Finding(
+                code="SILENT",
+                evidence=f"{outcome.name} fooled the model with {lost} images on its way and returned others",
+                remedy="keep the best iterate (keep=best), or judge a model with random answers by more draws",
+            )
+
+
+def _leaves_the_ball(attack: Attack) -> bool:
+    """Whether an attack asks about images outside its ball, as FAB does until its end."""
+    parts = [part for value in vars(attack).values() for part in (value if isinstance(value, tuple) else (value,))]
+    return isinstance(attack, FAB) or any(_leaves_the_ball(part) for part in parts if isinstance(part, Attack))
+
+
+def incomplete(evidence: Evidence):
+    """INCOMPLETE: the objective of the strongest attack in a ball still rises at the end."""
+    strongest = {}
+    for outcome in evidence.outcomes:
+        best = strongest.get(outcome.ball)
+        if outcome.ball is not None and (best is None or outcome.broken.sum() > best.broken.sum()):
+            strongest[outcome.ball] = outcome
+    for outcome in strongest.values():
+        late = _late_gain(outcome)
+        if late > LATE_GAIN:
+            yield Finding(
+                code="INCOMPLETE",
+                evidence=f"{outcome.name} made {late:.0%} of its progress on the images that stand in its last quarter",
+                remedy="raise steps, or the step size: the attack stopped while it was rising",
+            )
+
+
+def _late_gain(outcome):
+    """How much of the rise of its objective an attack made in the last quarter of its questions; 0 where it is done."""
+    trace = outcome.trace
+    if trace is None or len(trace.questions) < LEAST_QUESTIONS or not np.isfinite(trace.objective).all():
+        return 0.0
+    questions, objective = trace.questions[1:], trace.objective[1:]  # without that about the clean images
+    start = np.interp(questions[-1] - (questions[-1] - questions[0]) / 4, questions, objective)
+    standing = (~trace.reached).sum()
+    if standing <= max(TOLERANCE * len(outcome.broken), 2) or objective[-1] <= objective[0]:
+        return 0.0
+    return float((objective[-1] - start) / (objective[-1] - objective[0]))
 
 
 def no_start(evidence: Evidence):

@@ -72,19 +72,16 @@ def not_a_number(evidence: Evidence):
 
 def random_answers(evidence: Evidence):
     """RANDOM: the same images get other logits each time, or the graph draws numbers."""
-    if evidence.answers is None:
-        return
-    limit = max(AGAIN, evidence.answers.rounding)
-    changed = evidence.answers.asked_again > limit
-    drawn = [] if evidence.operations is None else evidence.operations.random
-    facts = []
-    if changed.any():
+    facts, found = [], evidence.answers
+    if found is not None and (found.asked_again > max(AGAIN, found.rounding)).any():
         facts.append(
-            f"the logits of {changed.mean():.0%} of the images change when they are asked for again, by up to "
-            f"{evidence.answers.asked_again.max():.2g} of what separates the classes"
+            f"the logits of {(found.asked_again > max(AGAIN, found.rounding)).mean():.0%} of the images change when they "
+            f"are asked for again, by up to {found.asked_again.max():.2g} of what separates the classes"
         )
-    if drawn:
-        facts.append(f"the model draws random numbers at inference ({', '.join(drawn)})")
+    elif evidence.draws > 1:
+        facts.append("two passes over the same images gave different answers")
+    if evidence.operations is not None and evidence.operations.random:
+        facts.append(f"the model draws random numbers at inference ({', '.join(evidence.operations.random)})")
     if facts:
         yield Finding(
             code="RANDOM",

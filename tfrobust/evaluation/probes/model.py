@@ -26,17 +26,20 @@ class Slopes(NamedTuple):
 
 
 class AskedModel:
-    """A target whose `logits` is a TensorFlow function, compiled once for batches of any size.
+    """A target as the probes ask it, about batches of any size: compiled once, where it is a TensorFlow function.
 
     Args:
-      target: what is asked; `in_graph`.
+      target: what is asked.
       image_shape: (height, width, channels).
       batch_size: images at a time.
     """
 
     def __init__(self, target: Target, image_shape, batch_size: int):
-        self.differentiable = target.access >= Access.WHITE_BOX
-        self.batch_size = batch_size
+        self.in_graph, self.batch_size = target.in_graph, batch_size
+        self.differentiable = target.in_graph and target.access >= Access.WHITE_BOX
+        self.logits_fn = target.logits_fn
+        if not self.in_graph:
+            return
         images = tf.TensorSpec([None, *image_shape], tf.float32)
         self.logits_fn = tf.function(target.logits_fn, input_signature=[images], autograph=False)
         self._slopes = tf.function(
@@ -47,7 +50,7 @@ class AskedModel:
 
     @property
     def graph(self) -> tf.Graph:
-        """What was traced."""
+        """What was traced, where it is `in_graph`."""
         return self.logits_fn.get_concrete_function().graph
 
     def logits(self, images: np.ndarray) -> np.ndarray:

@@ -11,7 +11,8 @@ _NOT_DRAWN = re.compile(r"RandomShuffleQueue|StatelessRandomGet|RngSkip")  # key
 _LOOP = re.compile(r"(Stateless)?While$|^Enter$")
 _GRADIENT = re.compile(r"Grad(V\d)?$|BackpropFilter|BackpropInputV\d$")  # not Conv2DBackpropInput: a transposed convolution
 _STEPWISE = "TensorListSetItem"  # a loop that writes one output per turn goes through a sequence or a batch
-_PRECISION = {tf.float32: 2.0**-23, tf.float16: 2.0**-10, tf.bfloat16: 2.0**-7}
+FLOAT32 = 2.0**-23  # the smallest relative difference between two numbers
+_PRECISION = {tf.float32: FLOAT32, tf.float16: 2.0**-10, tf.bfloat16: 2.0**-7}
 
 
 class Operations(NamedTuple):

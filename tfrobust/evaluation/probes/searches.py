@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import attacks, balls, seeds
-from tfrobust.attacks import Attack
+from tfrobust.attacks import Attack, Problem
 from tfrobust.evaluation.probes.model import AskedModel
 
 SQUARE_QUERIES = 200
@@ -30,13 +30,26 @@ class Search(NamedTuple):
     labels: np.ndarray
 
 
-def search(model: AskedModel, attack: Attack, images, labels, seed: int, rows) -> Search:
-    """Runs an attack on some of the images, int [rows], with the seeds that these have in the evaluation."""
+def search(model: AskedModel, attack: Attack, examples, *, seed: int, pixels: str = "float") -> Search:
+    """Runs an attack on a sample.
+
+    Args:
+      model: what is attacked.
+      attack: a bounded attack.
+      examples: (images, labels, rows int [images]), the rows in the evaluation, whose seeds they have.
+      seed: that of the evaluation.
+      pixels: "float" or "uint8", as in the evaluation.
+    """
+    images, labels, rows = examples
+
+    def run(images, labels, keys):
+        problem = Problem(model.logits_fn, images, labels, keys=keys)
+        return attack.solve(problem.rounded(attack.ball) if pixels == "uint8" else problem)
+
     keys = seeds.per_example(seed, tf.constant(rows, tf.int32))
-    found = attack(model.logits_fn, tf.constant(images[rows]), tf.constant(labels[rows], tf.int32), seed=keys).numpy()
-    answers = model.ask(found)
-    broken = (answers.argmax(axis=1) != labels[rows]) & np.isfinite(answers).all(axis=1)
-    return Search(str(attack), broken, labels[rows])
+    run = tf.function(run, autograph=False) if model.in_graph else run
+    answers = model.ask(run(tf.constant(images), tf.constant(labels, tf.int32), keys).numpy())
+    return Search(str(attack), (answers.argmax(axis=1) != labels) & np.isfinite(answers).all(axis=1), labels)
 
 
 def black_box(ball: balls.Ball) -> Attack | None:

@@ -20,32 +20,40 @@ img {{ max-width: 100%; }} small {{ color: #666; }}
 <p>{summary}</p>
 {table}
 {warnings}
-{picture}
+{pictures}
 <p><small>{footer}</small></p>
 </body></html>
 """
 
 
-def page(evaluations: Sequence, picture: bytes | None = None) -> str:
-    """The HTML page: one file, no scripts, nothing loaded from elsewhere."""
+def page(evaluations: Sequence, pictures: Sequence[tuple[str, bytes | None]] = ()) -> str:
+    """The HTML page: one file, no scripts, nothing loaded from elsewhere.
+
+    Args:
+      evaluations: side by side.
+      pictures: (title, PNG or None) of each.
+    """
     report = evaluations[-1].report
     heading, *rows = text.cells(evaluations)
-    warnings = [
-        _html_warning(evaluation.report["model"], warning)
-        for evaluation in evaluations
-        for warning in evaluation.report["warnings"]
-    ]
+    reports = [evaluation.report for evaluation in evaluations]
+    notes = [f"<p>{html.escape(note)}.</p>" for note in text.notes(reports)]
+    warnings = [_html_warning(*found) for found in text.merged_warnings(reports)]
     summary = (
         f"{report['examples']} examples of {report['dataset'] or 'the given data'}, seed {report['seed']}. "
         "An example counts as robust if it is classified correctly and the attack finds nothing inside its ball and "
-        "[0, 1] that changes that; “8-bit” is after rounding to the 256 values of an image file."
+        "[0, 1] that changes that. "
+        + (
+            "All images of the attacker are in 8 bits, as an image file holds them."
+            if report["pixels"] == "uint8"
+            else "“Rounded” is what is left of that after rounding to the 256 values of an image file."
+        )
     )
     return _PAGE.format(
         title=html.escape(report["model"]),
         summary=html.escape(summary),
         table=_html_table(heading, rows),
-        warnings="\n".join(warnings),
-        picture=_html_picture(picture) if picture else "",
+        warnings="\n".join([*notes, *warnings]),
+        pictures="\n".join(_html_picture(*picture) for picture in pictures if picture[1]),
         footer=html.escape(", ".join(f"{name} {version}" for name, version in report["versions"].items() if version)),
     )
 
@@ -55,9 +63,10 @@ def _html_warning(model, warning):
     return f'<div class="warning"><b>{code}</b> {html.escape(model)}: {evidence}. <i>{remedy}.</i></div>'
 
 
-def _html_picture(picture):
+def _html_picture(title, picture):
     data = base64.b64encode(picture).decode()
-    return f'<h2>Pictures</h2><img alt="clean and adversarial images" src="data:image/png;base64,{data}">'
+    title = html.escape(title)
+    return f'<h2>{title}</h2><img alt="{title}" src="data:image/png;base64,{data}">'
 
 
 def _html_table(heading, rows):

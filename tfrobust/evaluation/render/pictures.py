@@ -66,6 +66,55 @@ def _short_names(evaluations):
     return [path.parent.name if same and path.parent.name else path.name for path in paths]
 
 
+def curves(evaluations: Sequence) -> bytes | None:
+    """A PNG with a panel for each norm: robust accuracy by radius, over all attacks; None if there was no attack."""
+    from matplotlib import figure
+
+    norms = list(evaluations[0].report["curves"])
+    if not norms:
+        return None
+    canvas = figure.Figure(figsize=(4.2 * len(norms), 3.2), layout="constrained")
+    for axis, norm in zip(canvas.subplots(1, len(norms), squeeze=False)[0], norms):
+        for name, evaluation in zip(_short_names(evaluations), evaluations):
+            curve = evaluation.report["curves"][norm]
+            axis.step(curve["radius"], curve["robust_accuracy"], where="post", label=name)
+            for worst in evaluation.report["worst_case"]:
+                if worst["norm"] == norm:
+                    axis.axvline(worst["radius"], color="gray", linewidth=0.8, linestyle=":")
+        axis.set(xlabel=f"radius in {norm}", ylabel="robust accuracy", ylim=(0, 1.02), title="all attacks together")
+        axis.set_xlim(left=0)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
+    return _png(canvas, 110)
+
+
+def progress(evaluations: Sequence) -> bytes | None:
+    """A PNG of how each attack went on, question by question: success, and the objective of what stands; None of none."""
+    from matplotlib import figure
+
+    traces = [
+        (name, row["attack"], row["trace"])
+        for name, evaluation in zip(_short_names(evaluations), evaluations)
+        for row in evaluation.report["attacks"]
+        if row["trace"]
+    ]
+    if not traces:
+        return None
+    canvas = figure.Figure(figsize=(9.5, 3.4 + 0.16 * len(traces)), layout="constrained")
+    success, objective = canvas.subplots(1, 2)
+    for name, attack, trace in traces:
+        label = attack if len(evaluations) == 1 else f"{attack}, {name}"
+        success.step(trace["questions"], trace["success"], where="post", label=textwrap.shorten(label, 60))
+        objective.plot(trace["questions"], [np.nan if value is None else value for value in trace["objective"]])
+    success.set(ylabel="share that was a success", ylim=(0, 1.02), title="success so far")
+    objective.set(ylabel="mean best margin", title="objective of what never was a success")
+    for axis in (success, objective):
+        axis.set(xlabel="questions to the model", xscale="log")
+        axis.grid(alpha=0.3)
+    canvas.legend(loc="outside lower center", fontsize=7)
+    return _png(canvas, 110)
+
+
 def defense_rates(transfer) -> bytes:
     """A PNG of a `Transfer` with a panel for each source: how the models' defense rates compare, attack by attack."""
     from matplotlib import figure

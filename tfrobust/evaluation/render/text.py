@@ -3,33 +3,63 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
-from tfrobust.evaluation.columns import SHOWN
+from tfrobust.evaluation.columns import shown
 
 
 def table(evaluations: Sequence) -> str:
     """A text table of one or more evaluations with the same attacks, a line for each attack and model."""
-    warnings = [
-        f"warning {warning['code']} ({evaluation.report['model']}): {warning['evidence']}; {warning['remedy']}"
-        for evaluation in evaluations
-        for warning in evaluation.report["warnings"]
-    ]
-    return "\n".join(line.rstrip() for line in [*aligned(list(cells(evaluations)), left=2), *warnings])
+    lines = [line.rstrip() for line in aligned(list(cells(evaluations)), left=2)]
+    reports = [evaluation.report for evaluation in evaluations]
+    return "\n".join([*lines, *notes(reports), *map(warning_line, merged_warnings(reports))])
 
 
 def cells(evaluations: Sequence) -> Iterator[list[str]]:
     """Lines of cells: the first is the heading; attack by attack, one line for each evaluation."""
-    blank = [""] * (len(SHOWN) - 1)
-    yield ["attack", "model", *(column.heading for column in SHOWN)]
-    for evaluation in evaluations:
-        yield ["none", evaluation.report["model"], f"{evaluation.report['clean_accuracy']:.2%}", *blank]
-    for rows in zip(*(evaluation.report["attacks"] for evaluation in evaluations)):
-        for row, evaluation in zip(rows, evaluations):
+    reports = [evaluation.report for evaluation in evaluations]
+    columns = shown(reports)
+    blank = [""] * (len(columns) - 1)
+    yield ["attack", "model", *(column.heading for column in columns)]
+    for report in reports:
+        yield ["none", report["model"], f"{report['clean_accuracy']:.2%}", *blank]
+    for rows in zip(*(report["attacks"] for report in reports)):
+        for row, report in zip(rows, reports):
             name = row["attack"] + (" (transferred)" if row["source"] else "")
-            yield [name, evaluation.report["model"], *(column.text(row) for column in SHOWN)]
-    for evaluation in evaluations:
-        worst = evaluation.report["worst_case"]["robust_accuracy"]
-        if worst is not None:
-            yield ["worst case", evaluation.report["model"], f"{worst:.2%}", *blank]
+            yield [name, report["model"], *(column.text(row) for column in columns)]
+    for balls in zip(*(report["worst_case"] for report in reports)):
+        for worst, report in zip(balls, reports):
+            yield [f"worst case in {worst['ball']}", report["model"], f"{worst['robust_accuracy']:.2%}", *blank]
+
+
+def notes(reports: Sequence[dict]) -> Iterator[str]:
+    """What has to be known to read the numbers."""
+    for report in reports:
+        if report["answers"] == "probabilities":
+            yield f"note ({report['model']}): it answers with probabilities, and was attacked at their logarithm"
+        for row in report["attacks"]:
+            if row["stages"]:
+                left = ", ".join(f"{stage['attack']} {stage['robust_accuracy']:.2%}" for stage in row["stages"])
+                yield f"stages of {row['attack']} ({report['model']}), robust after each: {left}"
+        if report["clean_wrong_draws"]:
+            wrong = report["clean_wrong_draws"]
+            yield (
+                f"note ({report['model']}): it answers differently each time: judged by most of 20 to {report['draws']} "
+                f"draws; {wrong['share']:.2%} ({wrong['low']:.1%} to {wrong['high']:.1%}) of the clean draws are wrong"
+            )
+
+
+def merged_warnings(reports: Sequence[dict]) -> list[tuple[str, dict]]:
+    """Each warning once, with the models that it is about."""
+    models = {}
+    for report in reports:
+        for warning in report["warnings"]:
+            models.setdefault(tuple(warning.items()), []).append(report["model"])
+    return [(", ".join(dict.fromkeys(names)), dict(warning)) for warning, names in models.items()]
+
+
+def warning_line(found: tuple[str, dict]) -> str:
+    """One warning as a line."""
+    names, warning = found
+    return f"warning {warning['code']} ({names}): {warning['evidence']}; {warning['remedy']}"
 
 
 def transfer_table(transfer) -> str:
@@ -41,7 +71,12 @@ def transfer_table(transfer) -> str:
     rows = [["model", "clean", *(f"[{number}]" for number in range(1, len(columns) + 1))]]
     for model, column in zip(report["models"], rates.T):
         rows.append([model, f"{report['clean_accuracy'][model]:.2%}", *(f"{rate:.2%}" for rate in column)])
-    return "\n".join([*aligned(rows, left=1), *notes])
+    warnings = {}
+    for warning in report["warnings"]:
+        text = "; ".join(warning[key] for key in ("evidence", "remedy"))
+        warnings.setdefault((warning["code"], text), []).append(warning["model"])
+    lines = [f"warning {code} ({', '.join(names)}): {text}" for (code, text), names in warnings.items()]
+    return "\n".join([*aligned(rows, left=1), *notes, *lines])
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:

@@ -1,0 +1,50 @@
+"""What an attack is, as a text that is equal only for attacks that do the same: by all its values."""
+
+import dataclasses
+import enum
+import hashlib
+import types
+
+import numpy as np
+
+from tfrobust.attacks.fields import Array
+
+
+def text(value) -> str:
+    """A text of a value and of all values in it: fields, arrays by their contents, functions by their code."""
+    for kind, describe in _KINDS.items():
+        if isinstance(value, kind):
+            return describe(value)
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: vars(value)[field.name] for field in dataclasses.fields(value)}
+        return f"{_name(type(value))}({_methods(type(value))};{text(fields)})"
+    return repr(value)
+
+
+def _name(value):
+    return f"{value.__module__}.{value.__qualname__}"
+
+
+def _methods(kind):
+    """The code of a class's own methods: a class of equal name may do something else."""
+    return "".join(text(part) for part in vars(kind).values() if isinstance(part, types.FunctionType))
+
+
+def _closure(function):
+    return text([cell.cell_contents for cell in function.__closure__ or ()])
+
+
+def _code(code):
+    return hashlib.sha256(code.co_code + text(code.co_consts).encode() + repr(code.co_names).encode()).hexdigest()[:16]
+
+
+_KINDS = {
+    Array: lambda array: array.digest,
+    np.ndarray: lambda array: hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest(),
+    (tuple, list, frozenset): lambda values: f"({','.join(map(text, values))})",
+    dict: lambda values: text([*values.items()]),
+    types.FunctionType: lambda function: _name(function) + _code(function.__code__) + _closure(function),
+    types.CodeType: _code,
+    type: _name,
+    enum.Enum: str,
+}

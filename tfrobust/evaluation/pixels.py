@@ -1,0 +1,50 @@
+"""What an adversarial image may be: finite, inside [0, 1] and a ball; and how it is stored in 8 bits."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import balls
+
+
+def is_valid(adversarial: np.ndarray, images: np.ndarray, ball: balls.Ball | None) -> np.ndarray:
+    """Which images are finite, inside [0, 1] and inside the ball: bool [examples]."""
+    flat = adversarial.reshape(len(adversarial), -1)
+    with np.errstate(invalid="ignore"):
+        valid = np.isfinite(flat).all(axis=1) & (flat.min(axis=1) >= 0) & (flat.max(axis=1) <= 1)
+    return valid if ball is None else valid & in_ball(adversarial - images, ball)
+
+
+def fits(rounded: np.ndarray, images: np.ndarray, ball: balls.Ball | None) -> np.ndarray:
+    """Which images in 8 bits lie inside the ball around the clean image's own 8-bit values: bool [examples]."""
+    if ball is None:
+        return np.ones(len(images), bool)
+    return in_ball((rounded - np.round(images * 255.0) / 255.0).astype("float32"), ball)
+
+
+def in_ball(delta, ball: balls.Ball) -> np.ndarray:
+    """Which perturbations lie inside: 1e-6 of the radius is tolerated, and the rounding of float32 pixels."""
+    delta = tf.convert_to_tensor(delta)
+    rounding = ball.size(tf.fill(tf.shape(delta[:1]), 2.0**-24))[0] if not isinstance(ball, balls.L0) else 0.0
+    return (ball.size(delta) <= ball.radius * (1 + 1e-6) + rounding).numpy()
+
+
+def round_to_uint8(adversarial, images: np.ndarray, ball: balls.Ball | None = None) -> np.ndarray:
+    """What an attacker can store in an 8-bit file: on the grid of 1/255, and still inside the ball.
+
+    Rounds to the nearest grid value. Where that leaves the ball, every change is instead cut toward the clean
+    image's grid value, which can only shrink it.
+
+    Args:
+      adversarial, images: float32 [batch, height, width, channels] in [0, 1].
+      ball: the ball the attack was confined to, or None.
+
+    Returns:
+      float32 images whose values are whole numbers divided by 255.
+    """
+    clean, attacked = np.round(images * 255.0), np.asarray(adversarial, "float64") * 255.0
+    rounded = np.round(attacked)
+    if ball is not None:
+        outside = ~in_ball((rounded / 255.0 - clean / 255.0).astype("float32"), ball)
+        change = (attacked - clean)[outside]
+        rounded[outside] = clean[outside] + np.trunc(change + 1e-4 * np.sign(change))
+    return (np.clip(rounded, 0, 255) / 255.0).astype("float32")

@@ -1,0 +1,72 @@
+"""Robust accuracy by distance, over all attacks together: an example is broken by any image of any of them.
+
+Each norm has numbers of its own; there is none over several.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfrobust import balls
+from tfrobust.evaluation import pixels
+from tfrobust.evaluation.outcome import Outcome
+from tfrobust.evaluation.prepare import Examples
+
+_POINTS = 200  # of a curve, at most
+
+
+def worst_cases(outcomes: Sequence[Outcome], examples: Examples) -> list[dict]:
+    """For each ball among the attacks, the share of examples that no image inside breaks, whichever attack made it."""
+    found = dict.fromkeys(outcome.ball for outcome in outcomes if outcome.ball is not None)
+    return [
+        {
+            "ball": str(ball),
+            "norm": _name(type(ball)),
+            "radius": ball.radius,
+            "robust_accuracy": float(survivors(outcomes, examples, ball).mean()),
+        }
+        for ball in found
+    ]
+
+
+def survivors(outcomes: Sequence[Outcome], examples: Examples, ball: balls.Ball) -> np.ndarray:
+    """bool [examples]: classified correctly, and no image inside the ball changes that."""
+    standing = examples.attacked.copy()
+    for outcome in outcomes:
+        rows = np.flatnonzero(standing & outcome.fools)
+        if len(rows):
+            standing[rows] = ~pixels.in_ball(outcome.adversarial[rows] - examples.images[rows], ball)
+    return standing
+
+
+def curves(outcomes: Sequence[Outcome], examples: Examples) -> dict[str, dict]:
+    """For each norm among the attacks, the robust accuracy as a function of the radius.
+
+    Returns:
+      By norm, {"radius": increasing floats from 0, "robust_accuracy": as many floats}: at each radius where it falls,
+      or at `_POINTS` of these.
+    """
+    norms = dict.fromkeys(outcome.attack.norm or type(outcome.ball) for outcome in outcomes)
+    return {_name(norm): _curve(norm, outcomes, examples) for norm in norms}
+
+
+def _curve(norm, outcomes, examples):
+    nearest = np.where(examples.attacked, np.inf, 0.0)
+    for outcome in outcomes:
+        rows = np.flatnonzero(outcome.fools)
+        if len(rows):
+            sizes = np.asarray(norm.size(outcome.adversarial[rows] - examples.images[rows]))
+            nearest[rows] = np.minimum(nearest[rows], sizes)
+    steps = np.unique(nearest[np.isfinite(nearest) & (nearest > 0)])
+    steps = (
+        steps[np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _POINTS)).astype(int))] if len(steps) else steps
+    )
+    radii = np.concatenate([[0.0], steps])
+    return {
+        "radius": radii.tolist(),
+        "robust_accuracy": [float((nearest > radius).mean()) for radius in radii],
+    }
+
+
+def _name(norm):
+    return norm.__name__.lower()
