@@ -49,6 +49,27 @@ def _random_backward(images):
 
 
 @tf.custom_gradient
+def _half_flipped(images):
+    signs = tf.sign(tf.random.stateless_uniform(images.shape[1:], [3, 4]) - 0.5)
+    return tf.identity(images), lambda upstream: upstream * signs
+
+
+@tf.custom_gradient
+def _tenth(images):
+    kept = tf.cast(tf.random.stateless_uniform(images.shape[1:], [3, 4]) < 0.1, tf.float32)
+    return tf.identity(images), lambda upstream: upstream * kept
+
+
+@tf.custom_gradient
+def _noisy_backward(images):
+    def backward(upstream):
+        size = tf.math.reduce_std(upstream, axis=[1, 2, 3], keepdims=True)
+        return upstream + 3.0 * size * tf.random.stateless_normal(tf.shape(upstream), [5, 6])
+
+    return tf.identity(images), backward
+
+
+@tf.custom_gradient
 def _binarized(images):
     return tf.cast(images > 0.5, tf.float32), lambda upstream: upstream
 
@@ -103,7 +124,7 @@ def masked_members(logits_fn):
 
 
 def denoised(logits_fn):
-    """Two hundred small steps of an inner optimization, each toward a smoother image."""
+    """Twenty small steps, each toward a smoother image, before the network answers."""
 
     def logits(images):
         def step(count, x):
@@ -129,6 +150,34 @@ def batch_dependent(logits_fn):
 
     def logits(images):
         return logits_fn(images - 0.5 * (tf.reduce_mean(images, axis=0, keepdims=True) - 0.13))
+
+    return logits
+
+
+def gradient_on_the_grid(logits_fn):
+    """Gradients only where every pixel is on the 8-bit grid, as clean images are and attacked ones are not."""
+
+    def logits(images):
+        off = tf.reduce_max(tf.abs(images * 255.0 - tf.round(images * 255.0)), axis=[1, 2, 3]) > 1e-3
+        answers = logits_fn(images)
+        return tf.where(off[:, None], tf.stop_gradient(answers), answers)
+
+    return logits
+
+
+def hidden_member(logits_fn):
+    """The mean of five members, one of which gives no gradient."""
+    return lambda images: 0.8 * logits_fn(images) + 0.2 * tf.stop_gradient(logits_fn(tf.roll(images, 1, axis=1)))
+
+
+def detector(logits_fn):
+    """Where a smoothed image is answered otherwise by much, the answer is a constant, and so is the gradient."""
+
+    def logits(images):
+        answers = logits_fn(images)
+        smooth = logits_fn(tf.nn.avg_pool2d(images, 2, 1, "SAME"))
+        strange = tf.reduce_max(tf.abs(tf.nn.softmax(answers) - tf.nn.softmax(smooth)), axis=1) > 0.3
+        return tf.where(strange[:, None], tf.stop_gradient(smooth), answers)
 
     return logits
 
@@ -185,7 +234,13 @@ DECEIVERS: dict[str, Wrapper] = {
     "clipped logits": after(lambda z: tf.clip_by_value(z, -3.0, 3.0)),
     "bucketed logits": after(tf.round),
     "tanh of logits": after(tf.tanh),
-    "labels only": after(lambda z: tf.one_hot(tf.argmax(z, axis=1), z.shape[1])),
+    "smooth staircase": before(lambda x: tf.stop_gradient(tf.floor(8.0 * x) / 8.0 - 0.05 * x) + 0.05 * x),
+    "half of the gradient's signs flipped": before(_half_flipped),
+    "a tenth of the gradient": before(_tenth),
+    "noise on the gradient": before(_noisy_backward),
+    "gradient at the clean images only": gradient_on_the_grid,
+    "member hidden, one of five": hidden_member,
+    "answers that a detector decides": detector,
     "random answers behind an offset": offset_noise,
     "binarized, straight through": before(_binarized),
 }

@@ -1,7 +1,7 @@
 """What the checks look at, gathered once: the results, what the model answers, and what is found by asking it more.
 
-What asks the model more (`EvaluationConfig.active_checks`) costs together less than PGD with 40 steps: about 50 forward
-and 12 backward passes per evaluated image, most of them on samples that are drawn from all images.
+What asks the model more (`EvaluationConfig.active_checks`) costs together less than PGD with 40 steps: about 60 forward
+and 15 backward passes per evaluated image, most of them on samples that are drawn from all images.
 """
 
 import dataclasses
@@ -23,10 +23,10 @@ from tfrobust.evaluation.probes.operations import Operations
 from tfrobust.evaluation.probes.searches import Search
 from tfrobust.targets import Target
 
-SAMPLE = 100  # images at most, of those whose gradients are tested
-FEWER = 50  # of those that are attacked again
-_DIRECTED, _SEARCHED = 1 / 4, 1 / 8  # of all images, so that few images cost little, too
-_STEPS_EACH = 6.0  # gradient evaluations for each image of the evaluation, in an attack on a sample
+# Images at most in each sample; and as a share of all images, so that an evaluation of few costs little, too.
+SAMPLE, _SAMPLE_SHARE = 100, 1 / 4  # whose gradients are tested
+SEARCHED, _SEARCHED_SHARE = 50, 1 / 8  # that are searched from scores, or attacked in a far larger ball
+LONGER, _LONGER_GRADIENTS = 200, 8.0  # that are attacked for longer, and for this the gradients per evaluated image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,12 +120,12 @@ class _Asked:
     def _of_gradients(self):
         adversarial = self.strongest or max(self.direct, key=lambda outcome: outcome.broken.mean(), default=None)
         points = {"clean": gradients.everywhere(self.model, self.images, self.labels)}
-        rows = self._sample(self.attacked, SAMPLE, _DIRECTED)
+        rows = self._sample(self.attacked, SAMPLE, _SAMPLE_SHARE)
         samples = {"beside the clean images": (gradients.beside(self.images[rows], self.generator), rows)}
         if adversarial:
             at = np.nan_to_num(adversarial.adversarial)
             points["adversarial"] = gradients.everywhere(self.model, at, self.labels)
-            rows = self._sample(self.attacked & ~adversarial.broken, SAMPLE, _DIRECTED)
+            rows = self._sample(self.attacked & ~adversarial.broken, SAMPLE, _SAMPLE_SHARE)
             samples["at the adversarial images"] = (at[rows], rows)
         standing = None if adversarial is None else self.attacked & ~adversarial.broken
         return {
@@ -145,19 +145,21 @@ class _Asked:
         if self.strongest is None:
             return {}
         attack, standing = self.strongest.attack, self._standing()
-        found = {"standing": standing, "black_box": self._search(searches.black_box(attack.ball), standing, _SEARCHED, 2)}
+        square = searches.black_box(attack.ball)
+        found = {"standing": standing, "black_box": self._search(square, standing, SEARCHED, _SEARCHED_SHARE, least=2)}
         if not self.model.differentiable:
             return found
         cost = max(self.strongest.backward_passes or 1.0, 1.0)
         far = searches.far(attack, self.images.shape[1:])
         if far is not None and cost > 2 * searches.FAR_STEPS:
             far = PGD(far.ball, steps=searches.FAR_STEPS)
-        if standing.mean() > _common(self.labels):  # else the ball is large enough already
-            found["far"] = self._search(far, self.attacked, _STEPS_EACH / (2 * searches.FAR_STEPS), 5)
-        return found | {"longer": self._search(searches.longer(attack), standing, _STEPS_EACH / (2.0 * cost), 3)}
+        if standing.mean() > np.bincount(self.labels).max() / len(self.labels):  # else the ball is large enough
+            found["far"] = self._search(far, self.attacked, SEARCHED, _SEARCHED_SHARE, least=5)
+        share = _LONGER_GRADIENTS / (2.0 * cost)
+        return found | {"longer": self._search(searches.longer(attack), standing, LONGER, share, least=3)}
 
-    def _search(self, attack, among, share, least):
-        rows = self._sample(among, FEWER, share)
+    def _search(self, attack, among, most, share, least):
+        rows = self._sample(among, most, share)
         if attack is None or len(rows) < least:
             return None
         sample = (self.images[rows], self.labels[rows], rows)
@@ -182,8 +184,3 @@ class _Asked:
         rows = np.flatnonzero(among)
         count = min(most, len(rows), max(round(share * len(among)), 1))
         return np.sort(self.generator.choice(rows, count, replace=False))
-
-
-def _common(labels):
-    """The share of the most common class."""
-    return np.bincount(labels).max() / len(labels)

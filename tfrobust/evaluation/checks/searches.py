@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfrobust.evaluation import metrics
 from tfrobust.evaluation.checks.finding import Finding
 from tfrobust.evaluation.evidence import Evidence
 
@@ -39,9 +40,13 @@ def unbounded(evidence: Evidence):
 
 
 def converged(evidence: Evidence):
-    """CONVERGED: twice the steps break more."""
+    """CONVERGED: twice the steps break more. Of a sample, only beyond chance."""
     found = evidence.longer
-    if found is not None and found.broken.sum() >= MORE and _of_all(evidence, found) >= MORE_SHARE:
+    if found is None or found.broken.sum() < MORE:
+        return
+    more, standing = found.broken.mean(), evidence.standing
+    surely = more if len(found.broken) == standing.sum() else metrics.wilson_interval(more, len(found.broken))[0]
+    if surely * standing.mean() >= MORE_SHARE:
         yield Finding(
             code="CONVERGED",
             evidence=f"{found.attack}, with twice the steps, breaks {found.broken.sum()} of {len(found.broken)} images "

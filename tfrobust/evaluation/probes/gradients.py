@@ -62,8 +62,7 @@ def directions(
       generator: a NumPy generator, for the random signs.
     """
     parts = [
-        _directions(model, *batch, steps, precision, generator)
-        for *batch, _ in _cut(model.batch_size, images, labels)
+        _directions(model, *batch, steps, precision, generator) for *batch, _ in _cut(model.batch_size, images, labels)
     ]
     return Directions(steps, *(np.concatenate(part, axis=1) for part in zip(*parts)))
 

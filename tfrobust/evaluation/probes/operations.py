@@ -6,10 +6,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-_RANDOM = re.compile(r"(Stateless)?(Random|Multinomial|TruncatedNormal|ParameterizedTruncatedNormal|Rng)")
-_NOT_DRAWN = re.compile(r"RandomShuffleQueue|StatelessRandomGet|RngSkip")  # keys and counters
+_RANDOM = re.compile(
+    r"(Random(?!ShuffleQueue)|Multinomial|TruncatedNormal|ParameterizedTruncatedNormal|RngReadAndSkip)"
+)
 _LOOP = re.compile(r"(Stateless)?While$|^Enter$")
-_GRADIENT = re.compile(r"Grad(V\d)?$|BackpropFilter|BackpropInputV\d$")  # not Conv2DBackpropInput: a transposed convolution
+_GRADIENT = re.compile(
+    r"Grad(V\d)?$|BackpropFilter|BackpropInputV\d$"
+)  # not Conv2DBackpropInput: a transposed convolution
 _STEPWISE = "TensorListSetItem"  # a loop that writes one output per turn goes through a sequence or a batch
 FLOAT32 = 2.0**-23  # the smallest relative difference between two numbers
 _PRECISION = {tf.float32: FLOAT32, tf.float16: 2.0**-10, tf.bfloat16: 2.0**-7}
@@ -19,7 +22,7 @@ class Operations(NamedTuple):
     """Names of operations, of the model and all functions that it calls, sorted.
 
     Attributes:
-      random: those that draw numbers.
+      random: those that draw other numbers each time; the stateless ones draw what their seed says.
       loops: loops, other than those over a sequence or over the images of a batch.
       gradients: those that exist only in backward passes.
       precision: the smallest relative difference between numbers of the coarsest float type.
@@ -39,7 +42,7 @@ def of_graph(graph: tf.Graph) -> Operations:
     names = {node.op for node in nodes}
     loops = {node.op for node in nodes if _LOOP.match(node.op) and not _goes_through(node, functions)}
     return Operations(
-        random=sorted(name for name in names if _RANDOM.match(name) and not _NOT_DRAWN.match(name)),
+        random=sorted(name for name in names if _RANDOM.match(name)),
         loops=sorted(loops),
         gradients=sorted(name for name in names if _GRADIENT.search(name)),
         precision=max(_PRECISION[kind] for kind in _kinds(nodes)),

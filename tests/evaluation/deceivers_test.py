@@ -1,0 +1,203 @@
+"""Every model made to deceive is warned of, by what it does; networks that hide nothing are not.
+
+Where gradients are masked, that shows without any attack; what only an attack can show has one.
+"""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.support import deceivers, shared
+from tfrobust import data, evaluate, models
+from tfrobust.evaluation import evidence
+
+pytestmark = shared.needs_golden
+ATTACK = "pgd(linf(0.15), steps=20)"
+MINOR = {"N", "GRID"}  # not about the model, and true of few images
+
+GRADIENT = {"SHATTERED"}
+NONE = {"ZEROGRAD", "NONDIFF"}
+EXPECTED = {
+    "gradient of the wrong sign": GRADIENT,
+    "random but deterministic gradient": GRADIENT,
+    "stop_gradient plus a decoy": GRADIENT,
+    "x + 0.02 sin(500 x)": GRADIENT,
+    "sigmoid outputs": {"LOGITS"},
+    "logits x 0.001": {"LOGITS"},
+    "logits x 1000": {"LOGITS"},
+    "noise keyed by a hash": GRADIENT,
+    "rounding layer": NONE,
+    "one of two members masked": GRADIENT,
+    "two of three members masked": GRADIENT,
+    "member hidden, one of five": GRADIENT,
+    "JPEG": NONE,
+    "thermometer encoding": NONE,
+    "smooth staircase": GRADIENT,
+    "half of the gradient's signs flipped": GRADIENT,
+    "a tenth of the gradient": GRADIENT,
+    "noise on the gradient": GRADIENT,
+    "gradient at the clean images only": GRADIENT,
+    "random resizing": {"RANDOM"},
+    "dropout at inference": {"RANDOM"},
+    "random answers behind an offset": {"RANDOM"},
+    "batch-dependent": {"BATCH"},
+    "inner optimization": {"LOOP"},
+    "half of the classes without gradient": {"ZEROGRAD"},
+    "clipped logits": {"ZEROGRAD"},
+    "bucketed logits": NONE,
+    "tanh of logits": {"LOGITS"},
+    "binarized, straight through": GRADIENT,
+}
+BY_ATTACK = {"root, then square": GRADIENT, "answers that a detector decides": {"ZEROGRAD"}}
+
+
+@pytest.fixture(scope="module")
+def lenet():
+    network = shared.reference_lenet()
+    return lambda images: network(images, training=False)
+
+
+@pytest.fixture(scope="module")
+def examples():
+    golden = shared.golden("deepfool_lenet_mnist")
+    return golden["images"], golden["labels"]
+
+
+def warned(logits_fn, images, labels, attacks=()):
+    """The codes of an evaluation's warnings."""
+    target = deceivers.Wrapped(logits_fn, images.shape[1:])
+    found = evaluate(target, images, labels, list(attacks), progress=False).report["warnings"]
+    assert all(warning["evidence"] and warning["remedy"] for warning in found)
+    return {warning["code"] for warning in found}
+
+
+def test_all_deceivers_are_tested():
+    assert {*EXPECTED, *BY_ATTACK} == set(deceivers.DECEIVERS)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_deceiver_is_warned_of(name, lenet, examples):
+    images, labels = (part[:60] for part in examples)
+    assert EXPECTED[name] <= warned(deceivers.DECEIVERS[name](lenet), images, labels)
+
+
+@pytest.mark.parametrize("name", deceivers.HONEST)
+def test_an_honest_network_is_not_warned_of(name, lenet, examples):
+    assert warned(deceivers.HONEST[name](lenet), *(part[:60] for part in examples)) == set()
+
+
+@pytest.mark.parametrize("name", BY_ATTACK)
+def test_a_deceiver_is_warned_of_by_how_attacks_end(name, lenet, examples):
+    assert BY_ATTACK[name] <= warned(deceivers.DECEIVERS[name](lenet), *examples, [ATTACK])
+
+
+def test_an_attack_on_the_reference_network_is_not_warned_of(lenet, examples):
+    assert warned(lenet, *examples, [ATTACK]) <= MINOR
+
+
+def test_searches_break_what_a_gradient_of_the_wrong_sign_leaves(lenet, examples):
+    codes = warned(deceivers.DECEIVERS["gradient of the wrong sign"](lenet), *examples, [ATTACK])
+    assert {"SHATTERED", "BLACK>WHITE", "UNBOUNDED"} <= codes
+
+
+def test_an_attack_of_too_few_and_short_steps(lenet, examples):
+    assert {"CONVERGED", "INCOMPLETE"} <= warned(lenet, *examples, ["pgd(linf(0.15), steps=8, step_size=0.005)"])
+
+
+def test_nothing_is_asked_beyond_the_attacks_where_that_is_not_wanted(lenet, examples):
+    target = deceivers.Wrapped(deceivers.DECEIVERS["rounding layer"](lenet), (28, 28, 1))
+    found = evaluate(target, *examples, [], active_checks=False, progress=False)
+    assert found.report["warnings"] == []
+
+
+def test_defects_of_some_images_only_show_wherever_they_stand(lenet, examples):
+    images, labels = examples
+    order = np.argsort(-labels, kind="stable")  # those without gradient come last
+    codes = warned(deceivers.DECEIVERS["half of the classes without gradient"](lenet), images[order], labels[order])
+    assert "ZEROGRAD" in codes
+
+
+class Winners(keras.layers.Layer):
+    """The largest tenth of the values, and 0 for the others (Xiao et al., "Enhancing adversarial defense by k-winners-take-all", 2020)."""
+
+    def call(self, inputs):
+        values = tf.reshape(inputs, [-1, int(np.prod(inputs.shape[1:]))])
+        least = tf.math.top_k(values, values.shape[1] // 10).values[:, -1:]
+        return tf.reshape(tf.where(values >= least, values, 0.0), tf.shape(inputs))
+
+
+def convolutional(activation):
+    return keras.Sequential(
+        [
+            keras.Input([28, 28, 1]),
+            keras.layers.Conv2D(12, 5, strides=2),
+            activation(),
+            keras.layers.Conv2D(24, 5, strides=2),
+            activation(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
+
+
+def trained(network, epochs, temperature=1.0, classes=10):
+    """(logits_fn, images, labels) of a network trained on digits, and 60 test images."""
+    keras.utils.set_random_seed(0)
+    train, test = data.load("digits", "train"), data.load("digits", "test").take(60)
+
+    def loss(labels, logits):
+        return keras.losses.sparse_categorical_crossentropy(labels, logits / temperature, from_logits=True)
+
+    network.compile(keras.optimizers.Adam(3e-3), loss)
+    network.fit(train.floats(), train.labels % classes, batch_size=50, epochs=epochs, verbose=0)
+    return lambda images: network(images, training=False), test.floats(), test.labels % classes
+
+
+def test_winners_take_all():
+    assert "SHATTERED" in warned(*trained(convolutional(Winners), 3))
+
+
+def test_defensive_distillation():
+    assert "LOGITS" in warned(*trained(convolutional(keras.layers.ReLU), 5, temperature=100.0))
+
+
+@pytest.mark.parametrize(
+    ("make", "epochs", "classes"),
+    [
+        (lambda: models.mlp(std=1.0), 4, 10),
+        (lambda: convolutional(lambda: keras.layers.Activation("gelu")), 3, 10),
+        (lambda: convolutional(keras.layers.ReLU), 3, 2),
+        (lambda: models.resnet18((28, 28, 1), width=2), 1, 10),
+    ],
+    ids=["mlp", "gelu", "two classes", "resnet18"],
+)
+def test_trained_networks_are_not_warned_of(make, epochs, classes):
+    assert warned(*trained(make(), epochs, classes=classes)) == set()
+
+
+def test_the_checks_cost_less_than_pgd_with_40_steps(lenet, examples):
+    images, labels = examples
+    asked, differentiated = [], []
+
+    @tf.custom_gradient
+    def counted(x):
+        def backward(upstream):
+            tf.numpy_function(lambda n: differentiated.append(int(n)) or n, [tf.shape(x)[0]], tf.int32)
+            return tf.identity(upstream)
+
+        return tf.identity(x), backward
+
+    def logits_fn(x):
+        with tf.control_dependencies(
+            [tf.numpy_function(lambda n: asked.append(int(n)) or n, [tf.shape(x)[0]], tf.int32)]
+        ):
+            return lenet(counted(tf.identity(x)))
+
+    target = deceivers.Wrapped(deceivers.DECEIVERS["gradient of the wrong sign"](logits_fn), (28, 28, 1))
+    evaluate(target, images, labels, [ATTACK], active_checks=False, progress=False)
+    before = sum(asked), sum(differentiated)
+    evaluate(target, images, labels, [ATTACK], progress=False)
+    passes = sum(asked) - 2 * before[0], sum(differentiated) - 2 * before[1]
+    assert passes[1] < 40 * len(images) and sum(passes) < 81 * len(images)
+    assert evidence.SAMPLE == 100
