@@ -26,6 +26,7 @@ from tfrobust.targets import Target
 # Images at most in each sample; and as a share of all images, so that an evaluation of few costs little, too.
 SAMPLE, _SAMPLE_SHARE = 100, 1 / 4  # whose gradients are tested
 SEARCHED, _SEARCHED_SHARE = 50, 1 / 8  # that are searched from scores, or attacked in a far larger ball
+_USUAL_RADIUS = 0.1  # where no attack says one
 LONGER, _LONGER_GRADIENTS = 200, 8.0  # that are attacked for longer, and for this the gradients per evaluated image
 
 
@@ -133,7 +134,7 @@ class _Asked:
             "standing": standing,
             "directions": {
                 name: gradients.directions(
-                    self.model, x, self.labels[rows], self._steps(), self.precision, self.generator
+                    self.model, (x, self.labels[rows], rows), self._steps(), self.precision, self.generator
                 )
                 for name, (x, rows) in samples.items()
                 if len(rows)
@@ -174,10 +175,10 @@ class _Asked:
 
     def _steps(self):
         """The largest changes of a pixel: small ones, and an eighth of the ball of the strongest attack."""
-        ball = self.strongest.ball if self.strongest else balls.Linf(32 * gradients.LEAST_STEP)
+        ball = self.strongest.ball if self.strongest else balls.Linf(_USUAL_RADIUS)
         scale = float(ball.size(np.ones([1, *self.images.shape[1:]], "float32"))[0])
-        own = max(ball.radius / 8 / scale, 4 * gradients.LEAST_STEP)
-        return sorted({gradients.LEAST_STEP, 4 * gradients.LEAST_STEP, min(own, 0.05)})
+        own = max(ball.radius / 8 / scale, gradients.STEPS[-1])
+        return sorted({*gradients.STEPS, min(own, 0.05)})
 
     def _sample(self, among, most, share):
         """int [rows]: some of the images among these, drawn from all of them."""

@@ -9,8 +9,8 @@ from tfrobust.evaluation import batches
 from tfrobust.evaluation.probes.model import AskedModel
 
 RANDOM_DIRECTIONS = 3
-LEAST_STEP = 1e-3  # of a pixel: below it float32 logits change by little more than their rounding
-_BESIDE = 2 * LEAST_STEP  # how far off the clean images: in flat regions of black pixels kinks lie exactly on them
+STEPS = (0.0001, 0.0005, 0.004)  # of a pixel: the first for curved networks, the last for half precision and 8 bits
+_BESIDE = 0.002  # how far off the clean images: in flat regions of black pixels kinks lie exactly on them
 
 
 class Gradients(NamedTuple):
@@ -28,11 +28,13 @@ class Directions(NamedTuple):
     """Errors of what gradients predict, relative to the larger of the predicted and the real change of the margin.
 
     Attributes:
+      rows: int [images], which of the examples these are.
       steps: the largest change of a pixel.
       steepest: float32 [steps, images], along the sign of the gradient.
       random: float32 [steps, images], root mean square along random signs.
     """
 
+    rows: np.ndarray
     steps: Sequence[float]
     steepest: np.ndarray
     random: np.ndarray
@@ -48,36 +50,28 @@ def everywhere(model: AskedModel, images: np.ndarray, labels: np.ndarray) -> Gra
     return Gradients(np.concatenate(zero), np.concatenate(broken))
 
 
-def directions(
-    model: AskedModel, images: np.ndarray, labels: np.ndarray, steps: Sequence[float], precision: float, generator
-) -> Directions:
+def directions(model: AskedModel, examples, steps: Sequence[float], precision: float, generator) -> Directions:
     """Compares what the gradient at each image predicts with what the model answers a step away.
 
     Args:
       model: what is asked, 4 * len(steps) + 1 times about each image.
-      images: float32 [images, height, width, channels].
-      labels: int [images].
+      examples: (images float32 [images, height, width, channels], labels int [images], rows int [images]).
       steps: the largest change of a pixel, for each step that is tried.
       precision: the smallest relative difference between numbers that the model computes in.
       generator: a NumPy generator, for the random signs.
     """
-    parts = [
-        _directions(model, *batch, steps, precision, generator) for *batch, _ in _cut(model.batch_size, images, labels)
-    ]
-    return Directions(steps, *(np.concatenate(part, axis=1) for part in zip(*parts)))
+    images, labels, rows = examples
+    parts = []
+    for start in range(0, len(rows), model.batch_size):
+        batch = slice(start, start + model.batch_size)
+        parts.append(_directions(model, images[batch], labels[batch], steps, precision, generator))
+    return Directions(rows, steps, *(np.concatenate(part, axis=1) for part in zip(*parts)))
 
 
 def beside(images: np.ndarray, generator) -> np.ndarray:
     """Points off the images by up to `_BESIDE` in every pixel, inside (0, 1)."""
     moved = images + generator.uniform(_BESIDE / 4, _BESIDE, images.shape) * generator.choice([-1.0, 1.0], images.shape)
     return np.where((moved < 0) | (moved > 1), 2 * images - moved, moved).astype("float32")
-
-
-def _cut(size, *arrays):
-    """Batches of at most so many rows, and their number."""
-    for start in range(0, len(arrays[0]), size):
-        rows = [array[start : start + size] for array in arrays]
-        yield *rows, len(rows[0])
 
 
 def _directions(model, images, labels, steps, precision, generator):
