@@ -17,9 +17,9 @@ ATTACKS := --attack='fgsm(linf(0.1))' --attack='pgd(linf(0.1), steps=20, objecti
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# A file's tests share what they compile, so they run in one process.
+# A file's tests share what they compile, so they run in one process; the long files first, as tests/conftest.py has them.
 test: .venv/installed
-	$(BIN)/python -m pytest --numprocesses=$(shell nproc) --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=$(shell nproc) --dist=loadfile --no-loadscope-reorder
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -105,3 +105,15 @@ def test_the_same_example_gets_the_same_sample_in_any_batch():
 def test_a_radius_that_is_none_is_refused(radius):
     with pytest.raises(InputError, match="radius"):
         balls.Linf(radius)
+
+
+@pytest.mark.parametrize("ball", [balls.Linf(0.3), balls.L2(0.3), balls.L1(0.3), balls.L0(2)], ids=str)
+def test_samples_of_some_free_values_fill_the_ball_of_these(ball):
+    """As the samples of an image that has no other values: the sizes have the same mean and deviation."""
+    free = np.array([[[True], [False]], [[False], [True]], [[True], [False]]])
+    keys = seeds.per_example(5, tf.range(4000))
+    samples = ball.sample(keys, [3, 2, 1], tf.constant(free)).numpy()
+    assert (samples[:, ~free] == 0).all() and (ball.size(samples) <= ball.radius * (1 + 1e-6)).numpy().all()
+    sizes, expected = ball.size(samples).numpy(), ball.size(ball.sample(keys, [3, 1, 1])).numpy()
+    bound = 4 * np.sqrt(2) * expected.std() / np.sqrt(4000) + 1e-6
+    assert abs(sizes.mean() - expected.mean()) < bound and abs(sizes.std() - expected.std()) < bound

@@ -5,9 +5,11 @@ import os
 import pathlib
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from tests.support import programs
+from tfrobust import data
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one thread for each, children included
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
@@ -21,6 +23,44 @@ class Artifacts(NamedTuple):
     saved_model: pathlib.Path
     float32: pathlib.Path
     int8: pathlib.Path
+
+
+# Files that take longest, longest first: begun last, one of them would keep one process busy after the others ended.
+LONG = (
+    "attacks/attacks_test.py",
+    "attacks/auto_attack_golden_test.py",
+    "trainers/strategies_test.py",
+    "models/models_test.py",
+    "attacks/compose_test.py",
+    "trainers/mnist_test.py",
+    "trainers/checkpoints_test.py",
+    "layers/fixed_mask_test.py",
+    "trainers/cifar_test.py",
+    "evaluation/evaluate_test.py",
+    "trainers/configurations_test.py",
+    "benchmarks/full_width_test.py",
+    "cli/quiet_test.py",
+    "defenses/replicas_test.py",
+    "attacks/score/square_golden_test.py",
+    "trainers/evaluate_test.py",
+    "benchmarks/peers_test.py",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """The long files come first, the others stay in their order."""
+    folder = pathlib.Path(__file__).parent
+    places = {folder / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(LONG)))
+
+
+@pytest.fixture(scope="session")
+def few_digits(tmp_path_factory):
+    """An .npz file of 320 training digits, which a program takes for training and for test images."""
+    path = tmp_path_factory.mktemp("data") / "few_digits.npz"
+    digits = data.load("digits", "train").take(320)
+    np.savez(path, images=digits.floats(), labels=digits.labels)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,14 @@ def number_text(value: float) -> str:
     return f"{levels}/255" if levels / 255 == value and len(repr(value)) > 8 else repr(value)
 
 
+def _confined(delta, free):
+    return delta if free is None else tf.where(free, delta, 0.0)
+
+
+def _dimensions(shape, free):
+    return float(math.prod(shape)) if free is None else tf.maximum(tf.math.count_nonzero(free, dtype=tf.float32), 1.0)
+
+
 def _axes(images):
     return list(range(1, len(images.shape)))
 
@@ -85,8 +93,17 @@ class Ball(abc.ABC):
         """The nearest perturbation inside the ball."""
 
     @abc.abstractmethod
-    def sample(self, seeds, shape):
-        """Uniform draws from the ball: int32 [batch, 2] and an image shape -> float32 [batch, *shape]."""
+    def sample(self, seeds, shape, free=None):
+        """Uniform draws from the ball.
+
+        Args:
+          seeds: int32 [batch, 2].
+          shape: of an image.
+          free: bool [*shape], the values that may change: from the ball of these alone, 0 elsewhere. None: all.
+
+        Returns:
+          float32 [batch, *shape].
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,8 +130,8 @@ class Linf(Ball):
     def project(self, delta):
         return tf.clip_by_value(delta, -self.radius, self.radius)
 
-    def sample(self, seeds, shape):
-        return self.radius * (2.0 * seeds_lib.uniform(seeds, shape) - 1.0)
+    def sample(self, seeds, shape, free=None):
+        return _confined(self.radius * (2.0 * seeds_lib.uniform(seeds, shape) - 1.0), free)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,11 +154,11 @@ class L2(Ball):
     def project(self, delta):
         return delta * per_example(tf.minimum(1.0, self.radius / tf.maximum(L2.size(delta), _TINY)), delta)
 
-    def sample(self, seeds, shape):
+    def sample(self, seeds, shape, free=None):
         """A uniform direction times `radius * u ** (1 / dimensions)`."""
-        direction = L2.steepest(seeds_lib.normal(seeds_lib.fold_in(seeds, 0), shape))
+        direction = L2.steepest(_confined(seeds_lib.normal(seeds_lib.fold_in(seeds, 0), shape), free))
         draws = seeds_lib.uniform(seeds_lib.fold_in(seeds, 1), [16])  # a full vector for each example: see seeds.normal
-        fraction = (draws ** (1.0 / math.prod(shape)))[:, 0]
+        fraction = (draws ** (1.0 / _dimensions(shape, free)))[:, 0]
         return self.radius * direction * per_example(fraction, direction)
 
 
@@ -174,11 +191,13 @@ class L1(Ball):
         threshold = per_example(tf.maximum(threshold, 0.0), delta)
         return tf.sign(delta) * tf.maximum(tf.abs(delta) - threshold, 0.0)
 
-    def sample(self, seeds, shape):
+    def sample(self, seeds, shape, free=None):
         """Normalized exponential gaps: uniform on the simplex of dimension n + 1, then random signs."""
         count = math.prod(shape) + 1
         draws = seeds_lib.uniform(seeds_lib.fold_in(seeds, 0), [count + -count % 16])  # full vectors: see seeds.normal
         gaps = -tf.math.log1p(-draws)[:, :count]
+        if free is not None:
+            gaps *= tf.cast(tf.concat([tf.reshape(free, [-1]), [True]], axis=0), tf.float32)
         gaps = gaps / tf.reduce_sum(gaps, axis=1, keepdims=True)
         signs = tf.sign(seeds_lib.uniform(seeds_lib.fold_in(seeds, 1), shape) - 0.5)
         return self.radius * signs * tf.reshape(gaps[:, :-1], tf.shape(signs))
@@ -210,10 +229,11 @@ class L0(Ball):
     def project(self, delta):
         return _keep_pixels(delta, int(self.radius))
 
-    def sample(self, seeds, shape):
+    def sample(self, seeds, shape, free=None):
         """Uniform values in [-1, 1] on `radius` pixels chosen at random."""
-        values = 2.0 * seeds_lib.uniform(seeds_lib.fold_in(seeds, 0), shape) - 1.0
+        values = _confined(2.0 * seeds_lib.uniform(seeds_lib.fold_in(seeds, 0), shape) - 1.0, free)
         scores = seeds_lib.uniform(seeds_lib.fold_in(seeds, 1), [*shape[:-1], 1])
+        scores = scores if free is None else _confined(scores, tf.reduce_any(free, axis=-1, keepdims=True))
         return values * tf.cast(_keep_pixels(scores, int(self.radius)) > 0.0, tf.float32)
 
 

@@ -84,12 +84,11 @@ def run(name, comparison, problem, peers, steps, rounds, few):
     ours, functions = _our_side(attack, problem, goals, comparison.targeted, rounds)
     floor = [sides.bare(problem.model, problem.images, problem.labels, attack.needs) for _ in range(rounds)]
     everyone, failed = [ours, sides.Side("floor", floor, len(goals))], {}
-    theirs = comparison.peers or name
     for peer, (slow_ones, attacks) in peers.items():
-        if theirs in attacks:
-            images = min(few, len(goals)) if theirs in slow_ones else len(goals)
+        if name in attacks:
+            images = min(few, len(goals)) if name in slow_ones else len(goals)
             try:
-                everyone.append(_peers_side(peer, attacks[theirs], problem.images[:images], goals[:images], steps))
+                everyone.append(_peers_side(peer, attacks[name], problem.images[:images], goals[:images], steps))
             except Exception as error:  # whatever a peer fails with is its result
                 failed[peer] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         else:

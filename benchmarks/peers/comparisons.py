@@ -21,7 +21,6 @@ class Comparison:
       speed: images per second, at least this many times those of the fastest peer; None: nothing is asked.
       size: median perturbation, at most this many times that of the reference peer, Foolbox.
       floor: time, at most this many times that of as many bare gradients.
-      peers: the name of the peers' attack, if it is another one.
     """
 
     attack: str
@@ -32,7 +31,6 @@ class Comparison:
     speed: float | None = None
     size: float | None = None
     floor: float | None = None
-    peers: str | None = None
 
 
 COMPARISONS = {
@@ -41,10 +39,7 @@ COMPARISONS = {
     "carlini_wagner": Comparison(
         f"carlini_wagner(searches={SEARCHES}, steps={{steps}})", 500, "l2", slow=True, speed=3.0, size=1.01
     ),
-    "boundary": Comparison("boundary(steps={steps})", 5000, "l2", slow=True, speed=3.0, size=1.05),
-    "boundary_to_the_end": Comparison(
-        "boundary(steps={steps}, abort_early=False)", 5000, "l2", slow=True, size=1.05, peers="boundary"
-    ),
+    "boundary": Comparison("boundary(steps={steps})", 5000, "l2", slow=True, speed=2.0, size=1.05),
     "square": Comparison(f"square(linf({RADIUS}), queries={{steps}})", 1000, "linf", slow=True, speed=2.0),
     "jsma": Comparison("jsma(gamma=2*{steps}/{values}, targeted=True)", 57, "l0", targeted=True, speed=5.0),
     "one_pixel": Comparison(

@@ -100,6 +100,32 @@ def test_all_pixels_are_no_restriction():
     np.testing.assert_array_equal(run(attacks.Restricted(attack, np.ones([6, 5], bool))), run(attack))
 
 
+@pytest.mark.parametrize("ball", [balls.Linf(0.2), balls.L2(0.4)], ids=str)
+def test_a_random_start_spends_the_whole_radius_within_the_mask(ball):
+    """A twelfth of the values may change: of an l2 draw from the whole ball, less than a third would be left."""
+    shown, first = [], np.zeros([6, 5], bool)
+    first[0, 0] = first[3, 3] = True
+
+    def constant(images):
+        shown.append(images.numpy() - IMAGES)
+        return tf.one_hot(tf.fill([12], 1), 4) + 0.0 * tf.reduce_sum(images, axis=[1, 2, 3])[:, None]
+
+    for inner in (attacks.pgd(ball, steps=1), attacks.apgd(ball, steps=1)):
+        shown.clear()
+        attacks.Restricted(inner, first)(constant, tf.constant(IMAGES), np.ones(12, "int32"), seed=0)
+        start = shown[1]
+        assert (start[:, ~first] == 0).all() and (ball.size(start) <= ball.radius * (1 + 1e-5)).numpy().all()
+        assert np.median(ball.size(start)) > 0.8 * ball.radius
+
+
+def test_the_problem_confines_perturbations():
+    problem = Problem(logits_fn, IMAGES, LABELS)
+    np.testing.assert_array_equal(problem.confine(tf.ones_like(IMAGES)), np.ones_like(IMAGES))
+    np.testing.assert_array_equal(
+        problem.confined(PIXELS[None, :, :, None]).confine(tf.ones_like(IMAGES))[0, ..., 0], PIXELS
+    )
+
+
 def test_two_restrictions_leave_what_both_allow():
     attack = attacks.Restricted(attacks.pgd(balls.Linf(0.2), steps=3), PIXELS)
     adversarial = run(attacks.Restricted(attack, np.arange(30).reshape(6, 5) % 2 == 0))
@@ -160,7 +186,7 @@ def test_restarts_of_a_minimal_norm_attack_keep_the_smallest_and_of_a_bounded_on
 def test_targeted_attacks_reach_their_goal(goal):
     attack = attacks.Targeted(attacks.pgd(balls.Linf(0.4), steps=40), goal)
     problem = Problem(logits_fn, IMAGES, LABELS, keys=seeds.per_example(0, tf.range(12)))
-    goals = attack.goals(problem).numpy()
+    goals = attack.goals_of(problem).numpy()
     adversarial = tf.function(attack, autograph=False)(logits_fn, tf.constant(IMAGES), LABELS, seed=0).numpy()
     assert (np.argmax(NETWORK(adversarial), axis=1) == goals).mean() > 0.8
     if goal == "random":
@@ -169,6 +195,56 @@ def test_targeted_attacks_reach_their_goal(goal):
         np.testing.assert_array_equal(goals, np.argmin(NETWORK(IMAGES), axis=1))
     if goal == 2:
         np.testing.assert_array_equal(adversarial[LABELS == 2], IMAGES[LABELS == 2])
+
+
+def posed(labels=LABELS):
+    return Problem(logits_fn, IMAGES, labels, keys=seeds.per_example(0, tf.range(12)))
+
+
+def test_images_of_the_goal_are_left_alone_and_recognizable():
+    goal = int(LABELS[0])
+    attack = attacks.Targeted(attacks.pgd(balls.Linf(0.4), steps=5), goal)
+    problem = posed(np.where(np.arange(12) < 6, LABELS, goal))  # some that are misclassified should be of the goal
+    goals = attack.goals_of(problem)
+    own, reached = (problem.labels == goals).numpy(), goal == LABELS
+    np.testing.assert_array_equal(problem.toward(goals).attackable(), ~own)
+    unchanged = (attack.solve(problem).numpy() == IMAGES).all(axis=(1, 2, 3))
+    np.testing.assert_array_equal(unchanged, own | reached)
+    assert (own & ~reached).any() and reached.any() and attacks.pgd(BALL).goals_of(problem) is None
+
+
+@pytest.mark.parametrize("goal", ["least_likely", "random"])
+def test_drawn_goals_are_wrong_classes_even_of_misclassified_images(goal):
+    least = np.argmin(NETWORK(IMAGES), axis=1).astype("int32")
+    assert (attacks.Targeted(attacks.pgd(BALL), goal).goals_of(posed(least)) != least).numpy().all()
+
+
+def test_a_goal_that_is_no_class_is_refused():
+    with pytest.raises(InputError, match="goal 50 is no class of a model with 4"):
+        run(attacks.Targeted(attacks.pgd(BALL), 50))
+    with pytest.raises(InputError, match="goal 'random' needs the model's scores"):
+        attacks.Targeted(attacks.Boundary())(lambda x: tf.argmax(logits_fn(x), axis=1), IMAGES, LABELS, seed=0)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda attack: attacks.Restarts(attack, 3),
+        lambda attack: attacks.Restricted(attack, np.ones([6, 5], bool)),
+        lambda attack: attacks.Expectation(attack, samples=1),
+    ],
+)
+def test_wrappers_want_what_the_attack_inside_wants(wrap):
+    """Any wrong class is not enough, and the goal does not change from run to run."""
+    inner = attacks.pgd(balls.Linf(0.4), steps=40)
+    attack = wrap(attacks.Targeted(inner, "random"))
+    goals = attack.goals_of(posed()).numpy()
+    np.testing.assert_array_equal(goals, attacks.Targeted(inner, "random").goals_of(posed()))
+    assert (np.argmax(NETWORK(run(attack)), axis=1) == goals).mean() > 0.8
+    given = wrap(dataclasses.replace(inner, targeted=True))
+    found = given(logits_fn, IMAGES, goals, seed=0)
+    assert (np.argmax(NETWORK(found), axis=1) == goals).mean() > 0.8
+    assert given.takes_goals and not attack.takes_goals and not wrap(inner).takes_goals
 
 
 # ---- budget ----

@@ -47,6 +47,7 @@ REFUSED = [  # attack, field, what is refused, what is expected
     (attacks.Square(BALL), "p", (0, 1.5, np.nan, True), "above 0 and at most 1"),
     (attacks.Boundary(), "source_step", (0, 1, 1.0), "above 0 and below 1"),
     (attacks.JSMA(), "theta", (0, -1.1, 2), "from -1 to 1 and not 0"),
+    (attacks.Cascade(BALL, (attacks.PGD(BALL),)), "ball", (balls.L1(1), balls.L2, 0.1), "a linf, l2 or l0 ball"),
     (attacks.PGD(BALL), "keep", ("first", None, 1), "best or last"),
     (attacks.PGD(BALL), "random_start", (0, 1, "True", None), "True or False"),
     (attacks.PGD(BALL), "targeted", (2, None), "True or False"),

@@ -238,18 +238,20 @@ def test_attacks_follow_what_is_finite_of_a_gradient():
     problem = Problem(lambda x: LINEAR(steep(x)), IMAGES, [0, 1])
     raw = problem.value_and_gradient(objectives.margin, IMAGES)[1]
     np.testing.assert_array_equal(raw[0], gradient[0])
-    found = problem.replace(finite=True).value_and_gradient(objectives.margin, IMAGES)[1]
+    found = problem.replace(guarded=True).value_and_gradient(objectives.margin, IMAGES)[1]
     np.testing.assert_allclose(tf.reshape(found[0], [-1]), [0.0, 1e15, -1e15, 1.0, 2.0, 3.0])
 
 
 MATRIX = tf.random.stateless_normal([6, 4], [5, 6])
 
 
-def directions(scale, objective, x=IMAGES):
+def directions(scale, objective, x=IMAGES, guarded=True):
     """Gradients of unit length at x, of logits whose clean ones are `scale` apart."""
     logits = tf.reshape(IMAGES, [-1, 6])[:1] @ MATRIX
     spread = tf.reduce_max(logits) - tf.reduce_min(logits)
-    problem = Problem(lambda x: scale / spread * (tf.reshape(x, [-1, 6]) @ MATRIX), IMAGES, [0, 1]).opened()
+    problem = Problem(
+        lambda x: scale / spread * (tf.reshape(x, [-1, 6]) @ MATRIX), IMAGES, [0, 1], guarded=guarded
+    ).opened()
     gradient = tf.reshape(problem.value_and_gradient(objective, x)[1], [2, 6])
     return gradient / tf.norm(gradient, axis=1, keepdims=True)
 
@@ -262,10 +264,11 @@ def test_cross_entropy_keeps_its_direction_whatever_the_size_of_the_logits(objec
         np.testing.assert_allclose(directions(small, objective, x), directions(15.0, objective, x), atol=1e-4)
     for large in (200.0, 20_000.0):  # the true cross-entropy is 0 there, and its gradient
         np.testing.assert_allclose(directions(large, objective, x), margin, atol=1e-4)
+    assert np.abs(directions(0.02, objective, x, guarded=False) - margin).max() > 0.1  # the model's own
 
 
 def test_cross_entropy_toward_a_goal_and_of_equal_logits_is_finite():
-    flat = Problem(lambda x: 0.0 * LINEAR(x), IMAGES, [0, 1]).opened()
+    flat = Problem(lambda x: 0.0 * LINEAR(x), IMAGES, [0, 1], guarded=True).opened()
     for problem in (flat, flat.toward([1, 0])):
         value, gradient = problem.value_and_gradient(objectives.cross_entropy, IMAGES)
         np.testing.assert_allclose(value, [0.0, 0.0], atol=1e-6)

@@ -39,6 +39,53 @@ def test_text_becomes_the_attack(text, expected):
     assert attacks.parse(text) == expected
 
 
+FAMILIES = [  # each line one family, at the radii 0.1 and 0.2
+    "fgsm(linf({r}))",
+    "bim(linf({r}))",
+    "bim(l2({r}))",
+    "bim(linf({r}), steps=20)",
+    "bim(linf({r}), step_size=0.03)",
+    "mi_fgsm(linf({r}))",
+    "pgd(linf({r}))",
+    "pgd(linf({r}), objective=margin)",
+    "pgd(linf({r}), step_size=0.01)",
+    "pgd(linf({r}), keep=last)",
+    "adam_pgd(linf({r}))",
+    "apgd(linf({r}))",
+    "apgd_targeted(linf({r}))",
+    "fab(linf({r}), targets=9)",
+    "square(linf({r}))",
+    "square(l2({r}))",
+    "auto_attack(linf({r}))",
+    "auto_attack(linf({r}), version=rand)",
+    "cascade(linf({r}), (apgd(linf({r})), square(linf({r}))))",
+    "cascade(linf({r}), (square(linf({r})), apgd(linf({r}))))",
+    "restarts(targeted(pgd(linf({r})), 3), restarts=2)",
+    "restarts(targeted(pgd(linf({r})), 4), restarts=2)",
+    "budget(square(linf({r})), queries=7)",
+]
+ALONE = ["fab(linf)", "deepfool(linf)", "deepfool()", "carlini_wagner()", "jsma()"]
+
+
+def test_a_family_is_an_attack_but_for_its_radii():
+    members = [[attacks.parse(line.format(r=radius)) for line in FAMILIES] for radius in (0.1, 0.2, 0.2)]
+    families = [[attack.family() for attack in row] for row in members]
+    assert families[0] == families[1] == families[2]
+    alone = [attacks.parse(text) for text in ALONE]
+    assert len({*families[0], *(attack.family() for attack in alone)}) == len(FAMILIES) + len(ALONE)
+    assert [attack.at_radius(0.2) for attack in members[0]] == members[1]
+    assert [attack.at_radius(0.2) for attack in alone] == alone
+
+
+def test_a_family_knows_what_its_arrays_hold(tmp_path):
+    """Two attacks of equal text may differ."""
+    found = []
+    for first in (True, False, True):
+        np.save(tmp_path / "mask.npy", np.array([[first, True]]))
+        found.append(attacks.parse(f"restricted(pgd(linf(0.1)), {str(tmp_path / 'mask.npy')!r})").family())
+    assert found[0] == found[2] != found[1] and len(set(found)) == 2
+
+
 @pytest.mark.parametrize(
     "text, said",
     [
@@ -63,6 +110,10 @@ def test_text_becomes_the_attack(text, expected):
         ("pgd(linf('a'))", "a radius is a finite number"),
         ("pgd(0.1)", "ball must be a linf or l2 ball"),
         ("pgd(linf)", "ball must be a linf or l2 ball"),
+        (
+            "cascade(l1(2), (deepfool(),))",
+            "linf(8/255) (no attack takes l1: most take linf and l2, one_pixel takes l0)",
+        ),
         ("pgd(l1(2))", "ball must be a linf or l2 ball"),
         ("bim(linf)", "ball must be a linf or l2 ball"),
         ("pgd()", "ball"),

@@ -12,27 +12,29 @@ from benchmarks import pieces
 from tests.support import classifiers, programs
 from tfrobust import models, targets
 
-BACKEND = "jax" if importlib.util.find_spec("jax") else "tensorflow"
+OTHER_BACKEND = "jax" if importlib.util.find_spec("jax") else None
 LOGITS = """
-import pathlib, sys
+import pathlib
 import numpy as np
 from benchmarks import pieces
-folder = pathlib.Path(sys.argv[1])
+folder = pathlib.Path({folder!r})
 np.save(folder / "logits.npy", pieces.read_network(folder).predict(np.load(folder / "images.npy"), verbose=0))
 """
 
 
-def on_backend(*command):
-    """Runs Python under the other back end, if there is one; returns what it printed."""
-    environment = {**os.environ, "KERAS_BACKEND": BACKEND}
-    process = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=programs.ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def on_backend(option, *command):
+    """Runs Python with "-m" or "-c" under the other back end, if there is one; returns what it printed."""
+    if OTHER_BACKEND:
+        process = subprocess.run(
+            [sys.executable, option, *map(str, command)],
+            cwd=programs.ROOT,
+            env={**os.environ, "KERAS_BACKEND": OTHER_BACKEND},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    else:
+        process = programs.run(*command) if option == "-m" else programs.run_code(*command)
     assert process.returncode == 0, process.stderr[-2000:]
     return process.stdout
 
@@ -68,7 +70,7 @@ def test_run_stops_in_time_goes_on_and_is_assembled(tmp_path):
     model = targets.load_model(output / "model.keras")
     images = classifiers.random_images(8, model.input_shape[1:])
     np.save(output / "images.npy", images)
-    on_backend("-c", LOGITS, output)
+    on_backend("-c", LOGITS.format(folder=str(output)))
     np.testing.assert_allclose(np.load(output / "logits.npy"), model.predict(images, verbose=0), atol=1e-4)
     assert str(models.masks.placement(model)) == "shallow=0.7"
     assert keras.backend.standardize_dtype(model.layers[-1].compute_dtype) == "float32"

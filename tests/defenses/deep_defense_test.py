@@ -24,7 +24,7 @@ def test_one_batch_gives_the_authors_losses_and_gradients():
     model = DeepDefense(shared.reference_lenet())
     images, labels = tf.constant(expected["images"]), tf.constant(expected["labels"])
 
-    @tf.function
+    @tf.function(autograph=False)
     def losses_and_gradients():
         with tf.GradientTape(persistent=True) as tape:
             penalty, rho_2, logits = model.perturbation_penalty(images, labels)
@@ -49,12 +49,12 @@ def test_one_batch_gives_the_authors_losses_and_gradients():
             assert relative_error(gradient.numpy(), expected[f"{part}_grad_{layer}_{kind}"]) < 1e-3, variable.path
 
 
-def small_model(**arguments):
+def small_model(eager=True, **arguments):
+    """Eager where a step or two are taken: tracing takes longer than they do."""
     network = classifiers.smooth_network()
     model = DeepDefense(network, **arguments)
-    model.compile(
-        keras.optimizers.SGD(1e-2), keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"]
-    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(1e-2), loss, metrics=["accuracy"], run_eagerly=eager)
     images = tf.constant(classifiers.random_images(40))
     labels = np.argmax(network(images), axis=1)
     labels[::5] = (labels[::5] + 1) % 4  # a fifth is misclassified
@@ -112,7 +112,7 @@ def test_rho_is_measured_from_the_origin_of_the_preprocessing():
 
 
 def test_fine_tuning_raises_rho_2():
-    model, images, labels = small_model(lam=1.0, c=5.0)
+    model, images, labels = small_model(eager=False, lam=1.0, c=5.0)
     labels = np.argmax(model(images), axis=1)
     before = model.evaluate(images, labels, verbose=0, return_dict=True)
     model.fit(images, labels, batch_size=20, epochs=20, verbose=0)
@@ -127,7 +127,8 @@ def test_batch_normalization_learns_its_statistics_and_is_attacked_with_them():
     network = keras.Sequential([keras.Input((4, 4, 1)), normalization, keras.layers.Flatten(), keras.layers.Dense(3)])
     images, labels = tf.constant(classifiers.random_images(16, (4, 4, 1))), np.arange(16) % 3
     model = DeepDefense(network)
-    model.compile(keras.optimizers.SGD(1e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(1e-3), loss, run_eagerly=True)
     _, _, logits = model.perturbation_penalty(images, labels)
     np.testing.assert_allclose(logits, network(images, training=False), rtol=1e-5)
     mean = normalization.moving_mean.numpy()

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.support import classifiers
-from tfrobust import evaluate, targets
+from tfrobust import attacks, evaluate, targets
 from tfrobust.evaluation.batches import FinishedBatches
+from tfrobust.targets import identity
 
 IMAGES = classifiers.random_images(23)
 NETWORK = classifiers.smooth_network()
@@ -36,8 +38,8 @@ class StoppingTarget(targets.KerasTarget):
         return counted
 
 
-def run(model, finished=None, seed=0):
-    return evaluate(model, IMAGES, LABELS, ATTACKS, batch_size=5, seed=seed, progress=False, finished=finished)
+def run(model, finished=None, seed=0, attacks=ATTACKS):
+    return evaluate(model, IMAGES, LABELS, attacks, batch_size=5, seed=seed, progress=False, finished=finished)
 
 
 def rows(evaluation):
@@ -61,10 +63,12 @@ def test_a_stopped_evaluation_goes_on_and_ends_with_the_same_report(tmp_path):
 
 
 def test_batches_of_another_seed_or_model_are_not_taken(tmp_path):
-    run(NETWORK, tmp_path)
-    assert rows(run(NETWORK, tmp_path, seed=1)) == rows(run(NETWORK, seed=1))
+    pgd = ATTACKS[:1]
+    run(NETWORK, tmp_path, attacks=pgd)
+    assert rows(run(NETWORK, tmp_path, 1, pgd)) == rows(run(NETWORK, seed=1, attacks=pgd))
     other = classifiers.smooth_network(seed=1)
-    np.testing.assert_array_equal(run(other, tmp_path).outcomes[0].adversarial, run(other).outcomes[0].adversarial)
+    kept, alone = (run(other, folder, attacks=pgd).outcomes[0] for folder in (tmp_path, None))
+    np.testing.assert_array_equal(kept.adversarial, alone.adversarial)
 
 
 def test_a_damaged_file_is_computed_anew(tmp_path):
@@ -73,3 +77,51 @@ def test_a_damaged_file_is_computed_anew(tmp_path):
     (path,) = tmp_path.iterdir()
     path.write_bytes(path.read_bytes()[:40])
     np.testing.assert_array_equal(batches.get(batch, lambda: {"x": np.arange(4)})["x"], np.arange(4))
+
+
+def test_a_model_with_equal_answers_and_other_gradients_gets_numbers_of_its_own(tmp_path):
+    """As an export whose backward pass is lost: its answers say nothing of what an attack on it finds."""
+
+    class Flat(targets.KerasTarget):
+        def logits(self, images):
+            return tf.stop_gradient(super().logits(images)) + 0.0 * tf.reduce_sum(images)
+
+    other = rows(run(NETWORK, tmp_path, attacks=ATTACKS[:1]))
+    (own,) = rows(run(Flat(NETWORK), tmp_path, attacks=ATTACKS[:1]))
+    assert own["median_linf"] is None or own["success_rate"] < other[0]["success_rate"]
+
+
+def test_attacks_of_equal_text_and_other_values_do_not_replace_each_other(tmp_path):
+    halves = [np.arange(6)[:, None] < 3 & np.ones([6, 5], bool), np.arange(6)[:, None] >= 3 & np.ones([6, 5], bool)]
+    found = []
+    for half in halves:
+        np.save(tmp_path / "half.npy", half)
+        attack = attacks.parse(f"restricted(pgd(linf(0.1), steps=2), '{tmp_path / 'half.npy'}')")
+        found.append(attack)
+    both = evaluate(NETWORK, IMAGES, LABELS, found, progress=False, finished=tmp_path / "kept")
+    changed = [(outcome.adversarial != IMAGES).any(axis=(0, 3)) for outcome in both.outcomes]
+    for half, pixels in zip(halves, changed, strict=True):
+        assert pixels.any() and not (pixels & ~half).any()
+    assert len({row["attack"] for row in both.report["attacks"]}) == 2
+
+
+def test_what_a_python_function_computes_is_not_kept(tmp_path):
+    run_square = ["square(linf(0.1), queries=2)"]
+    evaluate(lambda images: NETWORK(images).numpy(), IMAGES, LABELS, run_square, progress=False, finished=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("changed", ["weights", "wiring", "function"])
+def test_a_graphs_identity_is_what_it_computes(changed):
+    def make(scale=1.0, swapped=False, function=tf.tanh):
+        weights = tf.Variable([[1.0, 2.0], [3.0, 4.0]])
+        weights.assign(scale * weights)
+
+        def logits(images):
+            left, right = images[:, 0, 0], images[:, 1, 0]
+            return function(left) @ weights - (left if swapped else right)
+
+        return identity.of_graph(logits, (2, 1, 2))
+
+    other = {"weights": {"scale": 2.0}, "wiring": {"swapped": True}, "function": {"function": tf.sin}}[changed]
+    assert make() == make() != make(**other)

@@ -102,6 +102,26 @@ def test_robust_accuracy_by_radius_falls_where_an_image_breaks_an_example(networ
     assert set(found.report["curves"]) == {"linf"}
 
 
+def test_targeted_attacks_are_judged_by_their_goal(network, labels):
+    """Any wrong class is not enough for the goal's rate, and images of the goal's class are not robust: they cannot fail."""
+    found = run(network, labels, ["targeted(pgd(linf(0.15), steps=10), goal=3)", "pgd(linf(0.15), steps=10)"])
+    (outcome, _), (row, untargeted) = found.outcomes, found.report["attacks"]
+    correct = np.argmax(network(IMAGES), axis=1) == labels
+    tried = correct & (labels != 3)
+    seen = np.argmax(network(outcome.adversarial), axis=1)
+    assert 0 < tried.sum() < correct.sum()
+    assert row["target_rate"] == pytest.approx((seen[tried] == 3).mean()) and untargeted["target_rate"] is None
+    assert row["robust_accuracy"] == pytest.approx((seen[tried] == labels[tried]).sum() / (tried | ~correct).sum())
+    np.testing.assert_array_equal(outcome.adversarial[labels == 3], IMAGES[labels == 3])
+
+
+def test_goals_that_are_no_class_or_the_true_labels_are_refused(network, labels):
+    with pytest.raises(InputError, match="goal 50 is no class of a model with 4"):
+        run(network, labels, ["targeted(pgd(linf(0.1)), goal=50)"])
+    with pytest.raises(InputError, match="would take the true labels for its goals"):
+        run(network, labels, ["pgd(linf(0.1), targeted=True)"])
+
+
 def test_what_leaves_the_ball_or_the_range_does_not_count(network, labels):
     clean = run(network, labels, []).report["clean_accuracy"]
     far, infinite = (run(network, labels, [Shift(Linf(0.1), amount)]) for amount in (0.5, float("nan")))

@@ -9,7 +9,7 @@ from tfrobust import targets
 ROWS = [
     {"attack": "pgd(linf(0.1))", "radius": 0.1, "robust_accuracy": 0.5},
     {"attack": "fgsm(linf(0.1))", "radius": 0.1, "robust_accuracy": 0.75},
-    {"attack": "deepfool()", "radius": None, "robust_accuracy": 0.0},
+    {"attack": "deepfool()", "radius": None, "robust_accuracy": None},
 ]
 
 
@@ -40,14 +40,23 @@ def test_a_threshold_of_zero_is_a_threshold():
     assert failures(0.01, max_flip_rate=0.0) == ["lenet.tflite: flip rate 0.0100 > 0.0"]
 
 
-def test_an_artifact_that_gives_probabilities_is_refused(artifacts, tmp_path):
+def test_a_threshold_that_nothing_was_judged_by_is_not_met():
+    artifact = {"model": "lenet.tflite", "flip_rate": 0.0, "attacks": ROWS[2:]}
+    assert missed(Thresholds(min_robust_accuracy=0.0), artifact)[0].startswith("lenet.tflite: no attack says")
+
+
+def test_an_artifact_that_gives_probabilities_is_attacked_at_their_logarithm(artifacts, tmp_path):
     network = targets.load_model(artifacts.model)
     keras.Model(network.input, keras.layers.Softmax()(network.output)).save(tmp_path / "softmax.keras")
-    process = programs.run(
-        "export.verify",
-        *(f"--reference={artifacts.model}", f"--artifact={tmp_path / 'softmax.keras'}", "--examples=20"),
-        *("--max_flip_rate=1", f"--output={tmp_path / 'report'}"),
-    )
-    (line,) = programs.errors(process)
-    assert process.returncode == 2 and "softmax.keras gives probabilities" in line
-    assert list((tmp_path / "report").iterdir()) == []
+    command = (f"--reference={artifacts.model}", "--examples=20", "--max_flip_rate=0")
+    output = programs.succeed("export.verify", *command, f"--artifact={tmp_path / 'softmax.keras'}")
+    assert "softmax.keras): it answers with probabilities" in output
+
+
+def test_wrong_use_leaves_nothing_behind(artifacts, tmp_path):
+    (tmp_path / "damaged.tflite").write_bytes(b"damaged")
+    folders = (f"--output={tmp_path / 'new' / 'report'}", f"--save_adversarial={tmp_path / 'images'}")
+    command = (f"--reference={artifacts.model}", f"--artifact={tmp_path / 'damaged.tflite'}")
+    process = programs.run("export.verify", *command, *folders)
+    assert process.returncode == 2 and "damaged.tflite" in programs.errors(process)[0]
+    assert [path.name for path in tmp_path.iterdir()] == ["damaged.tflite"]

@@ -14,11 +14,10 @@ from tfrobust import targets
 from trainers import checkpoints
 
 CIFAR = (
-    "--dataset=digits",
     "--model=vgg11",
     "--width=4",
     "--masks=shallow=0.1,kind=drop_block",
-    "--batch_size=64",
+    "--batch_size=32",
     "--epochs=4",
     "--learning_rate=0.02",
     "--schedule=one_cycle",
@@ -29,21 +28,22 @@ def kill_after_epoch(epoch, program, *arguments, workdir):
     """Starts a trainer and kills it as soon as it has a checkpoint of `epoch`."""
     command = [sys.executable, "-m", program, *arguments, f"--workdir={workdir}"]
     process = subprocess.Popen(command, cwd=programs.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(2000):
+    for _ in range(20_000):
         if (workdir / "checkpoints" / f"{epoch}.json").exists() or process.poll() is not None:
             break
-        time.sleep(0.05)
+        time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(tmp_path):
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(few_digits, tmp_path):
     """Order, augmentation, dropped units, momentum, rate and history are those of an uninterrupted run, to the bit."""
-    programs.succeed("trainers.cifar", *CIFAR, f"--workdir={tmp_path / 'whole'}")
-    kill_after_epoch(2, "trainers.cifar", *CIFAR, workdir=tmp_path / "killed")
+    flags = (*CIFAR, f"--dataset={few_digits}")
+    programs.succeed("trainers.cifar", *flags, f"--workdir={tmp_path / 'whole'}")
+    kill_after_epoch(1, "trainers.cifar", *flags, workdir=tmp_path / "killed")
     assert not (tmp_path / "killed" / "model.keras").exists()
-    output = programs.succeed("trainers.cifar", *CIFAR, f"--workdir={tmp_path / 'killed'}")
-    assert "Epoch 4/4" in output and "Epoch 2/4" not in output
+    output = programs.succeed("trainers.cifar", *flags, f"--workdir={tmp_path / 'killed'}")
+    assert "Epoch 4/4" in output and "Epoch 1/4" not in output
     whole, killed = (targets.load_model(tmp_path / name / "model.keras") for name in ("whole", "killed"))
     for one, other in zip(whole.get_weights(), killed.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -65,8 +65,9 @@ def test_stops_after_so_many_epochs_without_a_better_one(accuracies, patience, s
     assert checkpoints.stops([{"val_accuracy": accuracy} for accuracy in accuracies], patience) == stopped
 
 
-def test_early_stop_keeps_the_best_epoch_and_does_not_train_on_when_run_again(tmp_path):
-    flags = (*CIFAR, "--epochs=30", "--learning_rate=1e-9", "--validation_examples=200", "--early_stop=2")
+def test_early_stop_keeps_the_best_epoch_and_does_not_train_on_when_run_again(few_digits, tmp_path):
+    held_out = ("--validation_examples=100", "--early_stop=2")
+    flags = (*CIFAR, f"--dataset={few_digits}", "--epochs=30", "--learning_rate=1e-9", *held_out)
     programs.succeed("trainers.cifar", *flags, f"--workdir={tmp_path}")
     history = json.loads((tmp_path / "metrics.json").read_text())["history"]["val_accuracy"]
     assert len(history) < 30 and len(history) == 2 + 1 + history.index(max(history))
@@ -77,5 +78,5 @@ def test_early_stop_keeps_the_best_epoch_and_does_not_train_on_when_run_again(tm
 
 
 def test_early_stop_without_held_out_examples_is_refused(tmp_path):
-    process = programs.run("trainers.cifar", *CIFAR, "--early_stop=2", f"--workdir={tmp_path}")
+    process = programs.run("trainers.cifar", *CIFAR, "--dataset=digits", "--early_stop=2", f"--workdir={tmp_path}")
     assert process.returncode == 2 and "--validation_examples" in programs.errors(process)[0]

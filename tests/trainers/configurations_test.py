@@ -20,11 +20,11 @@ TRAIN, TEST = data.load("digits", "train").take(200), data.load("digits", "test"
 def configurations(folder):
     """One plain, one that differs in everything that a trainer can be told."""
     plain = TrainingConfig(
-        folder / "plain", NetworkConfig("mlp"), OptimizationConfig(learning_rate=0.01), epochs=2, batch_size=50
+        folder / "plain", NetworkConfig("lenet"), OptimizationConfig(learning_rate=0.01), epochs=2, batch_size=50
     )
     other = TrainingConfig(
         folder / "other",
-        NetworkConfig("lenet", std=1.0),
+        NetworkConfig("mlp", std=1.0),
         OptimizationConfig(0.05, "cosine", momentum=0.5, weight_decay=0.1, label_smoothing=0.2),
         DefenseConfig("deep_defense", lam=2.0, deepfool_steps=1),
         seed=3,

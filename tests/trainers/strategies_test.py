@@ -13,11 +13,10 @@ from tfrobust import targets
 MIRRORED = ("--strategy=mirrored", "--virtual_devices=2")
 QUICK = ("--flagfile=trainers/configs/quickstart.flags", "--epochs=2")
 CIFAR = (
-    "--dataset=digits",
     "--model=vgg11",
     "--width=4",
     "--masks=shallow=0.5",
-    "--batch_size=1400",
+    "--batch_size=320",
     "--epochs=1",
     "--learning_rate=0.02",
 )
@@ -63,10 +62,10 @@ def test_two_devices_train_as_one(artifacts, tmp_path):
     assert_same_run(artifacts.workdir, tmp_path, tolerance=1e-4)
 
 
-def test_batch_normalization_sees_the_whole_batch_on_two_devices(tmp_path):
+def test_batch_normalization_sees_the_whole_batch_on_two_devices(few_digits, tmp_path):
     """One step: in more, rounding grows. In float64 the losses agree to 14 digits; in float32 means near 0 do not."""
     for name, flags in (("one", ()), ("two", MIRRORED)):
-        programs.succeed("trainers.cifar", *CIFAR, *flags, f"--workdir={tmp_path / name}")
+        programs.succeed("trainers.cifar", *CIFAR, f"--dataset={few_digits}", *flags, f"--workdir={tmp_path / name}")
     assert_same_run(tmp_path / "one", tmp_path / "two", tolerance=1e-3)
 
 
@@ -80,22 +79,28 @@ def test_two_workers_train_as_one_and_only_the_chief_writes(artifacts, tmp_path)
     assert not list(follower.iterdir())
 
 
+def report(folder):
+    return json.loads((folder / "report.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def evaluation(artifacts, tmp_path_factory):
+    """The flags of an evaluation, and what it reports on one device."""
+    folder = tmp_path_factory.mktemp("one")
+    attacks = ("--attack=pgd(linf(0.05),steps=3)", "--attack=deepfool()")
+    command = (f"--model={artifacts.model}", "--examples=75", "--batch_size=20", *attacks)
+    programs.succeed("trainers.evaluate", *command, f"--output={folder}")
+    return command, report(folder)
+
+
 @pytest.mark.parametrize("flags", [MIRRORED, ("--strategy=multi_worker",)])
-def test_an_evaluation_does_not_depend_on_the_devices(artifacts, tmp_path, flags):
-    command = (
-        f"--model={artifacts.model}",
-        "--examples=75",
-        "--batch_size=20",
-        "--attack=pgd(linf(0.05),steps=3)",
-        "--attack=deepfool()",
-    )
-    programs.succeed("trainers.evaluate", *command, f"--output={tmp_path / 'one'}")
+def test_an_evaluation_does_not_depend_on_the_devices(evaluation, tmp_path, flags):
+    command, one = evaluation
     if "multi_worker" in flags[0]:
         run_workers("trainers.evaluate", *command, *flags, workdirs=[f"--output={tmp_path / 'several'}"] * 2)
     else:
         programs.succeed("trainers.evaluate", *command, *flags, f"--output={tmp_path / 'several'}")
-    one, several = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("one", "several"))
-    for row, other in zip(one["attacks"], several["attacks"], strict=True):
+    for row, other in zip(one["attacks"], report(tmp_path / "several")["attacks"], strict=True):
         for name in ("robust_accuracy", "robust_accuracy_uint8", "median_l2", "queries"):
             assert row[name] == pytest.approx(other[name], rel=1e-5), name
 

@@ -80,8 +80,9 @@ class Attack(abc.ABC):
     @typing.final
     def solve(self, problem: Problem) -> tf.Tensor:
         """Attacks the examples of a problem that are no success yet: float32 images of all of them."""
-        problem = self.pose(problem.replace(finite=True)).opened()
+        problem = self.posed(problem.replace(guarded=True))
         rows = problem.open_rows()
+        rows = tf.boolean_mask(rows, tf.gather(problem.attackable(), rows))
 
         def attack():
             here = problem.at(rows)
@@ -89,12 +90,40 @@ class Attack(abc.ABC):
 
         return tf.cond(tf.size(rows) > 0, attack, lambda: problem.images)
 
+    @typing.final
+    def posed(self, problem: Problem) -> Problem:
+        """The problem that `run` is given the open rows of, with the answers at the clean images."""
+        return self.aim(self.pose(problem)).opened()
+
     def pose(self, problem: Problem) -> Problem:
         """The problem as this attack sees it; what a wrapper changes of it."""
+        return problem
+
+    def aim(self, problem: Problem) -> Problem:
+        """The problem with the goals of this attack, if it has some; goals that the problem has already stay."""
         if not self.targeted or problem.goals is not None:
             return problem
         goals, problem = problem.labels, problem.opened()
-        return problem.replace(labels=problem.clean_predictions()).toward(goals)
+        return problem.replace(labels=tf.maximum(problem.clean_predictions(), 0)).toward(goals)
+
+    @typing.final
+    def goals_of(self, problem: Problem) -> tf.Tensor | None:
+        """The answers that this attack wants: int32 [examples], or None for any wrong one.
+
+        Where a goal is the true label there is nothing to attack: the image comes back unchanged and says nothing about
+        the model. The model is asked only if the goals depend on it and `problem.clean` is None.
+
+        Example:
+          >>> problem = Problem(model, images, labels, keys=keys, clean=logits)
+          >>> goals = Targeted(pgd(balls.Linf(0.1)), "least_likely").goals_of(problem)
+          >>> attackable = goals != labels
+        """
+        return self.aim(problem).goals
+
+    @property
+    def takes_goals(self) -> bool:
+        """Whether `labels` are the answers that the attacker wants: true labels make no sense for it."""
+        return self.targeted
 
     @abc.abstractmethod
     def run(self, problem: Problem) -> tf.Tensor:
@@ -104,14 +133,61 @@ class Attack(abc.ABC):
         """Functions that return configured attacks of this class, under which it prints where one fits."""
         return ()
 
+    @typing.final
+    def family(self) -> tuple:
+        """A hashable value, equal for attacks that differ in the radii of their balls only, also of those inside.
+
+        What follows from a radius may differ with it, such as the step size of `fgsm` or `bim`, unless it was given.
+
+        Example:
+          >>> parse("bim(linf(0.1))").family() == parse("bim(linf(0.2))").family()
+          True
+        """
+        name, _, given = self._call()
+        return name, *sorted((key, _family(value)) for key, value in given.items())
+
+    @typing.final
+    def at_radius(self, radius: float) -> "Attack":
+        """The attack of the same family whose balls, also those inside, have another radius.
+
+        Example:
+          >>> parse("bim(linf(0.1))").at_radius(0.2) == parse("bim(linf(0.2))")
+          True
+        """
+        _, make, given = self._call()
+        return make(**{key: _resized(value, radius) for key, value in given.items()})
+
+    def _call(self):
+        """The shortest call that makes this attack: its name, the function and what is given."""
+        makes = [(self.name, type(self)), *((make.__name__, make) for make in self.variants())]
+        calls = [(name, make, _arguments(make, self)) for name, make in makes]
+        return min((call for call in calls if call[2] is not None), key=lambda call: len(_text(*call)))
+
     def __str__(self):
         """The text from which `spec.parse` makes an equal attack."""
-        texts = [_call_text(self.name, type(self), self), *(_call_text(v.__name__, v, self) for v in self.variants())]
-        return min(filter(None, texts), key=len)
+        return _text(*self._call())
 
 
-def _call_text(name, make, attack: Attack) -> str | None:
-    """The shortest call of `make` that returns `attack`, or None if there is none."""
+def _family(value):
+    """Part of `Attack.family`."""
+    if isinstance(value, balls.Ball):
+        return "ball", type(value)
+    if isinstance(value, Attack):
+        return value.family()
+    return tuple(map(_family, value)) if isinstance(value, tuple) else value
+
+
+def _resized(value, radius):
+    """Part of `Attack.at_radius`."""
+    if isinstance(value, balls.Ball):
+        return type(value)(radius)
+    if isinstance(value, Attack):
+        return value.at_radius(radius)
+    return tuple(_resized(part, radius) for part in value) if isinstance(value, tuple) else value
+
+
+def _arguments(make, attack: Attack) -> dict | None:
+    """Of the shortest call of `make` that returns `attack`, or None if there is none."""
     parameters = inspect.signature(make).parameters.values()
     own = {"ball": attack.ball, **vars(attack)}
     choices = [[own[p.name]] if p.name in own else typing.get_args(p.annotation) or [p.default] for p in parameters]
@@ -122,10 +198,14 @@ def _call_text(name, make, attack: Attack) -> str | None:
         for parameter in parameters:
             fewer = {key: value for key, value in given.items() if key != parameter.name}
             given = fewer if _makes(make, fewer, attack) else given
-        positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-        words = [("" if key in positional else f"{key}=") + text_of(value) for key, value in given.items()]
-        return f"{name}({', '.join(words)})"
+        return given
     return None
+
+
+def _text(name, make, given) -> str:
+    positional = [p.name for p in inspect.signature(make).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    words = [("" if key in positional else f"{key}=") + text_of(value) for key, value in given.items()]
+    return f"{name}({', '.join(words)})"
 
 
 def _makes(make, arguments, attack):

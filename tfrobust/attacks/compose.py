@@ -35,7 +35,7 @@ class Cascade(Attack):
       >>> adversarial = Cascade(ball, (apgd(ball), Square(ball, queries=1000)))(logits_fn, images, labels, seed=0)
     """
 
-    ball: balls.Ball = dataclasses.field()
+    ball: fields.AnyBall = dataclasses.field()
     attacks: tuple[Attack, ...] = dataclasses.field()
 
     name = "cascade"
@@ -52,6 +52,10 @@ class Cascade(Attack):
     @property
     def needs(self):
         return max(attack.needs for attack in self.attacks)
+
+    @property
+    def takes_goals(self):
+        return self.targeted or any(attack.takes_goals for attack in self.attacks)
 
     def run(self, problem):
         rows, final = tf.range(tf.shape(problem.labels)[0]), problem.images
@@ -129,6 +133,13 @@ class Wrapper(Attack):
     def norm(self):
         return self.attack.norm
 
+    @property
+    def takes_goals(self):
+        return self.targeted or self.attack.takes_goals
+
+    def aim(self, problem):
+        return self.attack.aim(super().aim(problem))
+
     def run(self, problem):
         return self.attack.solve(problem)
 
@@ -164,11 +175,17 @@ class Restarts(Wrapper):
 
 @dataclasses.dataclass(frozen=True)
 class Targeted(Wrapper):
-    """An attack that wants a certain answer. Images that have it already come back unchanged.
+    """An attack that wants a certain answer.
+
+    Images that have it already come back unchanged, and so do those whose true label it is (`goals_of`). Of two wrappers
+    of this kind the outer one decides.
 
     Attributes:
       attack: the attack inside.
-      goal: a class, or "least_likely" on the clean image, or "random" among the wrong ones.
+      goal: a class, or "least_likely" on the clean image or "random", both among the wrong ones.
+
+    Raises:
+      InputError: when called on a model that has no such class.
     """
 
     goal: int | str = "random"
@@ -181,17 +198,31 @@ class Targeted(Wrapper):
             what = f"targeted: goal, unless it is one of {', '.join(GOALS)},"
             object.__setattr__(self, "goal", fields.checked(what, fields.Whole, self.goal))
 
-    def pose(self, problem):
+    @property
+    def takes_goals(self):
+        return False
+
+    def aim(self, problem):
+        if problem.goals is not None:
+            return problem
+        problem = problem.opened()
         return problem.toward(self.goals(problem))
 
     def goals(self, problem):
-        """The wanted answers: int32 [examples]."""
+        """The wanted answers, of an opened problem: int32 [examples]."""
+        scores = problem.clean.shape.rank == 2
         if self.goal not in GOALS:
+            if scores and problem.clean.shape[1] is not None and self.goal >= problem.clean.shape[1]:
+                raise InputError(f"targeted: goal {self.goal} is no class of a model with {problem.clean.shape[1]}")
             return tf.fill(tf.shape(problem.labels), self.goal)
-        logits = problem.opened().clean
+        if not scores:
+            raise InputError(
+                f"targeted: goal {self.goal!r} needs the model's scores, but it gives labels: name a class"
+            )
         if self.goal == "least_likely":
-            return tf.argmin(logits, axis=1, output_type=tf.int32)
-        classes = tf.shape(logits)[1]
+            # Turned over, so that the label comes last.
+            return tf.argmax(objectives.without(-problem.clean, problem.labels), axis=1, output_type=tf.int32)
+        classes = tf.shape(problem.clean)[1]
         shift = 1 + seeds.integers(seeds.fold_in(problem.keys, -1), [], classes - 1)
         return (problem.labels + shift) % classes
 

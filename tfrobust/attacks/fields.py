@@ -85,6 +85,13 @@ SmoothBall = Annotated[
     balls.Ball,
     _one_of("a linf or l2 ball with a radius, such as linf(8/255)", lambda value: isinstance(value, _SMOOTH)),
 ]
+AnyBall = Annotated[
+    balls.Ball,
+    _one_of(
+        "a linf, l2 or l0 ball, such as linf(8/255) (no attack takes l1: most take linf and l2, one_pixel takes l0)",
+        lambda value: isinstance(value, (*_SMOOTH, balls.L0)),
+    ),
+]
 Pixels = Annotated[balls.L0, _one_of("a number of pixels, such as l0(1)", lambda value: isinstance(value, balls.L0))]
 L2Norm = Annotated[type[balls.Ball], _one_of("l2", lambda value: value is balls.L2)]
 SmoothNorm = Annotated[type[balls.Ball], _one_of("l2 or linf", lambda value: value in _SMOOTH)]

@@ -47,14 +47,16 @@ class Problem:
       rows: int32 [examples], which example of the caller's batch each is; default: in order.
       batch: how many images the model is asked about at a time, the caller's batch.
       clean: the model's answers at `images`, once they are known.
+      whole: the opened problem of the caller's whole batch, of which this is a part, once it was opened.
       pixels: bool, broadcasts against the images: which may change; None: all.
       samples: draws of a random model over which logits and gradients are averaged.
       on_grid: whether what is changed is rounded to 8 bits before the model sees it.
       grid_ball: the ball that this rounding does not leave, or None.
       meter: counts the queries that are left; None: as many as it takes.
       trace: records each example's best margin at every question; None: nothing does.
-      finite: whether gradients that are not finite are made so, as an attack needs them: NaN is 0, and where a logit is
-        NaN, `ascend` leads back to the clean image.
+      guarded: whether gradients are made fit for an attack, as `Attack.solve` has it, or are the model's own, for checks
+        and training. Guarded, they are finite (NaN is 0, and where a logit is NaN, `ascend` leads back to the clean
+        image), and small logits are scaled up in the cross-entropy.
 
     Example:
       >>> problem = Problem(model, images, labels)
@@ -70,13 +72,14 @@ class Problem:
     rows: tf.Tensor | None = None
     batch: tf.Tensor | None = None
     clean: tf.Tensor | None = None
+    whole: Self | None = None
     pixels: tf.Tensor | None = None
     samples: int = 1
     on_grid: bool = False
     grid_ball: balls.Ball | None = None
     meter: Meter | None = None
     trace: Trace | None = None
-    finite: bool = False
+    guarded: bool = False
 
     def __post_init__(self):
         images = tf.cast(tf.convert_to_tensor(self.images), tf.float32)
@@ -121,6 +124,16 @@ class Problem:
         """The problem of a model that answers differently each time: its mean over draws."""
         return self.replace(samples=samples * self.samples, clean=None)
 
+    def confine(self, delta) -> tf.Tensor:
+        """Perturbations of the pixels that may change alone: float32, like the images."""
+        return delta if self.pixels is None else tf.where(self.pixels, delta, 0.0)
+
+    def sample(self, ball: balls.Ball, keys) -> tf.Tensor:
+        """Uniform draws from a ball of the pixels that may change, int32 [examples, 2] -> float32 like the images."""
+        shape = self.images.shape[1:]
+        free = None if self.pixels is None else tf.broadcast_to(self.pixels, [1, *shape])[0]
+        return ball.sample(keys, shape, free)
+
     def rounded(self, ball: balls.Ball | None = None) -> Self:
         """The problem of images that files hold: what the model sees is on the 8-bit grid, the clean images too.
 
@@ -141,11 +154,18 @@ class Problem:
 
     def opened(self) -> Self:
         """The problem with the answers at the clean images."""
-        return self if self.clean is not None else self.replace(clean=self.answers(self.images))
+        if self.clean is not None:
+            return self
+        opened = self.replace(clean=self.answers(self.images))
+        return opened if opened.whole else opened.replace(whole=opened)
 
     def open_rows(self) -> tf.Tensor:
         """int32: which examples are no success at the clean image. Of an opened problem."""
         return tf.cast(tf.where(~self._wanted(self.clean_predictions()))[:, 0], tf.int32)
+
+    def attackable(self) -> tf.Tensor:
+        """bool [examples]: for which there is something to reach. No goal is to be the true label."""
+        return tf.ones_like(self.labels, tf.bool) if self.goals is None else self.goals != self.labels
 
     def clean_predictions(self) -> tf.Tensor:
         """int32 [examples], of an opened problem."""
@@ -224,8 +244,8 @@ class Problem:
         """float32 [examples]: the objective for the labels or, with goals, its negative for these.
 
         The cross-entropy is computed as the log-odds of the label: it orders alike and has the same direction for each
-        example, but the cross-entropy itself rounds to 0 from a margin of 17 on. Logits as small as to make every wrong
-        class count alike, the clean ones less than `_SMALL` apart, are scaled up first, to `_SPREAD`.
+        example, but the cross-entropy itself rounds to 0 from a margin of 17 on. Guarded, logits as small as to make every
+        wrong class count alike, the clean ones less than `_SMALL` apart, are scaled up first, to `_SPREAD`.
         """
         if objective in (objectives.cross_entropy, objectives.log_odds):
             objective, logits = objectives.log_odds, logits * self._scale()
@@ -327,7 +347,7 @@ class Problem:
 
     def _scale(self):
         """The factor of each example's logits in the cross-entropy, fixed by the clean answers: [examples, 1] or 1."""
-        if self.clean is None or self.clean.shape.rank != 2:
+        if not self.guarded or self.clean is None or self.clean.shape.rank != 2:
             return 1.0
         spread = tf.reduce_max(self.clean, axis=1, keepdims=True) - tf.reduce_min(self.clean, axis=1, keepdims=True)
         small = (spread > 0.0) & (spread < _SMALL)
@@ -335,7 +355,7 @@ class Problem:
 
     def _way_back(self, x, logits, gradient):
         """The gradient, where logits are NaN the way to the clean image: an attack must not stay there."""
-        if not self.finite:
+        if not self.guarded:
             return gradient
         lost = _any_nan(logits)
 
@@ -355,7 +375,7 @@ class Problem:
             if type(error) is not LookupError:  # a KeyError or IndexError is the model's own
                 raise
             gradient = tf.zeros_like(x)
-        if not self.finite:
+        if not self.guarded:
             return gradient
         return tf.clip_by_value(tf.where(tf.math.is_nan(gradient), 0.0, gradient), -_STEEP, _STEEP)
 

@@ -56,7 +56,7 @@ class AdversarialTraining(Defense):
         """The images of a training step: float32 [batch, height, width, channels] in [0, 1], of int labels [batch]."""
         keys = seeds.fold_in(seeds.per_example(self.seed, content(images)), step)
         problem = attacks.Problem(lambda x: self.network(x, training=False), images, labels, keys=keys)
-        problem = self.run_attack.pose(problem).opened()
+        problem = self.run_attack.posed(problem)
         return problem.shown(self.run_attack.run(problem))  # a plain call would leave what is misclassified alone
 
     def attacked(self, batch: Batch, training: bool) -> Batch:

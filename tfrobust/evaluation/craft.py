@@ -10,6 +10,7 @@ import tqdm
 from tfrobust import seeds
 from tfrobust.attacks import Attack, Problem
 from tfrobust.attacks.trace import Trace
+from tfrobust.errors import InputError
 from tfrobust.evaluation import batches, identity, traces
 from tfrobust.evaluation.batches import FinishedBatches
 from tfrobust.evaluation.config import EvaluationConfig
@@ -33,10 +34,12 @@ class AttackRunner:
       source: the surrogate's name if the attack runs on one, else None.
 
     Raises:
-      InputError: for an attack that needs more than the target allows.
+      InputError: for an attack that needs more than the target allows, or that takes labels for goals.
     """
 
     def __init__(self, name: str, attack: Attack, target: Target, pixels: str = "float"):
+        if attack.takes_goals:
+            raise InputError(f"{name} would take the true labels for its goals: write targeted(attack, goal=3) instead")
         self.name, self.attack, self.pixels = name, attack, pixels
         self._victim = target.attacked_by(attack)
         self.source = None if target.allows(attack) else self._victim.name
@@ -64,8 +67,10 @@ class AttackRunner:
         problem = Problem(self._logits_fn, images, labels, keys=keys, trace=trace)
         if self.pixels == "uint8":
             problem = problem.rounded(self.attack.ball)
-        adversarial = self.attack.solve(problem)
-        return {"adversarial": adversarial, **traces.as_tensors(trace, after=adversarial)}
+        problem = problem.opened()
+        goals, adversarial = self.attack.goals_of(problem), self.attack.solve(problem)
+        made = {"adversarial": adversarial, **({} if goals is None else {"goals": goals})}
+        return {**made, **traces.as_tensors(trace, after=adversarial)}
 
     def _logits_fn(self, images):
         self._queries.assign_add(tf.shape(images, out_type=tf.int64)[0])

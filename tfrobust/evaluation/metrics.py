@@ -45,7 +45,7 @@ def deepfool_rho_2(
       (rho_2 float32 [examples], l2 float32 [examples]); their means are the paper's rho_2 and l2.
     """
 
-    @tf.function
+    @tf.function(autograph=False, reduce_retracing=True)
     def perturb(images, labels):
         return minimal_perturbation(logits_fn, images, labels, steps=steps, tiny=MNIST_TINY).delta
 
@@ -69,12 +69,12 @@ def fgsm_rho_inf(
       (rho_inf, radius), found by bisection to `tolerance`; (inf, inf) if even a change of 1 leaves more than half.
     """
 
-    @tf.function
+    @tf.function(autograph=False, reduce_retracing=True)
     def direction(images, labels):
         problem = Problem(logits_fn, images, labels)
         return tf.sign(problem.value_and_gradient(objectives.cross_entropy, images)[1])
 
-    @tf.function
+    @tf.function(autograph=False, reduce_retracing=True)
     def classified(images, labels, signs, radius):
         return tf.argmax(logits_fn(images + radius * signs), axis=1, output_type=labels.dtype) == labels
 

@@ -59,8 +59,8 @@ def test_a_python_function_is_attacked_as_well(attack, norm):
 @pytest.mark.parametrize(
     "attack", [attacks.Boundary(steps=20, tries=100), attacks.HopSkipJump(steps=1, samples=10, tries=100)]
 )
-def test_goes_on_without_the_examples_that_have_no_start(attack):
-    """Example 0 would have to become gray, which no draw is; the others to be anything else."""
+def test_an_example_that_starts_from_the_batch_does_not_disturb_the_others(attack):
+    """Example 0 has to become gray, which no draw is, but the other images are; they have to become anything else."""
 
     def gray(images):
         return tf.cast(tf.reduce_max(tf.abs(images - 0.5), axis=[1, 2, 3]) < 0.01, tf.int32)
@@ -70,7 +70,7 @@ def test_goes_on_without_the_examples_that_have_no_start(attack):
     keys = tf.constant([[0, 0], [0, 1], [0, 2]])
     labels = tf.constant([0, 1, 1])
     adversarial = attack(gray, images, labels, seed=keys).numpy()
-    np.testing.assert_array_equal(adversarial[0], images[0])
+    np.testing.assert_array_equal(gray(adversarial), [1, 0, 0])
     assert (np.abs(adversarial[1:] - images[1:]).max(axis=(1, 2, 3)) > 0).all()
     alone = attack(gray, images[1:], labels[1:], seed=keys[1:])
     np.testing.assert_allclose(alone, adversarial[1:], atol=1e-6)
@@ -123,22 +123,17 @@ def test_an_example_that_has_converged_is_not_worked_on():
     assert int(asked) <= 12 + 1.1 * 20 * shrinkings
 
 
-def test_abort_early_saves_the_queries_that_hardly_bring_an_example_nearer():
+def test_walks_on_where_it_hardly_gets_nearer():
+    """The distance is the result, whatever the last hundreds of steps brought."""
     asked = tf.Variable(0)
 
     def counted(images):
         asked.assign_add(tf.shape(images)[0])
         return LOGITS(images)
 
-    def run(**settings):
-        attack = attacks.Boundary(steps=2000, starts=FAR_SIDE, **settings)
-        asked.assign(0)
-        adversarial = tf.function(attack, autograph=False)(counted, IMAGES, LABELS, seed=0)
-        return int(asked), balls.L2.size(adversarial - IMAGES).numpy()
-
-    (queries, sizes), (fewer, larger) = run(abort_early=False), run()
-    assert 0.3 * queries < fewer < 0.9 * queries
-    assert (larger >= sizes).all() and (larger < 1.1 * sizes).all() and (larger > sizes).any()
+    attack = attacks.Boundary(steps=2000, starts=FAR_SIDE)
+    tf.function(attack, autograph=False)(counted, IMAGES, LABELS, seed=0)
+    assert int(asked) > 1350 * len(IMAGES)  # they end when the source step is 1e-7
 
 
 @pytest.mark.parametrize("arguments", [{"norm": balls.L1}, {"steps": 0}, {"tries": 0}, {"starts": "nowhere.npy"}])

@@ -90,6 +90,45 @@ def test_examples_without_a_start_are_left_out():
     assert found.shape == [1, *SHAPE]
 
 
+def by_brightness(images):
+    """Three classes of gray images: below 0.34, around 0.5, above 0.66. Noise is in none of them, but in class 3."""
+    mean, spread = tf.reduce_mean(images, axis=[1, 2, 3]), tf.math.reduce_std(images, axis=[1, 2, 3])
+    level = tf.cast(mean > 0.34, tf.int32) + tf.cast(mean > 0.66, tf.int32)
+    return tf.where(spread > 0.02, 3, level)
+
+
+def test_what_has_no_start_begins_at_the_nearest_image_of_the_batch_that_has_a_wanted_answer():
+    """Toward class 1: 0.1 from 0.45, 0.9 from 0.6, which is misclassified; toward class 0, whose only one is 0.1."""
+    images = np.stack([plain(value) for value in (0.1, 0.9, 0.45, 0.6)])
+    attack = attacks.Boundary(steps=1, tries=3, targeted=True)
+    problem = Problem(by_brightness, images, [0, 2, 1, 0], [1, 1, 0, 2], keys=seeds.per_example(0, tf.range(4)))
+    opened = problem.opened()
+    rows, found = starts.begin(opened, opened.keys, tries=3, halvings=0)
+    np.testing.assert_array_equal(rows, [0, 1, 2, 3])
+    np.testing.assert_array_equal(found, images[[2, 3, 0, 1]])
+    one = opened.at([1])  # still of the whole batch
+    np.testing.assert_array_equal(starts.begin(one, one.keys, tries=3, halvings=0)[1], images[[3]])
+    adversarial = tf.function(lambda: attack.solve(problem), autograph=False)()
+    np.testing.assert_array_equal(by_brightness(adversarial), [1, 1, 0, 2])
+
+
+@KINDS
+def test_what_has_no_start_even_in_its_batch_comes_back_to_the_bit(kind):
+    images = np.stack([plain(value) for value in (0.1234567, 0.15, 0.9)])
+    adversarial = kind(steps=1, tries=3, targeted=True)(by_brightness, images, [1, 1, 0], seed=0).numpy()
+    np.testing.assert_array_equal(adversarial[:2], images[:2])
+    assert (adversarial[2] != images[2]).any()
+
+
+def test_given_starts_and_random_ones_come_before_those_of_the_batch():
+    images = np.stack([plain(value) for value in (0.1, 0.9)])
+    opened = Problem(by_brightness, images, [0, 2], keys=KEYS[:2]).opened()
+    given = Array(np.stack([plain(0.5)]))
+    np.testing.assert_array_equal(starts.begin(opened, KEYS[:2], given=given, halvings=0)[1], [plain(0.5), plain(0.5)])
+    drawn = starts.begin(opened, KEYS[:2], tries=3, halvings=0)[1]
+    np.testing.assert_array_equal(by_brightness(drawn), [3, 3])
+
+
 def test_starts_of_another_shape_are_refused():
     problem = Problem(bright, GRAY, ZEROS)
     with pytest.raises(InputError, match="starts must be images of shape"):

@@ -67,13 +67,40 @@ def test_black_and_white_pixels_are_moved():
     np.testing.assert_allclose(balls.L2.size(adversarial - images), [3 / 5], rtol=0.01)
 
 
+@pytest.mark.parametrize("others", [[0.5, 0.0], [0.5, 0.01], [0.3, 0.004, 0.7, -0.01, 0.5, 0.02], [0.5, 0.1, 0.9, 0.1]])
+def test_pixels_that_are_free_but_hardly_matter_do_not_end_the_search(others):
+    """Value and weight of each gray pixel, beside the black and the white one that hold the margin of 3."""
+    values, weights = [1.0, 0.0, *others[::2]], [3.0, -4.0, *others[1::2]]
+    image = np.reshape(values, [1, 1, -1, 1]).astype("float32")
+    rest = np.dot(others[::2], others[1::2])
+    logits_fn = classifiers.two_class_linear(np.reshape(weights, [1, -1, 1]), -rest)
+    adversarial = tf.function(attacks.CarliniWagner(steps=1000))(logits_fn, image, LABELS[:1], seed=0)
+    np.testing.assert_allclose(balls.L2.size(adversarial - image), [3 / np.linalg.norm(weights)], rtol=0.01)
+
+
+def test_what_no_search_has_broken_gets_one_more_with_the_largest_constant():
+    """Logits of 1e-8 need c of about 1e7. The example that the first search has broken is not asked about again."""
+    scale, rows = tf.constant([1.0, 1e-8])[:, None], []
+
+    def logits_fn(images):
+        rows.append(len(images))
+        return LOGITS(images) * (scale if len(images) == 2 else scale[1:])
+
+    attack = attacks.CarliniWagner(searches=1, steps=100, learning_rate=0.02, initial_const=100.0, abort_early=False)
+    adversarial = attack(logits_fn, IMAGES, LABELS, seed=0)
+    size = balls.L2.size(adversarial - IMAGES)
+    assert (LOGITS(adversarial)[:, 1] > LOGITS(adversarial)[:, 0]).numpy().all() and (size > 0.05).numpy().all()
+    assert rows == [2] + [2] * 100 + [2] + [1] * 99  # the first step of a search is everybody's
+
+
 def test_the_constant_grows_tenfold_until_it_does_and_is_then_bisected(monkeypatch):
     """Example 0 needs c > 0.03, example 1 c > 5: between the largest that fails and the smallest that does."""
     tried = []
 
-    def descend(attack, problem, start, search):
+    def descend(attack, problem, start, search, done):
         tried.append(search.weight.numpy())
-        return carlini_wagner._Best(search.best, search.size, search.weight > [0.03, 5.0])
+        broken = search.weight > [0.03, 5.0]
+        return carlini_wagner._Best(search.best, tf.where(broken, 1.0, search.size), broken)
 
     monkeypatch.setattr(attacks.CarliniWagner, "_descend", descend)
     attacks.CarliniWagner(searches=8)(LOGITS, IMAGES, LABELS, seed=0)
@@ -82,7 +109,7 @@ def test_the_constant_grows_tenfold_until_it_does_and_is_then_bisected(monkeypat
     np.testing.assert_allclose(np.transpose(tried), [first, second], rtol=1e-5)
 
 
-@pytest.mark.parametrize("fall, asked", [(0.003, 101), (0.002, 27)])
+@pytest.mark.parametrize("fall, asked", [(0.003, 100), (0.002, 26)])
 def test_examples_are_given_up_whose_loss_falls_by_less_than_a_quarter_percent_between_tests(fall, asked):
     """A flat model whose answer falls by that share in 25 queries, each time; it stands still, so that is the loss."""
     seen = []
@@ -93,7 +120,8 @@ def test_examples_are_given_up_whose_loss_falls_by_less_than_a_quarter_percent_b
         return tf.stack([score, tf.zeros_like(score)], axis=1)
 
     attacks.CarliniWagner(searches=1, steps=100, initial_const=1.0)(logits_fn, IMAGES, LABELS, seed=0)
-    assert seen == [2] * asked  # the clean images, and steps 0 to 99, or to 25: those up to the first test
+    # The clean images, and steps 0 to 99, or to 25: those up to the first test. Then once more, with the largest c.
+    assert seen == [2] * (1 + 2 * asked)
 
 
 def test_without_abort_early_no_example_is_given_up():
@@ -101,13 +129,13 @@ def test_without_abort_early_no_example_is_given_up():
 
     def logits_fn(images):
         rows.append(len(images))
-        return LOGITS(images)
+        return 0.0 * LOGITS(images) + [1.0, 0.0]
 
-    for abort_early, asked in ((True, 27), (False, 101)):
-        attack = attacks.CarliniWagner(searches=1, steps=100, abort_early=abort_early, initial_const=1e-9)
+    for abort_early, asked in ((True, 26), (False, 50)):
+        attack = attacks.CarliniWagner(searches=1, steps=50, abort_early=abort_early)
         rows.clear()
         attack(logits_fn, IMAGES, LABELS, seed=0)
-        assert rows == [2] * asked
+        assert rows == [2] * (1 + 2 * asked)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)
 IMAGES = tf.constant([[[[0.9], [0.3]]], [[[0.5], [0.3]]]])  # f = 1.5 and 0.3
 LABELS = tf.constant([0, 0])
 LOGITS = classifiers.two_class_linear(WEIGHTS)
+NORMS = pytest.mark.parametrize("norm", [balls.L2, balls.Linf])
 
 
 @pytest.mark.parametrize("norm, distance", [(balls.L2, [1.5 / 5, 0.3 / 5]), (balls.Linf, [1.5 / 7, 0.3 / 7])])
@@ -106,6 +107,21 @@ def test_a_flat_model_is_left_alone():
 
     adversarial = attacks.DeepFool()(constant, IMAGES, LABELS, seed=0)
     np.testing.assert_array_equal(adversarial, IMAGES)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+@NORMS
+def test_an_exact_tie_is_left(norm, offset):
+    """Both logits are equal at the clean images, of which the label is the first."""
+
+    def tied(images):
+        score = tf.reduce_sum(images * np.array([3.0, -3.0], "float32").reshape(1, 2, 1), axis=[1, 2, 3])
+        return tf.stack([score, tf.zeros_like(score)], axis=1) + offset
+
+    images = np.stack([np.full([1, 2, 1], value, "float32") for value in (0.5, 0.2)])
+    adversarial = attacks.DeepFool(norm)(tied, images, [0, 0], seed=0)
+    np.testing.assert_array_equal(tf.argmax(tied(adversarial), axis=1), [1, 1])
+    assert (norm.size(adversarial - images) < 1e-3).numpy().all()
 
 
 def test_finished_examples_are_not_worked_on():

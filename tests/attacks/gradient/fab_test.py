@@ -147,6 +147,21 @@ def test_more_restarts_are_no_worse():
     assert (often <= once * (1 + 1e-3)).all() and (often < 0.99 * once).sum() >= 2
 
 
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+@NORMS
+def test_an_exact_tie_is_left(norm, offset):
+    """Both logits are equal at the clean images, of which the label is the first."""
+
+    def tied(images):
+        score = tf.reduce_sum(images * np.array([3.0, -3.0], "float32").reshape(1, 2, 1), axis=[1, 2, 3])
+        return tf.stack([score, tf.zeros_like(score)], axis=1) + offset
+
+    images = np.stack([np.full([1, 2, 1], value, "float32") for value in (0.5, 0.2)])
+    adversarial = attacks.FAB(norm, steps=10)(tied, images, [0, 0], seed=0)
+    np.testing.assert_array_equal(tf.argmax(tied(adversarial), axis=1), [1, 1])
+    assert (norm.size(adversarial - images) < 1e-3).numpy().all()
+
+
 def test_a_flat_model_is_left_alone():
     def constant(images):
         return tf.zeros([tf.shape(images)[0], 2]) + [1.0, 0.0] + 0.0 * tf.reduce_sum(images)

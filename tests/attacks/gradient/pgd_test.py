@@ -7,6 +7,7 @@ import tensorflow as tf
 from tests.support import classifiers
 from tfrobust import attacks, balls, objectives
 from tfrobust.attacks import spec
+from tfrobust.attacks.problem import Problem
 from tfrobust.errors import InputError
 
 WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)  # label 0 has the logit 3 a - 4 b + 2
@@ -134,6 +135,14 @@ def test_a_success_on_the_way_is_kept_without_another_question(make):
     last = change(make(objective=upward, keep="last"), counted)
     np.testing.assert_allclose(last[:, 0], [0.1, 0.1], atol=1e-5)
     assert len(asked) == 2 * questions
+
+
+@pytest.mark.parametrize("make", [attacks.fgsm, attacks.bim])
+def test_what_is_a_success_to_begin_with_goes_to_the_last_iterate(make):
+    """In training, which calls `run` on all examples."""
+    attack = make(balls.Linf(0.1))
+    problem = attack.posed(Problem(LOGITS, IMAGES, 1 - LABELS))
+    np.testing.assert_allclose(tf.reshape(attack.run(problem) - IMAGES, [2, 2]), [[0.1, -0.1]] * 2, atol=1e-5)
 
 
 def test_without_a_success_the_last_iterate_is_returned():

@@ -37,6 +37,45 @@ def test_ends_at_the_best_perturbation_of_a_linear_model(ball, expected):
     assert (gain > 0.9).all() and (gain < 1 + 1e-5).all()
 
 
+def test_points_are_inside_the_box_and_the_estimate_is_by_how_far_they_are_apart():
+    """At black and white one of two points is cut: the difference is over half the way, of the same gradient."""
+    asked = []
+
+    def logits_fn(images):
+        asked.append(images.numpy())
+        return classifiers.two_class_linear(WEIGHTS)(images)
+
+    images = np.array([[0.0, 1.0], [0.995, 0.5]], "float32").reshape(1, 2, 2, 1)
+    problem = Problem(logits_fn, images, [1], keys=tf.constant([[0, 1]]), batch=tf.constant(2000))
+    gradient = attacks.SPSA(balls.Linf(1), samples=4000)._gradient(problem, tf.constant(images), 0)
+    assert np.min(asked[0]) >= 0 and np.max(asked[0]) <= 1
+    np.testing.assert_allclose(gradient[0], WEIGHTS, atol=0.5)
+
+
+def test_returns_the_iterate_of_the_largest_margin():
+    """Too large steps around the best point, 0.52: the last iterate is worse than one before."""
+    margins = []
+
+    def logits_fn(images):
+        score = -1.0 - 100.0 * tf.reduce_sum(tf.square(images - 0.52), axis=[1, 2, 3])
+        if len(images) == 1:  # an iterate; a gradient's points come by twos
+            margins.append(float(score[0]))
+        return tf.stack([tf.zeros_like(score), score], axis=1)
+
+    attack = attacks.SPSA(balls.Linf(0.5), steps=7, samples=1, learning_rate=0.1)
+    problem = Problem(logits_fn, IMAGES[:1], [0], keys=tf.constant([[0, 0]]))
+    found = float(problem.margin(attack.solve(problem))[0])
+    iterates = margins[3:-1:3]  # the clean image; above, below and the iterate of each step; what was found
+    assert len(iterates) == 7 and found == pytest.approx(max(iterates)) and found > iterates[-1]
+
+
+def test_the_estimate_moves_no_pixel_that_may_not_change():
+    mask = np.array([[True, False], [False, False]])
+    attack = attacks.Restricted(attacks.SPSA(balls.L2(0.2), steps=4, samples=16, learning_rate=0.1), mask)
+    delta = (attack(LOGITS, IMAGES, np.zeros(2, "int32"), seed=0) - IMAGES).numpy()
+    np.testing.assert_allclose(delta[:, 0, 0, 0], -0.2, rtol=1e-5)
+
+
 def test_broken_examples_are_not_worked_on():
     shown = []
 

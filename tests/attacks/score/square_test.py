@@ -145,3 +145,21 @@ def test_senseless_settings_are_refused(arguments):
         attacks.Square(balls.Linf(0.1), **arguments)
     with pytest.raises(InputError, match="square: ball must be a linf or l2 ball"):
         attacks.Square(balls.L1(1.0))
+
+
+@pytest.mark.parametrize("ball", [balls.Linf(0.1), balls.L2(0.5)])
+def test_where_only_some_pixels_may_change_they_have_the_whole_radius(ball):
+    """From the start on: what the model is shown lies on the ball's surface, and changes these pixels alone."""
+    shown, mask = [], np.zeros(SHAPE[:2], bool)
+    mask[2:6, 3:9] = True
+
+    def recorded(images):
+        shown.append(images.numpy())
+        return np.tile([[1.0, 0.0]], [len(images), 1]).astype("float32")
+
+    images = np.full([2, *SHAPE], 0.5, "float32")
+    attack = attacks.Restricted(attacks.Square(ball, queries=20), mask)
+    attack(recorded, images, np.zeros(2, "int32"), seed=0)
+    deltas = np.concatenate(shown[1:]) - 0.5
+    assert len(deltas) == 2 * 20 and (deltas[:, ~mask] == 0).all()
+    np.testing.assert_allclose(ball.size(deltas), ball.radius, rtol=1e-5)

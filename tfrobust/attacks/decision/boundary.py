@@ -22,7 +22,6 @@ from tfrobust.attacks.decision import starts
 _TEST_EVERY = 10  # steps of a round; its first asks about the spherical step alone too, as in the authors' code
 _HALVINGS = 10  # of the way from the image to its start
 _CONVERGED = 1e-7  # a source step below which nothing more is to be gained
-_PROGRESS_EVERY, _PROGRESS = 500, 0.06  # steps between tests for progress, and the share of the distance that has to go
 _ADAPTATION = 1.5
 _SPHERICAL_WINDOW = 5  # answers after which the spherical step follows them: 50 steps, where the authors wait for 1000
 _SOURCE_WINDOW = 20  # the same for the source step, which is answered at each step
@@ -46,7 +45,6 @@ class _Walk(NamedTuple):
     source_step: tf.Tensor
     spherical: _Rate
     source: _Rate
-    checked: tf.Tensor  # [active] the distance at the last test for progress
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,10 +57,8 @@ class Boundary(Attack):
       spherical_step, source_step: the first step sizes, as shares of the distance to the image.
       tries: uniform random images that are tried as a start, by those that have none yet. They hardly ever have a goal.
       starts: images to start from instead, float [candidates, height, width, channels] or the path of an .npy file
-        with them; each example takes the first that is a success.
-      abort_early: each 500 steps, stop for examples whose distance fell by less than 6 % since the last time. Of 5000
-        steps that saves two fifths and leaves distances about a fifth larger (docs/results.md): False where the
-        distance itself is the result.
+        with them; each example takes the first that is a success. What finds none, here or at random, starts from the
+        nearest image of the same batch that has an answer it wants: give `starts` to be independent of the batch.
 
     Example:
       >>> attack = Boundary(steps=5000)
@@ -76,7 +72,6 @@ class Boundary(Attack):
     source_step: fields.ProperShare = 0.01
     tries: fields.Count = 1000
     starts: fields.Images | None = None
-    abort_early: fields.Flag = True
 
     name = "boundary"
     needs = Access.DECISION_BASED
@@ -87,12 +82,12 @@ class Boundary(Attack):
         )
         ones = tf.ones_like(rows, tf.float32)
         never = _Rate(0.0 * ones, 0.0 * ones)
-        walk = _Walk(x, self.spherical_step * ones, self.source_step * ones, never, never, float("inf") * ones)
+        walk = _Walk(x, self.spherical_step * ones, self.source_step * ones, never, never)
         found = active.loop(self._round, problem.at(rows), walk, x, math.ceil(self.steps / _TEST_EVERY))
         return tf.tensor_scatter_nd_update(problem.images, rows[:, None], found)
 
     def _round(self, count, here, walk):
-        """`_TEST_EVERY` steps; then examples that make no more progress are done."""
+        """`_TEST_EVERY` steps; then examples whose source step has become too small to matter are done."""
         first = count * _TEST_EVERY
 
         def propose(walk, step):
@@ -107,18 +102,13 @@ class Boundary(Attack):
         on_sphere = here.succeeds(sphere)
         asked = tf.where(on_sphere)[:, 0]
         hits = here.at(asked).succeeds(tf.gather(candidate, asked))
-        before, walk = walk, _move(walk, candidate, tf.tensor_scatter_nd_update(on_sphere, asked[:, None], hits))
+        walk = _move(walk, candidate, tf.tensor_scatter_nd_update(on_sphere, asked[:, None], hits))
         spherical, factor = _adapt(walk.spherical.count(on_sphere), 0.2, 0.5, _SPHERICAL_WINDOW)
         walk = walk._replace(spherical=spherical, spherical_step=tf.minimum(walk.spherical_step * factor, 1.0))
-        step, walk = tf.while_loop(
+        _, walk = tf.while_loop(
             lambda step, _: step < self.steps, advance, (first + 1, walk), maximum_iterations=_TEST_EVERY - 1
         )
-
-        distance = balls.L2.size(walk.x - here.images)
-        testing = (step % _PROGRESS_EVERY == 0) & self.abort_early
-        stuck = testing & (distance > (1.0 - _PROGRESS) * before.checked)
-        walk = walk._replace(checked=tf.where(testing, distance, walk.checked))
-        return walk, walk.x, (walk.source_step < _CONVERGED) | stuck
+        return walk, walk.x, walk.source_step < _CONVERGED
 
 
 def _propose(clean, x, noise, spherical_step, source_step):

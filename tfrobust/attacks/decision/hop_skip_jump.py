@@ -20,6 +20,8 @@ from tfrobust.attacks.decision import starts
 
 _MOST_TRIES = 20  # of a step that is halved each time; one that has to be smaller is not made
 _MOST_HALVINGS = 22  # in float32 more do not move a pixel
+_LEAST_PROBE = 8 * 2.0**-23  # of a value, in float32 steps of 1.0: the model must see that it has moved
+_WIDER = 10.0  # how much farther the next probes lie, where the answer to all was the same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +30,14 @@ class HopSkipJump(Attack):
 
     Attributes:
       norm: `balls.L2` or `balls.Linf`, the norm that is made small.
-      steps: of the algorithm; step t asks about `samples` * sqrt(t) directions, `max_samples` at most.
+      steps: of the algorithm; step t asks about `samples` * sqrt(t) directions, `max_samples` at most. They lie as near
+        as the paper says, but eight float32 steps of 1.0 in each value at least, and ten times as far from the next step
+        on where all have had the same answer, such as from a target that rounds its input; not farther than the image.
       samples, max_samples: as said.
       tries: uniform random images that are tried as a start, by those that have none yet. They hardly ever have a goal.
       starts: images to start from instead, float [candidates, height, width, channels] or the path of an .npy file
-        with them; each example takes the first that is a success.
+        with them; each example takes the first that is a success. What finds none, here or at random, starts from the
+        nearest image of the same batch that has an answer it wants: give `starts` to be independent of the batch.
 
     Example:
       >>> attack = HopSkipJump(balls.Linf, steps=30)
@@ -65,26 +70,33 @@ class HopSkipJump(Attack):
         )
         here = problem.at(rows)
 
-        def step(count, x, best, size):
+        def step(count, x, best, size, wider):
             # Section IV-C: delta is the distance times sqrt(d) theta (l2) or d theta (linf), 0.1 at first.
             share = theta * (math.sqrt(dimensions) if self.norm is balls.L2 else dimensions)
             distance = self.norm.size(x - here.images)
             radius = tf.where(count == 1, 0.1, share * tf.maximum(distance, 1e-12))
+            radius = wider * tf.maximum(radius, _LEAST_PROBE * math.sqrt(dimensions))
+            radius = tf.minimum(radius, tf.maximum(balls.L2.size(x - here.images), _LEAST_PROBE))
             wanted = self.samples * tf.sqrt(tf.cast(count, tf.float32))
             draws = tf.minimum(tf.cast(wanted, tf.int32), self.max_samples)
-            direction = self._direction(here.replace(keys=seeds.fold_in(here.keys, count)), x, radius, draws)
+            seeded = here.replace(keys=seeds.fold_in(here.keys, count))
+            direction, one_sided = self._direction(seeded, x, radius, draws)
             x = _step(here, x, direction, distance / tf.sqrt(tf.cast(count, tf.float32)))
             x = starts.toward_boundary(self.norm, here, x, halvings)
             reached = self.norm.size(x - here.images)
             best = tf.where(balls.per_example(reached < size, x), x, best)
-            return count + 1, x, best, tf.minimum(reached, size)
+            return count + 1, x, best, tf.minimum(reached, size), tf.where(one_sided, _WIDER, 1.0) * wider
 
-        loop = (tf.constant(1), x, x, self.norm.size(x - here.images))
+        size = self.norm.size(x - here.images)
+        loop = (tf.constant(1), x, x, size, tf.ones_like(size))
         best = tf.while_loop(lambda *_: tf.size(rows) > 0, step, loop, maximum_iterations=self.steps)[2]
         return tf.tensor_scatter_nd_update(problem.images, rows[:, None], best)
 
     def _direction(self, here, x, radius, draws):
-        """The estimated steepest direction of unit size (section III-B); draws that leave [0, 1] are clipped first."""
+        """The estimated steepest direction of unit size (section III-B), and where all answers were the same.
+
+        Draws that leave [0, 1] are clipped first.
+        """
         shape = x.shape[1:]
 
         def evaluate(pairs, rows):
@@ -100,7 +112,7 @@ class HopSkipJump(Attack):
         mean = signs / tf.cast(draws, tf.float32)
         one_sided = tf.abs(mean) == 1.0  # then there is no difference to the mean: that of the draws is taken
         estimate = signed - balls.per_example(tf.where(one_sided, 0.0, mean), plain) * plain
-        return self.norm.steepest(estimate)
+        return self.norm.steepest(estimate), one_sided
 
 
 def _step(problem, x, direction, size):

@@ -18,11 +18,15 @@ def begin(
 ):
     """Images near the boundary, on the attacker's side.
 
+    Random or given images are tried first. An example for which none of them is a success tries the clean images of the
+    caller's batch that are known to have an answer that the attacker wants, the nearest first. Only where these come
+    from does an example's start, and so its result, depend on the rest of the batch.
+
     Args:
       problem: of examples that are no success.
       keys: int32 [examples, 2], seeds of these draws.
       norm: `balls.L2` or `balls.Linf`, of `toward_boundary`.
-      tries: uniform random images for each example.
+      tries: uniform random images for each example; of the batch, as many again at most.
       given: images [candidates, height, width, channels]; each example takes the first that is a success, and nothing
         random.
       halvings: of the distance to the image.
@@ -44,8 +48,44 @@ def begin(
 
     nothing = (problem.images, tf.zeros_like(problem.labels, tf.bool))
     starts, found = active.loop(look, problem, keys, nothing, tries if given is None else len(given.values))
+    if problem.whole is not None:
+        starts, found = _from_the_batch(problem, tries, starts, found)
     rows = tf.cast(tf.where(found)[:, 0], tf.int32)
     return rows, toward_boundary(norm, problem.at(rows), tf.gather(starts, rows), halvings)
+
+
+def _from_the_batch(problem, tries, starts, found):
+    """The same with starts for those that have none, from the clean images of the caller's batch."""
+    whole, lacking = problem.whole, tf.cast(tf.where(~found)[:, 0], tf.int32)
+
+    def look(attempt, here, state):
+        order, count = state
+        tried = tf.gather(whole.images, order[:, attempt])
+        hit = here.succeeds(tried) & (attempt < count)
+        return state, (tried, hit), hit | (attempt + 1 >= count)
+
+    def search():
+        here = problem.at(lacking)
+        answers = whole.clean_predictions()[None]
+        wanted = answers != here.labels[:, None] if here.goals is None else answers == here.goals[:, None]
+        wanted &= answers >= 0  # an answer that is not a number is none
+        order = tf.argsort(tf.where(wanted, _square_distances(here.images, whole.images), float("inf")), axis=1)
+        count = tf.math.count_nonzero(wanted, axis=1, dtype=tf.int32)
+        nothing = (here.images, tf.zeros_like(here.labels, tf.bool))
+        images, hits = active.loop(
+            look, here, (order, count), nothing, tf.minimum(tries, tf.shape(order)[1]), count == 0
+        )
+        rows = lacking[:, None]
+        return tf.tensor_scatter_nd_update(starts, rows, images), tf.tensor_scatter_nd_update(found, rows, hits)
+
+    return tf.cond(tf.size(lacking) > 0, search, lambda: (starts, found))
+
+
+def _square_distances(some, others):
+    """float32 [some, others], squares of l2 distances between images."""
+    some, others = (tf.reshape(images, [tf.shape(images)[0], -1]) for images in (some, others))
+    squares = [tf.reduce_sum(tf.square(images), axis=1) for images in (some, others)]
+    return squares[0][:, None] + squares[1][None] - 2.0 * tf.matmul(some, others, transpose_b=True)
 
 
 def toward_boundary(norm, problem, adversarial, steps):

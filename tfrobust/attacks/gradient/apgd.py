@@ -76,7 +76,7 @@ class APGD(Attack):
         runs = classes.shape[1] * self.restarts
 
         def run(index, here, classes):
-            start = self.ball.sample(seeds.fold_in(here.keys, index), here.images.shape[1:])
+            start = here.sample(self.ball, seeds.fold_in(here.keys, index))
             surface = start * balls.per_example(self.ball.radius / tf.maximum(self.ball.size(start), 1e-12), start)
             toward = tf.gather(classes, index // self.restarts, axis=1)
             images, broken = self._ascend(here, surface, toward)

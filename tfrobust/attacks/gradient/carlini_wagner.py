@@ -4,7 +4,8 @@ Carlini and Wagner, S&P 2017, section VI-A. For each c of a search, Adam minimiz
 
     ||x(w) - x0||_2^2 + c * f(x(w)),        x(w) = (tanh(w) + 1) / 2,        f = max(confidence - margin, 0)
 
-so that x(w) is inside [0, 1] whatever w. c grows tenfold until an example is broken, then it is bisected.
+so that x(w) is inside [0, 1] whatever w. c grows tenfold until an example is broken, then it is bisected. As in the authors'
+code, a last search with their largest c, 1e10, is for what no c has broken; for the rest it would repeat a search.
 """
 
 import dataclasses
@@ -20,7 +21,8 @@ from tfrobust.attacks.steps import Adam
 _SQUEEZE = 0.999999  # the authors' factor that keeps the inverse of tanh finite at black and white
 _TESTS, _LEAST_BETWEEN = 20, 25  # for progress during one search; steps from one to the next
 _PROGRESS = 0.0025  # the share of the loss that has to go meanwhile
-_SATURATED = 1e-3  # the derivative of tanh, which is 2e-6 at black and white
+_WAITING = 0.01, 2.0  # the least of the descent that is free for a test: a share of it, times the asked progress
+_LARGEST = 1e10  # c, the authors' upper bound
 
 
 class _Search(NamedTuple):
@@ -64,12 +66,14 @@ class CarliniWagner(Attack):
     Attributes:
       norm: `balls.L2`, the norm that is made small.
       confidence: by how much the wrong logit must exceed the label's, in units of logits.
-      searches: values of c for each example.
+      searches: values of c for each example; what none of them has broken gets one more, 1e10.
       steps: of Adam for each c; the authors take up to 10,000.
       learning_rate: Adam's, on w.
       initial_const: the first c.
       abort_early: twenty times during `steps`, but not more often than each 25, stop for examples whose loss fell by
-        less than 0.25 % since the last time. The authors' ten times and 0.01 % ask for two thirds more gradients.
+        less than 0.25 % since the last time, although it could have fallen: an example whose black and white pixels,
+        which start slowly, hold nearly all of the descent is waited for. The authors' ten times and 0.01 % ask for two
+        thirds more gradients.
 
     Example:
       >>> attack = CarliniWagner(searches=9, steps=500)
@@ -88,25 +92,37 @@ class CarliniWagner(Attack):
     name = "carlini_wagner"
     needs = Access.WHITE_BOX
 
+    @property
+    def _interval(self):
+        """Steps from one test for progress to the next."""
+        return max(self.steps // _TESTS, _LEAST_BETWEEN)
+
     def run(self, problem):
         start = tf.atanh((2.0 * problem.images - 1.0) * _SQUEEZE)
         none = tf.zeros_like(problem.labels, tf.float32)
 
-        def search(state):
-            found = self._descend(problem, start, state)
+        def search(count, state):
+            repeated = count == self.searches
+            state = state._replace(weight=tf.where(repeated, _LARGEST, state.weight))
+            found = self._descend(problem, start, state, repeated & (state.size < float("inf")))
             # Algorithm in section VI-A, "choosing the constant": by ten until it does, then bisection.
             lower = tf.where(found.broken, state.lower, tf.maximum(state.lower, state.weight))
             upper = tf.where(found.broken, tf.minimum(state.upper, state.weight), state.upper)
             bounded = upper < float("inf")
             weight = tf.where(bounded, (lower + tf.where(bounded, upper, 0.0)) / 2.0, 10.0 * state.weight)
-            return (_Search(found.images, found.size, weight, lower, upper),)
+            return count + 1, _Search(found.images, found.size, weight, lower, upper)
 
         loop = _Search(problem.images, none + float("inf"), none + self.initial_const, none, none + float("inf"))
-        return tf.while_loop(lambda _: True, search, (loop,), maximum_iterations=self.searches)[0].best
+        return tf.while_loop(
+            lambda count, state: (count < self.searches) | tf.reduce_any(state.size == float("inf")),
+            search,
+            (tf.constant(0), loop),
+            maximum_iterations=self.searches + 1,
+        )[1].best
 
-    def _descend(self, problem, start, search):
-        """Adam from the clean images with fresh moments, for one c: the `_Best` after it."""
-        interval = max(self.steps // _TESTS, _LEAST_BETWEEN)
+    def _descend(self, problem, start, search, done):
+        """Adam from the clean images with fresh moments, for one c, where not done: the `_Best` after it."""
+        interval = self._interval
 
         def round_of_steps(count, here, state):
             """Bare steps up to the next test for progress, then one that is tested, unless they were the last."""
@@ -114,7 +130,7 @@ class CarliniWagner(Attack):
             walk = tf.while_loop(
                 lambda step, _: step < tf.minimum(test, self.steps),
                 lambda step, walk: (step + 1, self._advance(here, state.weight, step, walk)[0]),
-                (tf.where(count > 0, count * interval + 1, 0), state.walk),
+                (count * interval + 1, state.walk),
             )[1]
             walk, done, previous = tf.cond(
                 test < self.steps,
@@ -125,19 +141,19 @@ class CarliniWagner(Attack):
 
         best = _Best(search.best, search.size, tf.zeros_like(search.size, tf.bool))
         walk = _Walk(start, Adam().start(start), best)
-        # The loss before the first step, where the distance is 0.
-        loss = search.weight * tf.maximum(self.confidence - problem.margin_of(problem.clean), 0.0)
-        state = _Round(walk, search.weight, tf.where(_free(start), loss, float("inf")))
-        return active.loop(round_of_steps, problem, state, best, -(-self.steps // interval))
+        nothing = tf.fill(tf.shape(search.size), float("inf"))
+        walk, _, previous = self._test(problem, search.weight, tf.constant(0), walk, nothing)
+        state = _Round(walk, search.weight, previous)
+        return active.loop(round_of_steps, problem, state, walk.best, -(-(self.steps - 1) // interval), done)
 
     def _test(self, here, weight, step, walk, previous):
         """A step and its test: (the walk after it, bool [active] who gives up, the loss to compare with next time)."""
-        after, loss = self._advance(here, weight, step, walk)
-        testing = _free(walk.point) & self.abort_early
-        return after, testing & (loss > (1.0 - _PROGRESS) * previous), tf.where(testing, loss, previous)
+        after, loss, slope = self._advance(here, weight, step, walk)
+        testing = _free(walk.point, slope, loss, self.learning_rate * self._interval) & self.abort_early
+        return after, testing & (loss > (1.0 - _PROGRESS) * previous), tf.where(testing, loss, float("inf"))
 
     def _advance(self, here, weight, step, walk):
-        """One step of Adam: (the walk after it, float32 [active] the loss before it)."""
+        """One step of Adam: (the walk after it, float32 [active] the loss before it, half its gradient in x)."""
         squashed = tf.tanh(walk.point)
         x = (squashed + 1.0) / 2.0
         margin, rise = here.value_and_gradient(objectives.margin, x)
@@ -148,16 +164,34 @@ class CarliniWagner(Attack):
         better = success & (size < walk.best.size)
 
         pull = balls.per_example(tf.where(margin < self.confidence, weight / 2.0, 0.0), x)
-        gradient = (delta - pull * rise) * (1.0 - tf.square(squashed))
-        direction, moments = Adam().direction(self.norm, step, gradient, walk.moments)
+        slope = delta - pull * rise
+        direction, moments = Adam().direction(self.norm, step, slope * (1.0 - tf.square(squashed)), walk.moments)
         best = _Best(
             tf.where(balls.per_example(better, x), x, walk.best.images),
             tf.where(better, size, walk.best.size),
             walk.best.broken | success,
         )
-        return _Walk(walk.point - self.learning_rate * direction, moments, best), loss
+        return _Walk(walk.point - self.learning_rate * direction, moments, best), loss, slope
 
 
-def _free(point):
-    """bool [active]: where some pixel can move. Where all are black or white to float32, the loss cannot fall yet."""
-    return tf.reduce_max(1.0 - tf.square(tf.tanh(point)), axis=[1, 2, 3]) > _SATURATED
+def _free(point, slope, loss, reach):
+    """bool [active]: whether the loss could have fallen, so that its fall says something.
+
+    Black and white pixels stand still for hundreds of steps: there the derivative of tanh is 2e-6. An example waits for
+    them while they hold nearly all of the descent; that others, which do not matter, are free does not count.
+
+    Args:
+      point: w [active, ...].
+      slope: half the gradient of the loss in x.
+      loss: [active].
+      reach: how far Adam comes in w between two tests.
+    """
+    squashed, size = tf.tanh(point), tf.abs(slope)
+    inward = tf.where(squashed * slope > 0.0, size, 0.0)  # what pushes against the box is held for good
+    least_share, least_progress = _WAITING
+    held_back = tf.maximum(least_share * balls.L1.size(inward), least_progress * _PROGRESS * loss / reach)
+    moving = balls.L1.size((1.0 - tf.square(squashed)) * slope) >= held_back
+    # Each pixel by itself would go to where its distance balances its pull, or to the box. If all that is too little, the
+    # example is done, or c is too small for it.
+    way = tf.minimum(size, (1.0 + tf.sign(slope) * squashed) / 2.0)
+    return moving | (tf.reduce_sum(way * (2.0 * size - way), axis=[1, 2, 3]) <= _PROGRESS * loss)

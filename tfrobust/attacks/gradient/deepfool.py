@@ -16,9 +16,12 @@ import tensorflow as tf
 from tfrobust import balls
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.gradient import classes
 from tfrobust.attacks.problem import LogitsFn, Problem
 from tfrobust.errors import InputError
 
+_ROUNDING = 2.0**-23  # of a difference of logits, as a share of the largest: one float32 step
+_LEAST_STEP = 1e-4  # from a tie, where the distance is 0 and no step would be made
 MNIST_TINY = 5e-6 * 255  # what Deep Defense's authors take for 0-255 pixels, on the [0, 1] scale
 
 
@@ -103,6 +106,7 @@ class _Walk(NamedTuple):
     candidates: int
     tiny: float
     clip: bool
+    leave_ties: bool = False
 
     def moved(self, here, total, factor=1.0):
         x = here.images + factor * total
@@ -116,6 +120,8 @@ class _Walk(NamedTuple):
         # passes through several classes on its way.
         margin = tf.reduce_sum(logits * _difference(goal, state.previous, logits), axis=1)
         normal = pullback(_difference(goal, state.current, logits))
+        if self.leave_ties:
+            margin = _off_a_tie(margin, logits, self.norm.dual(normal))
         length = tf.abs(margin) * self.norm.dual(normal) / tf.maximum(self.norm.dual(normal + self.tiny), 1e-12) ** 2
         total = state.total + balls.per_example(length, normal) * self.norm.steepest(normal)
         shown = tf.stop_gradient(self.moved(here, total, 1.0 + self.overshoot))
@@ -144,25 +150,35 @@ def _minimize(problem, walk):
     return Perturbation(delta, reached, logits)
 
 
+def _off_a_tie(margin, logits, dual):
+    """The margin where it is more than rounding; else that of a boundary 1e-4 away, which the original adds anywhere."""
+    rounding = _ROUNDING * tf.reduce_max(tf.abs(logits), axis=1)
+    return tf.where(tf.abs(margin) <= rounding, _LEAST_STEP * dual, margin)
+
+
 def _predict(logits):
     return tf.argmax(logits, axis=1, output_type=tf.int32)
 
 
 def _difference(goal, source, logits):
     """Weights that turn logits into z_goal - z_source: [batch, classes]."""
-    classes = tf.shape(logits)[1]
-    return tf.one_hot(goal, classes, dtype=logits.dtype) - tf.one_hot(source, classes, dtype=logits.dtype)
+    count = tf.shape(logits)[1]
+    return tf.one_hot(goal, count, dtype=logits.dtype) - tf.one_hot(source, count, dtype=logits.dtype)
 
 
 def _nearest(norm, logits, pullback, goals, source):
     """The goal whose linearized boundary is nearest: int32 [batch]. One backward pass per column of `goals`."""
-    distances = []
-    for goal in tf.unstack(goals, axis=1):
+
+    def compare(index, nearest):
+        goal = tf.gather(goals, index, axis=1)
         difference = _difference(goal, source, logits)
         margin = tf.abs(tf.reduce_sum(logits * difference, axis=1))
-        distances.append(margin / tf.maximum(norm.dual(pullback(difference)), 1e-12))
-    nearest = tf.argmin(tf.stack(distances, axis=1), axis=1)
-    return tf.gather(goals, nearest, axis=1, batch_dims=1)
+        distance = margin / tf.maximum(norm.dual(pullback(difference)), 1e-12)
+        closer = distance < nearest[0]
+        return tf.where(closer, distance, nearest[0]), tf.where(closer, goal, nearest[1])
+
+    start = (tf.fill(tf.shape(source), float("inf")), goals[:, 0])
+    return classes.fold(compare, start, goals.shape[1])[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,7 +187,8 @@ class DeepFool(Attack):
 
     Attributes:
       norm: `balls.L2` or `balls.Linf`, the norm that is made small.
-      steps, overshoot, candidates: as in `minimal_perturbation`; the values are the original's.
+      steps, overshoot, candidates: as in `minimal_perturbation`; the values are the original's. At an exact tie, where
+        the nearest boundary is 0 away, a step is 1e-4 long.
 
     Example:
       >>> attack = DeepFool(balls.Linf)
@@ -193,7 +210,7 @@ class DeepFool(Attack):
 
     def run(self, problem):
         aim = problem if problem.goals is None else problem.replace(labels=problem.goals)
-        walk = _Walk(self.norm, self.steps, self.overshoot, self.candidates, tiny=0.0, clip=True)
+        walk = _Walk(self.norm, self.steps, self.overshoot, self.candidates, tiny=0.0, clip=True, leave_ties=True)
         found = _minimize(aim, walk)
         adversarial = tf.clip_by_value(problem.images + found.delta, 0.0, 1.0)
         # A random model may have changed its mind since: then the perturbation leads the other way.

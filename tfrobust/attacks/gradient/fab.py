@@ -16,12 +16,15 @@ import tensorflow as tf
 from tfrobust import balls, objectives, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.gradient import classes
 
 _OVERSHOOT = 1.05  # eta
 _BACKWARD = 0.9  # beta
 _LARGEST_BIAS = 0.1  # alpha_max
 _FINAL_STEPS = 3  # of the final search
 _ROUNDING = 1e-5  # the margin that it leaves, of the clean logits' spread: rounding in the model must not undo it
+_TIE = 2.0**-23  # of a difference of logits, as a share of the largest: one float32 step
+_LEAST_STEP = 1e-4  # from a tie, where both projections are the image itself
 _START = {balls.Linf: 0.3, balls.L2: 1.0}  # the largest distance that random starts are taken from, the authors'
 
 
@@ -78,18 +81,18 @@ class FAB(Attack):
         return self.ball.radius if self.ball else 0.0
 
     def run(self, problem):
-        classes = problem.rivals(self.targets or problem.clean.shape[1])
-        runs = (classes.shape[1] if self.targets else 1) * self.restarts
+        rivals = problem.rivals(self.targets or problem.clean.shape[1])
+        runs = (rivals.shape[1] if self.targets else 1) * self.restarts
 
         def run(index, here, state):
-            classes, best = state
+            rivals, best = state
             x = self._start(index, here, best.size)
-            goals = tf.gather(classes, [index // self.restarts], axis=1) if self.targets else classes
+            goals = tf.gather(rivals, [index // self.restarts], axis=1) if self.targets else rivals
             best = self._descend(here, goals, x, best)
-            return (classes, best), best, best.size <= self._enough
+            return (rivals, best), best, best.size <= self._enough
 
         none = _Best(problem.images, tf.fill(tf.shape(problem.labels), float("inf")))
-        return self._finish(problem, active.loop(run, problem, (classes, none), none, runs))
+        return self._finish(problem, active.loop(run, problem, (rivals, none), none, runs))
 
     def _finish(self, problem, best):
         """The final search, and the clean image for what lies outside the ball."""
@@ -111,7 +114,10 @@ class FAB(Attack):
         def step(_, here, state):
             x, goals, best = state
             logits, pullback = here.pullback(x)
-            x = self._step(here.images, x, *self._boundary(logits, pullback, goals, here))
+            value, normal = self._boundary(logits, pullback, goals, here)
+            tied = tf.abs(value) <= _TIE * tf.reduce_max(tf.abs(logits), axis=1)
+            value = tf.where(tied, -_LEAST_STEP * self._norm.dual(normal), value)
+            x = self._step(here.images, x, value, normal)
             broken = here.margin(x) > 0.0
             size = self._norm.size(x - here.images)
             better = broken & (size < best.size)
@@ -123,7 +129,7 @@ class FAB(Attack):
 
     def _start(self, index, here, size):
         """The clean images for the first run to a boundary; then random points, not farther than half the best."""
-        drawn = self._norm(1.0).sample(seeds.fold_in(here.keys, index), here.images.shape[1:])
+        drawn = here.sample(self._norm(1.0), seeds.fold_in(here.keys, index))
         distance = tf.minimum(size, self._enough or _START[self._norm]) / 2.0
         away = balls.per_example(distance / tf.maximum(self._norm.size(drawn), 1e-12), drawn) * drawn
         around = tf.clip_by_value(here.images + away, 0.0, 1.0)
@@ -137,18 +143,18 @@ class FAB(Attack):
         origin = here.labels
         if here.goals is not None:
             origin = tf.argmax(objectives.without(logits, here.goals), axis=1, output_type=tf.int32)
-        nearest = None
-        for goal in tf.unstack(goals, axis=1):
+
+        def compare(index, nearest):
+            goal = tf.gather(goals, index, axis=1)
             difference = tf.one_hot(goal, logits.shape[1]) - tf.one_hot(origin, logits.shape[1])
             value, normal = tf.reduce_sum(logits * difference, axis=1), pullback(difference)
             distance = tf.abs(value) / tf.maximum(self._norm.dual(normal), 1e-12)
+            closer = distance < nearest[0]
             found = (distance, value, normal)
-            if nearest is None:
-                nearest = found
-            else:
-                closer = distance < nearest[0]
-                nearest = [tf.where(balls.per_example(closer, new), new, old) for new, old in zip(found, nearest)]
-        return nearest[1:]
+            return [tf.where(balls.per_example(closer, new), new, old) for new, old in zip(found, nearest)]
+
+        value = tf.zeros_like(logits[:, 0])
+        return classes.fold(compare, [value + float("inf"), value, tf.zeros_like(here.images)], goals.shape[1])[1:]
 
     def _step(self, clean, x, value, normal):
         """Equations 9 and 10, for the boundary value + <normal, u - x> = 0."""

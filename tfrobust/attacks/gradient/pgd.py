@@ -78,8 +78,7 @@ class PGD(Attack):
             return self._run(problem, tf.zeros_like(problem.images))
 
         def run(index):
-            start = self.ball.sample(seeds.fold_in(problem.keys, index), problem.images.shape[1:])
-            return self._run(problem, start)
+            return self._run(problem, problem.sample(self.ball, seeds.fold_in(problem.keys, index)))
 
         if self.restarts == 1:
             return run(0)
@@ -108,10 +107,12 @@ class PGD(Attack):
             moved = inside(x + step_size * direction - images)
             return count + 1, moved, state, best.better(x, problem.margin_of(logits)) if best else ()
 
-        best = _Best(images, tf.zeros_like(problem.labels, tf.float32)) if self.keep == "best" else ()
+        # What is a success to begin with, as in training, goes to the last iterate.
+        least = tf.where(problem.wanted(problem.clean), float("inf"), 0.0)
+        best = _Best(images, least) if self.keep == "best" else ()
         loop = (tf.constant(0), inside(delta), self.optimizer.start(images), best)
         _, last, _, best = tf.while_loop(lambda *_: True, ascend, loop, maximum_iterations=self.steps)
-        return tf.where(balls.per_example(best.margin > 0.0, last), best.images, last) if best else last
+        return tf.where(balls.per_example(best.margin > least, last), best.images, last) if best else last
 
     def variants(self):
         return fgsm, bim, mi_fgsm

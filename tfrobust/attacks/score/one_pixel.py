@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tfrobust import balls, objectives, seeds
+from tfrobust import objectives, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
 
@@ -33,7 +33,7 @@ class _Population(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class OnePixel(Attack):
-    """Changes at most so many pixels. An image that is not broken comes back unchanged.
+    """Changes at most so many pixels. Where no member is a success, the image is the fittest's.
 
     Attributes:
       ball: `balls.L0(pixels)`.
@@ -95,7 +95,7 @@ def _select(here, state, children):
     """Asks about all children that show something new, and lets each take its parent's place if it is fitter.
 
     Returns:
-      (the population after it; the image of the fittest child that is a success, else the clean one; whether one is).
+      (the population after it; the image of the fittest child that is a success, else of the fittest member; whether one is).
     """
     new = tf.reduce_any(_shown(children) != _shown(state.members), axis=[2, 3]) | (state.fitness < -1e38)
     asked = tf.where(new)
@@ -104,11 +104,12 @@ def _select(here, state, children):
     success = tf.tensor_scatter_nd_update(tf.zeros_like(new), asked, success)
     better = fitness > state.fitness
     members = tf.where(better[:, :, None, None], children, state.members)
-    winner = tf.argmax(tf.where(success, fitness, float("-inf")), axis=1)
     done = tf.reduce_any(success, axis=1)
-    painted = _paint(here.images, tf.gather(children, winner, batch_dims=1))
-    images = tf.where(balls.per_example(done, painted), painted, here.images)
-    return _Population(members, tf.maximum(fitness, state.fitness), state.start), images, done
+    child = tf.gather(children, tf.argmax(tf.where(success, fitness, float("-inf")), axis=1), batch_dims=1)
+    fitness = tf.where(better, fitness, state.fitness)
+    fittest = tf.gather(members, tf.argmax(fitness, axis=1), batch_dims=1)
+    images = _paint(here.images, tf.where(done[:, None, None], child, fittest))
+    return _Population(members, fitness, state.start), images, done
 
 
 def _children(keys, members):

@@ -4,7 +4,8 @@ Uesato et al., ICML 2018, algorithm 1, after Spall 1992. With v_i random vectors
 
     gradient = 1 / n * sum_i (f(x + delta * v_i) - f(x - delta * v_i)) / (2 * delta) * v_i
 
-which Adam follows; after each step x is brought back into the ball and into [0, 1].
+which Adam follows; after each step x is brought back into the ball and into [0, 1]. The points are cut to [0, 1] as well,
+where other libraries and the paper ask outside, and a value is divided by how far its two points really are apart.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from tfrobust.attacks.steps import Adam
 
 @dataclasses.dataclass(frozen=True)
 class SPSA(Attack):
-    """The bounded attack. An example stops as soon as it is broken; else its last iterate is returned.
+    """The bounded attack. An example stops as soon as it is broken; else the iterate of the largest margin is returned.
 
     Attributes:
       ball: the allowed perturbations, `Linf(radius)` or `L2(radius)`.
@@ -44,25 +45,30 @@ class SPSA(Attack):
 
     def run(self, problem):
         def ascend(count, here, state):
-            delta, moments = state
-            gradient = self._gradient(here, here.images + delta, count)
+            delta, moments, best, largest = state
+            gradient = here.confine(self._gradient(here, here.images + delta, count))
             direction, moments = Adam().direction(type(self.ball), count, gradient, moments)
             moved = here.images + self.ball.project(delta + self.learning_rate * direction)
             delta = tf.clip_by_value(moved, 0.0, 1.0) - here.images
             x = here.images + delta
-            return (delta, moments), x, here.margin(x) > 0.0
+            margin = here.margin(x)
+            best = tf.where(balls.per_example(margin > largest, x), x, best)
+            largest = tf.maximum(largest, margin)
+            return (delta, moments, best, largest), best, largest > 0.0
 
-        start = (tf.zeros_like(problem.images), Adam().start(problem.images))
-        return active.loop(ascend, problem, start, problem.images, self.steps)
+        images, lowest = problem.images, tf.fill(tf.shape(problem.labels), float("-inf"))
+        start = (tf.zeros_like(images), Adam().start(images), images, lowest)
+        return active.loop(ascend, problem, start, images, self.steps)
 
     def _gradient(self, here, x, count):
-        """The estimate above. Points outside [0, 1] are asked about as well, as in the paper."""
+        """The estimate above. A value whose two points are the same, at a wall that both meet, says nothing: 0."""
 
         def evaluate(pairs, rows):
             signs = tf.sign(seeds.uniform(pairs.keys, x.shape[1:]) - 0.5)
             at = tf.gather(x, rows)
-            rise = pairs.margin(at + self.delta * signs) - pairs.margin(at - self.delta * signs)
-            return [balls.per_example(rise / (2.0 * self.delta), signs) * signs]
+            above, below = (tf.clip_by_value(at + way * self.delta * signs, 0.0, 1.0) for way in (1.0, -1.0))
+            rise = balls.per_example(pairs.margin(above) - pairs.margin(below), at)
+            return [tf.math.divide_no_nan(rise, above - below)]
 
         here = here.replace(keys=seeds.fold_in(here.keys, count))
         (total,) = here.sum_over_draws(evaluate, self.samples)

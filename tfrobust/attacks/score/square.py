@@ -64,13 +64,13 @@ class Square(Attack):
         def step(count, here, state):
             x, margin = state
             step_keys, side = seeds.fold_in(here.keys, count), tf.gather(tf.constant(sides), count)
-            candidate = propose(step_keys, here.images, x, self.ball.radius, side, patterns)
+            candidate = propose(step_keys, here.images, x, self.ball.radius, side, patterns, here.pixels)
             found = here.margin(candidate)
             x = tf.where(balls.per_example(found > margin, x), candidate, x)
             margin = tf.maximum(found, margin)
             return (x, margin), (x, margin > 0.0), margin > 0.0
 
-        x = start(seeds.fold_in(problem.keys, -1), problem.images, self.ball.radius)
+        x = start(seeds.fold_in(problem.keys, -1), problem.images, self.ball.radius, problem.pixels)
         margin = problem.margin(x)
         broken = margin > 0.0
         return active.loop(step, problem, (x, margin), (x, broken), self.queries - 1, done=broken)
@@ -100,17 +100,23 @@ def _window(corner, side, size):
     return (inside >= 0) & (inside < side), inside
 
 
-def _stripes(keys, clean, radius):
+def _stripes(keys, clean, radius, pixels=None):
     """Vertical stripes of +-radius (section 4.2), one sign per column and channel."""
     signs = _signs(seeds.uniform(keys, [1, *clean.shape[2:]]))
-    return tf.clip_by_value(clean + radius * signs, 0.0, 1.0)
+    return tf.clip_by_value(clean + radius * _confine(signs, pixels), 0.0, 1.0)
 
 
-def _square(keys, clean, x, radius, side, _):
+def _confine(values, pixels):
+    """The values of the pixels that may change, and 0 or False elsewhere."""
+    return values if pixels is None else tf.where(pixels, values, tf.zeros_like(values))
+
+
+def _square(keys, clean, x, radius, side, _, pixels=None):
     """One square set to +-radius, one sign per channel; if that changed nothing, to other signs (as the authors do)."""
     height, width, channels = clean.shape[1:]
     row, column, first, other = tf.unstack(seeds.uniform(keys, [4]), axis=1)
     square = _window(row, side, height)[0][:, :, None, None] & _window(column, side, width)[0][:, None, :, None]
+    square = _confine(square, pixels)
     kinds = 2 ** min(channels, _BITS)
 
     def painted(kind):
@@ -125,13 +131,13 @@ def _square(keys, clean, x, radius, side, _):
     return tf.where(balls.per_example(idle, x), painted(different), candidate)
 
 
-def _two_squares(keys, clean, x, radius, side, patterns):
+def _two_squares(keys, clean, x, radius, side, patterns, pixels=None):
     """One square takes over the mass of another and what the ball has left, in the shape of two bumps (algorithm 3)."""
     height, width, channels = clean.shape[1:]
     draws = seeds.uniform(keys, [5 + channels])
     in_row, row = _window(draws[:, 0], side, height)
     in_column, column = _window(draws[:, 1], side, width)
-    receiver = in_row[:, :, None, None] & in_column[:, None, :, None]
+    receiver = _confine(in_row[:, :, None, None] & in_column[:, None, :, None], pixels)
     donor = (_window(draws[:, 2], side, height)[0][:, :, None] & _window(draws[:, 3], side, width)[0][:, None])[
         ..., None
     ]
@@ -152,7 +158,7 @@ def _energy(delta):
     return tf.reduce_sum(tf.square(delta), axis=[1, 2], keepdims=True)
 
 
-def _bumps(keys, clean, radius):
+def _bumps(keys, clean, radius, pixels=None):
     """The start in l2: a grid of about 5 x 5 tiles of two bumps each, with random signs and turns (section 4.3)."""
     height, width, channels = clean.shape[1:]
     side = max(min(height, width) // 5, 1)
@@ -169,7 +175,8 @@ def _bumps(keys, clean, radius):
     ]
     draws = tf.gather(tf.gather(draws, tile_of[0], axis=1), tile_of[1], axis=2)
     shape = tf.where(draws[..., :1] < 0.5, tf.constant(upright), tf.constant(turned))
-    return tf.clip_by_value(clean + radius * balls.L2.steepest(shape * _signs(draws[..., 1:])), 0.0, 1.0)
+    bumps = _confine(shape * _signs(draws[..., 1:]), pixels)
+    return tf.clip_by_value(clean + radius * balls.L2.steepest(bumps), 0.0, 1.0)
 
 
 def _patterns(sides):
