@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tests.support import deceivers, shared
 from tfrobust import data, evaluate, models
-from tfrobust.evaluation import evidence
 
 pytestmark = shared.needs_golden
 ATTACK = "pgd(linf(0.15), steps=20)"
@@ -99,11 +98,6 @@ def test_an_attack_on_the_reference_network_is_not_warned_of(lenet, examples):
     assert warned(lenet, *examples, [ATTACK]) <= MINOR
 
 
-def test_searches_break_what_a_gradient_of_the_wrong_sign_leaves(lenet, examples):
-    codes = warned(deceivers.DECEIVERS["gradient of the wrong sign"](lenet), *examples, [ATTACK])
-    assert {"SHATTERED", "BLACK>WHITE", "UNBOUNDED"} <= codes
-
-
 def test_an_attack_of_too_few_and_short_steps(lenet, examples):
     assert {"CONVERGED", "INCOMPLETE"} <= warned(lenet, *examples, ["pgd(linf(0.15), steps=8, step_size=0.005)"])
 
@@ -121,56 +115,27 @@ def test_defects_of_some_images_only_show_wherever_they_stand(lenet, examples):
     assert "ZEROGRAD" in codes
 
 
-class Winners(keras.layers.Layer):
-    """The largest tenth of the values, and 0 for the others (Xiao et al., "Enhancing adversarial defense by k-winners-take-all", 2020)."""
-
-    def call(self, inputs):
-        values = tf.reshape(inputs, [-1, int(np.prod(inputs.shape[1:]))])
-        least = tf.math.top_k(values, values.shape[1] // 10).values[:, -1:]
-        return tf.reshape(tf.where(values >= least, values, 0.0), tf.shape(inputs))
-
-
-def convolutional(activation):
-    return keras.Sequential(
-        [
-            keras.Input([28, 28, 1]),
-            keras.layers.Conv2D(12, 5, strides=2),
-            activation(),
-            keras.layers.Conv2D(24, 5, strides=2),
-            activation(),
-            keras.layers.Flatten(),
-            keras.layers.Dense(10),
-        ]
-    )
-
-
-def trained(network, epochs, temperature=1.0, classes=10):
+def trained(network, epochs, **options):
     """(logits_fn, images, labels) of a network trained on digits, and 60 test images."""
-    keras.utils.set_random_seed(0)
     train, test = data.load("digits", "train"), data.load("digits", "test").take(60)
-
-    def loss(labels, logits):
-        return keras.losses.sparse_categorical_crossentropy(labels, logits / temperature, from_logits=True)
-
-    network.compile(keras.optimizers.Adam(3e-3), loss)
-    network.fit(train.floats(), train.labels % classes, batch_size=50, epochs=epochs, verbose=0)
-    return lambda images: network(images, training=False), test.floats(), test.labels % classes
+    logits_fn = deceivers.trained(network, train.floats(), train.labels, epochs=epochs, **options)
+    return logits_fn, test.floats(), test.labels % options.get("classes", 10)
 
 
 def test_winners_take_all():
-    assert "SHATTERED" in warned(*trained(convolutional(Winners), 3), ["pgd(linf(0.05), steps=10)"])
+    assert "SHATTERED" in warned(*trained(deceivers.convolutional(deceivers.Winners), 3), ["pgd(linf(0.05), steps=10)"])
 
 
 def test_defensive_distillation():
-    assert "LOGITS" in warned(*trained(convolutional(keras.layers.ReLU), 5, temperature=100.0))
+    assert "LOGITS" in warned(*trained(deceivers.convolutional(keras.layers.ReLU), 5, temperature=100.0))
 
 
 @pytest.mark.parametrize(
     ("make", "epochs", "classes"),
     [
         (lambda: models.mlp(std=1.0), 4, 10),
-        (lambda: convolutional(lambda: keras.layers.Activation("gelu")), 3, 10),
-        (lambda: convolutional(keras.layers.ReLU), 3, 2),
+        (lambda: deceivers.convolutional(lambda: keras.layers.Activation("gelu")), 3, 10),
+        (lambda: deceivers.convolutional(keras.layers.ReLU), 3, 2),
     ],
     ids=["mlp", "gelu", "two classes"],
 )
@@ -191,27 +156,22 @@ def test_a_residual_network_with_batch_normalization_is_not_warned_of(examples):
 
 
 def test_the_checks_cost_less_than_pgd_with_40_steps(lenet, examples):
-    images, labels = examples
+    images, labels = (part[:48] for part in examples)
     asked, differentiated = [], []
+
+    def counted_in(counter, x):
+        return tf.ensure_shape(
+            tf.numpy_function(lambda part: counter.append(len(part)) or part, [x], tf.float32), x.shape
+        )
 
     @tf.custom_gradient
     def counted(x):
-        def backward(upstream):
-            tf.numpy_function(lambda n: differentiated.append(int(n)) or n, [tf.shape(x)[0]], tf.int32)
-            return tf.identity(upstream)
+        return counted_in(asked, x), lambda upstream: -counted_in(differentiated, upstream)
 
-        return tf.identity(x), backward
-
-    def logits_fn(x):
-        with tf.control_dependencies(
-            [tf.numpy_function(lambda n: asked.append(int(n)) or n, [tf.shape(x)[0]], tf.int32)]
-        ):
-            return lenet(counted(tf.identity(x)))
-
-    target = deceivers.Wrapped(deceivers.DECEIVERS["gradient of the wrong sign"](logits_fn), (28, 28, 1))
+    target = deceivers.Wrapped(lambda x: lenet(counted(x)), (28, 28, 1))
     evaluate(target, images, labels, [ATTACK], active_checks=False, progress=False)
     before = sum(asked), sum(differentiated)
-    evaluate(target, images, labels, [ATTACK], progress=False)
-    passes = sum(asked) - 2 * before[0], sum(differentiated) - 2 * before[1]
-    assert passes[1] < 40 * len(images) and sum(passes) < 81 * len(images)
-    assert evidence.SAMPLE == 100
+    codes = {found["code"] for found in evaluate(target, images, labels, [ATTACK], progress=False).report["warnings"]}
+    forward, backward = sum(asked) - 2 * before[0], sum(differentiated) - 2 * before[1]
+    assert backward < 40 * len(images) and forward + backward < 81 * len(images)
+    assert {"SHATTERED", "BLACK>WHITE", "UNBOUNDED"} <= codes  # a gradient of the wrong sign: all checks run

@@ -7,6 +7,8 @@ that look suspicious and are honest, `HONEST`.
 import math
 from collections.abc import Callable
 
+import keras
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import attacks, seeds, targets
@@ -253,3 +255,39 @@ HONEST: dict[str, Wrapper] = {
     "mean of two members": lambda f: lambda x: (f(x) + f(tf.roll(x, 1, axis=1))) / 2.0,
     "bfloat16 answers": after(lambda z: tf.cast(tf.cast(z, tf.bfloat16), tf.float32)),
 }
+
+
+class Winners(keras.layers.Layer):
+    """The largest tenth of the values, and 0 for the others (Xiao, Zhong and Zheng, ICLR 2020, k-winners-take-all)."""
+
+    def call(self, inputs):
+        values = tf.reshape(inputs, [-1, int(np.prod(inputs.shape[1:]))])
+        least = tf.math.top_k(values, values.shape[1] // 10).values[:, -1:]
+        return tf.reshape(tf.where(values >= least, values, 0.0), tf.shape(inputs))
+
+
+def convolutional(activation) -> keras.Model:
+    """A small network for images of 28x28, with these activations."""
+    return keras.Sequential(
+        [
+            keras.Input([28, 28, 1]),
+            keras.layers.Conv2D(12, 5, strides=2),
+            activation(),
+            keras.layers.Conv2D(24, 5, strides=2),
+            activation(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10),
+        ]
+    )
+
+
+def trained(network: keras.Model, images, labels, *, epochs, temperature=1.0, classes=10) -> LogitsFn:
+    """Trains a network in place; with a high temperature, the student of defensive distillation without its teacher."""
+    keras.utils.set_random_seed(0)
+
+    def loss(labels, logits):
+        return keras.losses.sparse_categorical_crossentropy(labels, logits / temperature, from_logits=True)
+
+    network.compile(keras.optimizers.Adam(3e-3), loss)
+    network.fit(images, labels % classes, batch_size=50, epochs=epochs, verbose=0)
+    return lambda images: network(images, training=False)

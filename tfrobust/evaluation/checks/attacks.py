@@ -1,11 +1,9 @@
 """Checks of the attacks' results against one another and against what they must be."""
 
-import dataclasses
 import itertools
 
 import numpy as np
 
-from tfrobust import balls
 from tfrobust.attacks import FAB, Access, Attack, Targeted, parse
 from tfrobust.attacks.compose import Wrapper
 from tfrobust.evaluation import metrics
@@ -55,7 +53,7 @@ def monotone(evidence: Evidence):
     families = {}
     for row, attack in zip(evidence.rows, evidence.attacks):
         if attack.ball is not None:
-            families.setdefault(_without_radius(attack), []).append((attack.ball.radius, row))
+            families.setdefault(attack.family(), []).append((attack.ball.radius, row))
     for family in families.values():
         for (_, small), (_, large) in itertools.pairwise(sorted(family, key=lambda member: member[0])):
             if large["robust_accuracy"] - small["robust_accuracy"] > TOLERANCE:
@@ -72,18 +70,6 @@ def _goal(attack: Attack):
     if isinstance(attack, Targeted):
         return attack.goal
     return _goal(attack.attack) if isinstance(attack, Wrapper) else attack.targeted
-
-
-def _without_radius(value):
-    """An attack's value but for its radius, and the length of its steps, which often is a share of that."""
-    if isinstance(value, balls.Ball):
-        return type(value)
-    if isinstance(value, tuple):
-        return tuple(map(_without_radius, value))
-    if isinstance(value, Attack):
-        fields = [field.name for field in dataclasses.fields(value) if field.name != "step_size"]
-        return type(value), tuple((name, _without_radius(vars(value)[name])) for name in fields)
-    return value
 
 
 def stronger_black_box(evidence: Evidence):
