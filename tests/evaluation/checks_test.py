@@ -4,26 +4,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import classifiers
+from tests.support import classifiers, deceivers
 from tfrobust import attacks as attacks_lib
-from tfrobust import evaluate, targets
+from tfrobust import evaluate
 from tfrobust.evaluation import checks
 from tfrobust.evaluation.evidence import Evidence
 
 IMAGES = classifiers.random_images(40)
-
-
-class Wrapped(targets.Target):
-    """Another function in front of or behind a network."""
-
-    access = attacks_lib.Access.WHITE_BOX
-
-    def __init__(self, logits_fn):
-        super().__init__("wrapped", (6, 5, 3))
-        self.logits = logits_fn
-
-    def logits(self, images):
-        raise AssertionError("replaced in __init__")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +20,9 @@ def network():
 
 def codes(network, logits_fn, attacks=()):
     labels = np.argmax(network(IMAGES), axis=1)
-    warnings = evaluate(Wrapped(logits_fn), IMAGES, labels, list(attacks), progress=False).report["warnings"]
+    warnings = evaluate(deceivers.Wrapped(logits_fn, (6, 5, 3)), IMAGES, labels, list(attacks), progress=False).report[
+        "warnings"
+    ]
     assert all(warning["evidence"] and warning["remedy"] for warning in warnings)
     return {warning["code"] for warning in warnings}
 
@@ -64,15 +53,10 @@ def test_broken_gradients(network):
     assert "NANGRAD" in codes(network, root_of_zero)
 
 
-def test_few_classes():
-    two = classifiers.smooth_network(classes=2)
-    assert "FEWCLS" in codes(two, two)
-
-
-def found(check, *rows):
+def found(check, *rows, classes=4):
     """The codes of a check's warnings about these rows of a report."""
     attacks = [attacks_lib.parse(row["attack"]) for row in rows]
-    evidence = Evidence(np.zeros([1000, 4]), np.zeros(1000, int), attacks=attacks, rows=rows)
+    evidence = Evidence(np.zeros([1000, classes]), np.zeros(1000, int), attacks=attacks, rows=rows)
     return [warning["code"] for warning in check(evidence)]
 
 
@@ -81,6 +65,15 @@ def row(attack, robust, radius=0.1, uint8=None):
         **{"attack": attack, "norm": "linf", "radius": radius, "robust_accuracy": robust, "source": None},
         "robust_accuracy_uint8": robust if uint8 is None else uint8,
     }
+
+
+def test_few_classes_matter_to_attacks_that_need_more():
+    targeted, plain = row("apgd_targeted(linf(0.1))", 0.4), row("pgd(linf(0.1))", 0.4)
+    assert found(checks.model.few_classes, targeted, classes=3) == ["FEWCLS"]
+    assert found(checks.model.few_classes, row("auto_attack(linf(0.1))", 0.4), classes=2) == ["FEWCLS"]
+    assert (
+        found(checks.model.few_classes, targeted, classes=4) == found(checks.model.few_classes, plain, classes=2) == []
+    )
 
 
 def test_one_step_that_beats_many():
