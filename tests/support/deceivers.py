@@ -253,6 +253,7 @@ HONEST: dict[str, Wrapper] = {
     "common offset": after(lambda z: z + 1000.0),
     "logits x 0.1": after(lambda z: 0.1 * z),
     "mean of two members": lambda f: lambda x: (f(x) + f(tf.roll(x, 1, axis=1))) / 2.0,
+    "float16 answers": after(lambda z: tf.cast(z, tf.float16)),
     "bfloat16 answers": after(lambda z: tf.cast(tf.cast(z, tf.bfloat16), tf.float32)),
 }
 

@@ -82,7 +82,7 @@ def gather(
     """The evidence of one evaluation. Only models in this process are asked more, unless the configuration says so."""
     attacks = [outcome.attack for outcome in outcomes]
     found = Evidence(
-        logits=logits,
+        logits=logits.astype("float32") if logits.ndim == 2 else logits,
         labels=examples.labels,
         attacks=attacks,
         rows=rows,

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from tfrobust.attacks import FAB, Access, Attack, Targeted, parse
+from tfrobust.attacks import Access, Attack, Targeted, parse
 from tfrobust.attacks.compose import Wrapper
 from tfrobust.evaluation import metrics
 from tfrobust.evaluation.checks.finding import Finding
@@ -16,10 +16,16 @@ LATE_GAIN = 0.12  # of an attack's progress; one that has converged makes 0.01 t
 LEAST_QUESTIONS = 5
 
 
+def _bounded(evidence: Evidence):
+    """The rows that have a robust accuracy, and their attacks."""
+    rows = zip(evidence.rows, evidence.attacks)
+    return [(row, attack) for row, attack in rows if attack.ball is not None and row["robust_accuracy"] is not None]
+
+
 def few_examples(evidence: Evidence):
     """N: too few examples for a narrow interval."""
     examples = len(evidence.logits)
-    accuracies = [row["robust_accuracy"] for row in evidence.rows if row["radius"] is not None]
+    accuracies = [row["robust_accuracy"] for row, _ in _bounded(evidence)]
     if examples < 1000 and accuracies:
         lowest = min(accuracies)
         low, high = metrics.wilson_interval(lowest, examples)
@@ -33,9 +39,7 @@ def few_examples(evidence: Evidence):
 def order(evidence: Evidence):
     """ORDER: a single-step attack beats an iterative one in the same ball."""
     bounded = [
-        (row, attack, searches.steps(attack))
-        for row, attack in zip(evidence.rows, evidence.attacks)
-        if attack.ball is not None and attack.needs is Access.WHITE_BOX
+        (row, attack, searches.steps(attack)) for row, attack in _bounded(evidence) if attack.needs is Access.WHITE_BOX
     ]
     for (single, one, few), (iterative, other, many) in itertools.permutations(bounded, 2):
         lost = iterative["robust_accuracy"] - single["robust_accuracy"]
@@ -51,9 +55,8 @@ def order(evidence: Evidence):
 def monotone(evidence: Evidence):
     """MONOTONE: robust accuracy rises with the radius, for the same attack otherwise."""
     families = {}
-    for row, attack in zip(evidence.rows, evidence.attacks):
-        if attack.ball is not None:
-            families.setdefault(attack.family(), []).append((attack.ball.radius, row))
+    for row, attack in _bounded(evidence):
+        families.setdefault(attack.family(), []).append((attack.ball.radius, row))
     for family in families.values():
         for (_, small), (_, large) in itertools.pairwise(sorted(family, key=lambda member: member[0])):
             if large["robust_accuracy"] - small["robust_accuracy"] > TOLERANCE:
@@ -108,7 +111,7 @@ def last_stage(evidence: Evidence):
 def silent(evidence: Evidence):
     """SILENT: an attack saw successes that it did not return."""
     for outcome in evidence.outcomes:
-        if outcome.trace is None or outcome.ball is None or _leaves_the_ball(outcome.attack):
+        if outcome.trace is None or outcome.ball is None:
             continue
         returned = outcome.broken[outcome.examples.attacked]
         lost = int((outcome.trace.reached & ~returned).sum())
@@ -118,12 +121,6 @@ def silent(evidence: Evidence):
                 evidence=f"{outcome.name} fooled the model with {lost} images on its way and returned others",
                 remedy="keep the best iterate (keep=best), or judge a model with random answers by more draws",
             )
-
-
-def _leaves_the_ball(attack: Attack) -> bool:
-    """Whether an attack asks about images outside its ball, as FAB does until its end."""
-    parts = [part for value in vars(attack).values() for part in (value if isinstance(value, tuple) else (value,))]
-    return isinstance(attack, FAB) or any(_leaves_the_ball(part) for part in parts if isinstance(part, Attack))
 
 
 def incomplete(evidence: Evidence):
@@ -176,8 +173,8 @@ def grid(evidence: Evidence):
     """GRID: rounding matters inside a ball. A minimal perturbation is so close to the boundary that it always does."""
     moved = [
         f"{row['attack']} {row['robust_accuracy']:.1%} in float, {row['robust_accuracy_uint8']:.1%} in 8 bits"
-        for row in evidence.rows
-        if row["radius"] is not None and abs(row["robust_accuracy"] - row["robust_accuracy_uint8"]) > TOLERANCE
+        for row, _ in _bounded(evidence)
+        if abs(row["robust_accuracy"] - row["robust_accuracy_uint8"]) > TOLERANCE
     ]
     if moved:
         yield Finding(

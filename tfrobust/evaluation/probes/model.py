@@ -41,7 +41,7 @@ class AskedModel:
         if not self.in_graph:
             return
         images = tf.TensorSpec([None, *image_shape], tf.float32)
-        self.logits_fn = tf.function(target.logits_fn, input_signature=[images], autograph=False)
+        self.logits_fn = tf.function(functools.partial(target.logits_fn), input_signature=[images], autograph=False)
         self._slopes = tf.function(
             functools.partial(_slopes, target.logits_fn),
             input_signature=[images, tf.TensorSpec([None], tf.int32)],

@@ -1,6 +1,7 @@
 """Attacks on a sample: what a black-box search, a far larger radius and twice the steps break."""
 
 import dataclasses
+import functools
 import math
 from typing import NamedTuple
 
@@ -42,14 +43,16 @@ def search(model: AskedModel, attack: Attack, examples, *, seed: int, pixels: st
     """
     images, labels, rows = examples
 
-    def run(images, labels, keys):
-        problem = Problem(model.logits_fn, images, labels, keys=keys)
-        return attack.solve(problem.rounded(attack.ball) if pixels == "uint8" else problem)
-
     keys = seeds.per_example(seed, tf.constant(rows, tf.int32))
+    run = functools.partial(_run, model.logits_fn, attack, pixels)
     run = tf.function(run, autograph=False) if model.in_graph else run
     answers = model.ask(run(tf.constant(images), tf.constant(labels, tf.int32), keys).numpy())
     return Search(str(attack), (answers.argmax(axis=1) != labels) & np.isfinite(answers).all(axis=1), labels)
+
+
+def _run(logits_fn, attack, pixels, images, labels, keys):
+    problem = Problem(logits_fn, images, labels, keys=keys)
+    return attack.solve(problem.rounded(attack.ball) if pixels == "uint8" else problem)
 
 
 def black_box(ball: balls.Ball) -> Attack | None:
