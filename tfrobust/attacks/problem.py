@@ -19,7 +19,6 @@ from tfrobust.objectives import Objective
 LogitsFn = Callable[[tf.Tensor], tf.Tensor]  # images [batch, height, width, channels] -> logits or labels
 
 _CERTAIN = 1e4  # scores times this say what they said before, with no doubt
-_ROUNDING = 1e-6  # of a radius, and of a size
 
 
 class Ascent(NamedTuple):
@@ -343,8 +342,7 @@ class Problem:
         answers, ball = tf.stop_gradient(answers), self.trace.ball
         margin = self.margin_of(answers) if answers.dtype.is_floating else tf.where(self._wanted(answers), 1.0, -1.0)
         if ball is not None:
-            inside = ball.size(x - self.images) <= ball.radius * (1.0 + _ROUNDING) + _ROUNDING
-            margin = tf.where(inside, margin, float("-inf"))
+            margin = tf.where(ball.contains(x - self.images), margin, float("-inf"))
         return self.trace.record(self.rows, margin)
 
     def _scale(self):
