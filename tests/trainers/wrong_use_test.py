@@ -150,9 +150,9 @@ def test_help_answers_before_anything_large_is_imported():
 
 def test_missing_data_without_a_network_is_found_out_in_seconds(tmp_path):
     """Only where the data set's host cannot be reached: elsewhere the program would begin to download."""
-    from tfrobust import data
+    from tfrobust.data import tfds
 
-    if data._reachable(data_builder(tmp_path)):
+    if tfds.reachable(data_builder(tmp_path)):
         pytest.skip("this machine can reach the host of MNIST")
     started = time.monotonic()
     process = programs.run("trainers.mnist", f"--data_dir={tmp_path}", f"--workdir={tmp_path / 'run'}")
