@@ -108,7 +108,7 @@ def _keys(name, info) -> tuple[str, str]:
     for pair in pairs:
         if len(pair) == 2 and all(isinstance(key, str) and key in features for key in pair):
             image, label = (features[key] for key in pair)
-            if isinstance(image, tfds.features.Image) and label.shape == () and label.np_dtype.kind in "iu":
+            if isinstance(image, tfds.features.Image) and label.shape == () and tf.as_dtype(label.np_dtype).is_integer:
                 return pair
     raise InputError(
         f"{name} has no image with one label, but {', '.join(features)}: it is no set of classified images"

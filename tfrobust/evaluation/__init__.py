@@ -4,7 +4,6 @@ from tfrobust.evaluation import metrics
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.evaluate import evaluate
 from tfrobust.evaluation.outcome import Outcome
-from tfrobust.evaluation.prepare import channels
 from tfrobust.evaluation.render.text import table
 from tfrobust.evaluation.report import Evaluation, save
 from tfrobust.evaluation.transfer import Transfer, evaluate_transfer
@@ -14,7 +13,6 @@ __all__ = [
     "EvaluationConfig",
     "Outcome",
     "Transfer",
-    "channels",
     "evaluate",
     "evaluate_transfer",
     "metrics",
