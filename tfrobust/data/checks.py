@@ -62,9 +62,10 @@ def check_layout(images):
     """Refuses what is no batch of images with the channels last."""
     shape = images.shape
     if images.ndim == 3:
-        last = "that is one image: add the batch by images[np.newaxis]" if shape[2] in (1, 3, 4) else ""
-        fix = last or "add the one channel of gray images by images[..., np.newaxis]"
-        raise InputError(f"images must be {_NHWC}, got shape {shape}; {fix}")
+        raise InputError(
+            f"images must be {_NHWC}, got shape {shape}: add the channel of gray images by images[..., np.newaxis], or the "
+            "batch of a single image by images[np.newaxis]"
+        )
     if images.ndim != 4:
         raise InputError(f"images must be {_NHWC}, got shape {shape}")
     if len(images) == 0:
