@@ -13,7 +13,9 @@ from tfrobust.errors import InputError
 _ARRAYS = (np.ndarray, tf.Tensor, tf.Variable, Sequence)
 
 
-def arrays(images, labels=None, *, bounds: tuple[float, float] = (0.0, 1.0)) -> tuple[np.ndarray, np.ndarray]:
+def arrays(
+    images, labels=None, *, bounds: tuple[float, float] = (0.0, 1.0), channels: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels in any of the usual forms, as two arrays.
 
     Args:
@@ -23,6 +25,7 @@ def arrays(images, labels=None, *, bounds: tuple[float, float] = (0.0, 1.0)) -> 
         such pairs: each is read once.
       labels: int [examples] or [examples, 1], or one-hot rows [examples, classes].
       bounds: floats on this scale are taken too, where they do not all lie in [0, 1].
+      channels: of the model; with 1, images [examples, height, width] get their channel.
 
     Returns:
       uint8 or float32 images, the floats in [0, 1], and int64 labels [examples].
@@ -46,6 +49,8 @@ def arrays(images, labels=None, *, bounds: tuple[float, float] = (0.0, 1.0)) -> 
         raise InputError("labels are missing: give them beside the images, or give a tf.data.Dataset of (image, label)")
     labels = checks.as_array(labels, "labels")
     checks.check_lengths(images, labels)
+    if channels == 1 and images.ndim == 3:
+        images = images[..., np.newaxis]
     return pixels(images, bounds), class_numbers(labels)
 
 

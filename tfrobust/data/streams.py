@@ -124,7 +124,7 @@ def _in_batches(image, label):
 
 
 def _is_one_hot(label):
-    return np.isin(label, (0, 1)).all() and label.sum() == 1
+    return len(label) > 1 and np.isin(label, (0, 1)).all() and label.sum() == 1
 
 
 def _stacked(pairs):
