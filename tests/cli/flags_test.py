@@ -61,6 +61,10 @@ def test_every_flag_of_an_evaluation_arrives():
 
 def test_data_and_devices_arrive():
     assert said("tfrobust.cli.data", "--data_dir=d", "--nodownload") == "DataSource(data_dir='d', download=False)"
+    flags, call = ("--test_split=train[80%:]", "--image_size=224,192"), "from_flags().__dict__"
+    assert said("tfrobust.cli.data", *flags, call=call) == str(
+        {"data_dir": None, "download": True, "test_split": "train[80%:]", "image_size": (224, 192)}
+    )
     flags = ("--strategy=mirrored", "--virtual_devices=2")
     assert said("tfrobust.cli.devices", *flags) == "Devices(strategy='mirrored', virtual_devices=2)"
 

@@ -12,7 +12,7 @@ from tfrobust import files
 from tfrobust.cli import quiet
 from tfrobust.cli.data import DataSource
 
-DATASET = flags.DEFINE_string("dataset", "digits", "digits, mnist, cifar10, or an .npz file with images and labels.")
+DATASET = flags.DEFINE_string("dataset", "digits", "digits, a TFDS name, an .npz file, or a folder of class folders.")
 EXAMPLES = flags.DEFINE_integer("examples", None, "Number of test images to use; default: all.", lower_bound=1)
 ATTACK = flags.DEFINE_multi_string("attack", [], "Such as 'pgd(linf(8/255), steps=40)'; may be given several times.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the attacks' random draws.", lower_bound=0)
@@ -124,7 +124,7 @@ def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate
     for folder in filter(None, (plan.output, plan.save_adversarial)):
         files.check_writable(folder)
     targets = load_targets(paths, surrogate)
-    test = data.load(plan.dataset, "test").take(plan.examples)
+    test = data.load(plan.dataset, "test", plan.examples, tfr.evaluation.prepare.channels(targets.values()))
     config = plan.config()
     return [tfr.evaluate(targets[path], test.floats(), test.labels, plan.attacks, config=config) for path in paths]
 
