@@ -9,6 +9,7 @@ from tfrobust.evaluation.checks.finding import Check, Finding
 from tfrobust.evaluation.evidence import Evidence
 
 CHECKS: tuple[Check, ...] = (  # in the order of their warnings
+    model.chance_accuracy,
     model.saturated_logits,
     model.random_answers,
     model.useless_gradients,

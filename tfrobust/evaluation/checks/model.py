@@ -7,6 +7,22 @@ from tfrobust import objectives
 from tfrobust.evaluation.checks.finding import Finding
 from tfrobust.evaluation.evidence import Evidence
 
+_ENOUGH = 20  # images, of which the share of correct ones says something
+
+
+def chance_accuracy(evidence: Evidence):
+    """SCALE: the model classifies no more images correctly than guessing would."""
+    examples, classes = evidence.logits.shape
+    accuracy, chance = float(np.mean(evidence.logits.argmax(axis=1) == evidence.labels)), 1 / classes
+    if examples >= _ENOUGH and accuracy <= chance + 2 * np.sqrt(chance * (1 - chance) / examples):
+        yield Finding(
+            code="SCALE",
+            evidence=f"{accuracy:.1%} of the clean images are classified correctly, no more than the {chance:.1%} of "
+            f"guessing among {classes} classes",
+            remedy="check that images and labels are those that the model was trained for: the scale of the pixels "
+            "(bounds=(0, 255) or bounds=(-1, 1), flag --bounds), the order of the channels, the numbers of the classes",
+        )
+
 
 def saturated_logits(evidence: Evidence):
     """LOGITS: the cross-entropy is rounded to zero."""
