@@ -37,7 +37,7 @@ def chosen(answers, output_name: str | None, model: str, names: Sequence[str] = 
       answers: what the model returns.
       output_name: the one that is meant, or None.
       model: its name, for messages.
-      names: of the outputs in a sequence, if known; else they are output_0, output_1 and so on.
+      names: of the outputs in a sequence, if known; they are also output_0, output_1 and so on.
 
     Raises:
       InputError: if it is not clear which one is meant.
@@ -45,8 +45,9 @@ def chosen(answers, output_name: str | None, model: str, names: Sequence[str] = 
     if isinstance(answers, Mapping):
         return answers[named(answers, output_name, model)]
     if isinstance(answers, list | tuple):
-        names = names if len(names) == len(answers) else [f"output_{place}" for place in range(len(answers))]
-        return answers[list(names).index(named(names, output_name, model))]
+        places = [f"output_{place}" for place in range(len(answers))]
+        names = places if output_name in places or len(names) != len(answers) else list(names)
+        return answers[names.index(named(names, output_name, model))]
     if output_name is not None:
         named(names or ["output_0"], output_name, model)
     return answers

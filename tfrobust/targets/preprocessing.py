@@ -5,7 +5,19 @@ import tensorflow as tf
 
 from tfrobust.targets.bounds import PIXELS, UNIT, Bounds, wrong_scale
 
-_FORM = {"Identity", "Cast", "Pad", "PadV2", "MirrorPad", "Reshape", "Transpose", "ReverseV2", "ResizeBilinear"}
+_FORM = {
+    "Identity",
+    "Cast",
+    "Pad",
+    "PadV2",
+    "MirrorPad",
+    "Reshape",
+    "Transpose",
+    "ReverseV2",
+    "ResizeBilinear",
+    "ConcatV2",
+    "Tile",
+}
 
 
 def refuse_pixels(fed: tf.Tensor, name: str, bounds: Bounds | None) -> None:
@@ -57,7 +69,7 @@ def _enlarges(kind, constant):
 def _path(fed):
     """The operations that the images go through one after the other, as long as they only scale them."""
     while True:
-        following = [user for user in fed.consumers() if user.type != "Shape"]
+        following = list({user.name: user for user in fed.consumers() if user.type != "Shape"}.values())
         if not following:
             return
         operation = following[0]

@@ -93,7 +93,7 @@ def _signature(module, name, directory):
 
 
 def _listed(known, functions):
-    names = ", ".join([*known, *functions])
+    names = ", ".join({**known, **functions})
     return f"the signatures {names}" if names else "no signatures"
 
 
