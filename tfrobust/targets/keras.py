@@ -2,6 +2,7 @@
 
 import functools
 import pathlib
+import re
 
 import keras
 import numpy as np
@@ -82,7 +83,7 @@ class KerasTarget(Target):
         except InputError:
             raise
         except Exception as error:  # whatever the user's layers raise
-            raise InputError(f"{self.name} cannot be run on images {fed.shape}: {first_line(error)}") from error
+            raise InputError(f"{self.name} cannot be run on images {fed.shape}: {_reason(error)}") from error
 
     def _build(self, images):
         """Makes the weights of a model that has none yet, of the size of these images."""
@@ -121,6 +122,13 @@ def read_model(path) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise InputError(f"{path} holds a {type(model).__name__}, expected a Keras model")
     return model
+
+
+def _reason(error):
+    """The line of an error that says what is wrong: Keras puts the layer's name before and the arguments after it."""
+    lines = [re.sub(r"\x1b\[\d+m", "", line).strip() for line in str(error).splitlines()]
+    said = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
+    return said[0] if said else first_line(error)
 
 
 def _advice(path, error):

@@ -83,8 +83,13 @@ def _path(fed):
 
 
 def _value(tensor):
+    """A float constant, or one that only changed its form; None for what is none."""
     value = tf.get_static_value(tensor)
-    return value if value is not None and np.issubdtype(value.dtype, np.floating) else _captured(tensor)
+    if value is not None:
+        return value if np.issubdtype(value.dtype, np.floating) else None
+    if tensor.op.type in _FORM | {"Squeeze", "ExpandDims"}:
+        return _value(tensor.op.inputs[0])
+    return _captured(tensor)
 
 
 def _captured(tensor):
