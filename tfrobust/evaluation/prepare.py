@@ -12,6 +12,7 @@ from tfrobust import data, targets
 from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
 from tfrobust.evaluation import pixels as pixels_lib
+from tfrobust.evaluation import scale
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.predictor import Predictor, Votes, predicted
 
@@ -84,7 +85,8 @@ def images_and_labels(
     """float32 images and int labels that all the models take; with pixels "uint8", the images' nearest 8-bit values.
 
     Args:
-      images, labels: in any form of `tfrobust.data.arrays`; or a name that `tfrobust.data.load` takes, and None.
+      images, labels: in any form of `tfrobust.data.arrays`, on the scale that all the models are given with, such as
+        (0, 255), too; or a name that `tfrobust.data.load` takes, and None.
       models: what is shown the images.
       pixels: see `EvaluationConfig`.
 
@@ -94,7 +96,7 @@ def images_and_labels(
     models = list(models)
     if isinstance(images, (str, pathlib.PurePath)):
         images = data.load(images, "test", channels=channels(models))
-    images, labels = data.arrays(images, labels)
+    images, labels = data.arrays(images, labels, bounds=scale.shared(models))
     images = data.floats(images)
     for model in models:
         model.check(images)
@@ -121,12 +123,15 @@ def subject(
     """
     devices = tf.distribute.get_strategy().num_replicas_in_sync
     batch_size = -(-min(config.batch_size, len(images)) // devices) * devices
-    logits = target.mapped(lambda model: _at_logits(model, Predictor(model, batch_size).answers(images[:batch_size])))
+    logits = target.mapped(
+        lambda model: targets.at_logits(model, Predictor(model, batch_size).answers(images[:batch_size]))
+    )
     predictor = Predictor(logits, batch_size)
     answers = predictor.answers(images)
     targets.check_answers(answers, logits)
     if answers.ndim == 2 and labels.max() >= answers.shape[1]:
         raise InputError(f"{target.name} has {answers.shape[1]} classes, but there is a label {labels.max()}")
+    scale.refuse_wrong(logits, predictor, images[:batch_size], labels[:batch_size], answers[:batch_size])
     # A model outside the process may cost money: it is asked a second time about one batch only.
     shown = slice(None) if logits.in_graph else slice(batch_size)
     if _differ(answers[shown], predictor.answers(images[shown])):
@@ -138,11 +143,6 @@ def subject(
 def all_of(subject: Subject, images: np.ndarray, labels: np.ndarray) -> Examples:
     """All examples, of which those are attacked that the subject classifies correctly."""
     return Examples(images, labels, attacked=subject.predictions == labels)
-
-
-def _at_logits(model, answers):
-    targets.check_answers(answers, model)
-    return targets.LogProbabilities(model) if targets.are_probabilities(answers) else model
 
 
 def _differ(one, other):

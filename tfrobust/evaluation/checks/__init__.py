@@ -5,11 +5,12 @@ and the checks of AutoAttack and RobustBench. A check is a function of the `Evid
 function and its name in `CHECKS`.
 """
 
-from tfrobust.evaluation.checks import attacks, gradients, model, searches
+from tfrobust.evaluation.checks import accuracy, attacks, gradients, model, searches
 from tfrobust.evaluation.checks.finding import Check, Finding
 from tfrobust.evaluation.evidence import Evidence
 
 CHECKS: tuple[Check, ...] = (  # in the order of their warnings
+    accuracy.chance,
     model.scale_of_logits,
     model.not_a_number,
     model.random_answers,
