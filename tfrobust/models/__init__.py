@@ -24,6 +24,7 @@ from tfrobust.models.nin import nin
 from tfrobust.models.resnet import resnet18, resnet18_imagenet, resnet50, resnet50_imagenet
 from tfrobust.models.senet import senet18
 from tfrobust.models.vgg import vgg11, vgg19
+from tfrobust.models.weights import assign, load_weights
 from tfrobust.models.wide_resnet import wide_resnet32_4
 
 _SMALL_IMAGES = (
@@ -47,13 +48,26 @@ def build(name: str, **arguments) -> keras.Model:
       >>> build("resnet18", width=16, insert=masks.parse("shallow=0.7")).name
       'resnet18'
     """
-    if name not in MODELS:
-        raise InputError(f"unknown model {name!r}; there are: {', '.join(sorted(MODELS))}")
-    known = inspect.signature(MODELS[name]).parameters
+    known = _parameters(name)
     for argument in arguments:
         if argument not in known:
             raise InputError(f"{name} takes no {argument}, but {', '.join(known)}")
     return MODELS[name](**arguments)
 
 
-__all__ = ["MODELS", "build", "insert", "masks", *MODELS]  # noqa: PLE0604
+def input_shape(name: str) -> tuple[int, int, int]:
+    """(height, width, channels) of the images that a network of `MODELS` is for.
+
+    Raises:
+      InputError: for a name that is not in the table.
+    """
+    return _parameters(name)["input_shape"].default
+
+
+def _parameters(name):
+    if name not in MODELS:
+        raise InputError(f"unknown model {name!r}; there are: {', '.join(sorted(MODELS))}")
+    return inspect.signature(MODELS[name]).parameters
+
+
+__all__ = ["MODELS", "assign", "build", "input_shape", "insert", "load_weights", "masks", *MODELS]  # noqa: PLE0604

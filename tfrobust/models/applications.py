@@ -4,15 +4,14 @@ Simonyan & Zisserman, ICLR 2015; He et al., CVPR 2016. Layers have the names of 
 weights are taken as they are: `build("vgg19_imagenet", weights="vgg19_weights_tf_dim_ordering_tf_kernels.h5")`.
 """
 
-import pathlib
 import re
-import zipfile
 
 import keras
 
 from tfrobust.errors import InputError
 from tfrobust.layers import ReverseChannels
 from tfrobust.models.insert import NOTHING, Blocks, Insert
+from tfrobust.models.weights import APPLICATIONS, load_weights
 
 MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)  # RGB; what keras.applications subtracts of BGR pixels
 
@@ -30,7 +29,7 @@ def vgg19_imagenet(
         channels are those of the weights.
       mean, std: preprocessing, see `Standardize`; the defaults are those of `keras.applications`, of which channels are
         then reversed.
-      weights: a file of the weights of `keras.applications.VGG19`, or a model that it saved; None: new weights.
+      weights: an .h5 file of the weights of `keras.applications.VGG19`; None: new weights.
 
     Returns:
       A model from float32 images [batch, height, width, channels] in [0, 1] to logits [batch, classes].
@@ -43,8 +42,7 @@ def vgg19_imagenet(
       'vgg19_imagenet'
     """
     blocks = Blocks(insert, shallow=(0, 1), deep=(2, 3, 4))
-    network = _build(keras.applications.VGG19, "vgg19_imagenet", blocks, _vgg_block, input_shape, classes, mean, std)
-    return _with_weights(network, keras.applications.VGG19, weights)
+    return _build("vgg19_imagenet", blocks, _vgg_block, input_shape, classes, mean, std, weights)
 
 
 def resnet152_imagenet(
@@ -56,23 +54,26 @@ def resnet152_imagenet(
     and of each 3x3 convolution, before the ReLU. Other arguments, result and errors are those of `vgg19_imagenet`.
     """
     blocks = Blocks(insert, shallow=(0, 1, 2), deep=(3, 4))
-    application = keras.applications.ResNet152
-    network = _build(application, "resnet152_imagenet", blocks, _resnet_block, input_shape, classes, mean, std)
-    return _with_weights(network, application, weights)
+    return _build("resnet152_imagenet", blocks, _resnet_block, input_shape, classes, mean, std, weights)
 
 
-def _build(application, name, blocks, block_of, input_shape, classes, mean, std):
+def _build(name, blocks, block_of, input_shape, classes, mean, std, weights):
     if any(blocks.channels(16, block) != 16 for block in (*blocks.shallow, *blocks.deep)):
         raise InputError(f"masks: the channels of {name} are those of its weights; kind=channel and width= change them")
-    images, x = blocks.opening(input_shape, mean, std)
+    _, x = blocks.opening(input_shape, mean, std)
     x = ReverseChannels(name="bgr")(x)
-    plain = application(weights=None, input_tensor=x, classes=classes, classifier_activation=None, name=name)
+    application = vars(keras.applications)[APPLICATIONS[name]]
+    network = application(weights=None, input_tensor=x, classes=classes, classifier_activation=None, name=name)
 
     def call(layer, *arguments, **keywords):
         y, block = layer(*arguments, **keywords), block_of(layer.name)
         return y if block is None else blocks.after(y, block, layer.name)
 
-    return keras.models.clone_model(plain, call_function=call) if str(blocks.insert) or blocks.insert is not NOTHING else plain
+    if blocks.insert is not NOTHING:
+        network = keras.models.clone_model(network, call_function=call)
+    if weights is not None:
+        load_weights(network, weights)
+    return network
 
 
 def _vgg_block(layer):
@@ -84,25 +85,3 @@ def _vgg_block(layer):
 def _resnet_block(layer):
     found = re.fullmatch(r"conv1_bn|conv(\d)_block\d+_2_bn", layer)
     return found and (int(found[1]) - 1 if found[1] else 0)
-
-
-def _with_weights(network, application, weights):
-    """The network itself, with the weights of a file, which are read into the application that they were saved from."""
-    if weights is None:
-        return network
-    shape, classes = network.input_shape[1:], network.output_shape[-1]
-    if not pathlib.Path(weights).is_file():
-        raise InputError(f"{weights}: no such file")
-    try:
-        if str(weights).endswith(".keras"):
-            saved = keras.saving.load_model(weights, compile=False)
-        else:
-            saved = application(weights=None, input_shape=shape, classes=classes, classifier_activation=None)
-            saved.load_weights(weights)
-        for layer in saved.layers:
-            if layer.weights:
-                network.get_layer(layer.name).set_weights(layer.get_weights())
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"{network.name} for images of {shape} does not take the weights of {weights}: {reason}") from error
-    return network
