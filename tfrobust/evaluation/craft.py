@@ -16,6 +16,7 @@ from tfrobust.evaluation.batches import FinishedBatches
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.predictor import Predictor, Votes
 from tfrobust.evaluation.prepare import Examples
+from tfrobust.evaluation.storage import Images
 from tfrobust.evaluation.traces import Curves
 from tfrobust.targets import Target, compiled
 
@@ -97,7 +98,7 @@ class Crafted(NamedTuple):
     """What an attack made of all examples.
 
     Attributes:
-      adversarial: float32 [examples, ...]; the clean image where it was not attacked.
+      adversarial: images [examples, ...]; the clean one where it was not attacked.
       votes: the target's predictions at `adversarial`, of attacked examples.
       goals: int [examples], the answers that the attack wanted, -1 where it did not attack; None without goals.
       trace: how the attack came to that, by its own account; None if nothing was attacked.
@@ -105,7 +106,7 @@ class Crafted(NamedTuple):
       seconds: wall time of the attack, compilation included.
     """
 
-    adversarial: np.ndarray
+    adversarial: Images
     votes: Votes
     goals: np.ndarray | None
     trace: Curves | None
@@ -119,21 +120,21 @@ def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config
     images, labels, _ = examples
     attacked = np.flatnonzero(examples.attacked)
     finished = FinishedBatches(config.finished, runner.identity() if config.finished else None)
-    adversarial, votes = images.copy(), Votes.none_of(len(images), predictor.draws)
+    adversarial, votes = Images(images), Votes.none_of(len(images), predictor.draws)
     totals, robust, goals, parts = np.zeros(3), len(attacked), None, []
     with tqdm.tqdm(total=len(attacked), desc=runner.name, unit="image", disable=not config.progress) as bar:
         for padded, count in batches.padded(predictor.batch_size, attacked):
             batch = (images[padded], labels[padded].astype("int32"), seeds.per_example(config.seed, padded))
             made = finished.get(batch, lambda: runner.run(*batch, count))  # noqa: B023, called at once
             totals += made["totals"]
-            parts.append(made)
+            parts.append({name: part for name, part in made.items() if name.startswith("trace_")})
             rows = padded[:count]
-            adversarial[rows] = made["adversarial"][:count]
+            adversarial.write(rows, made["adversarial"][:count])
             votes.drawn[:, rows] = predictor.votes(made["adversarial"], labels[padded]).drawn[:, :count]
             if "goals" in made:
                 goals = np.full(len(images), -1) if goals is None else goals
                 goals[rows] = made["goals"][:count]
-            robust -= int((votes.drawn[0, rows] != labels[rows]).sum())
+            robust -= int(votes.wrong(labels)[0, rows].sum())
             bar.update(count)
             bar.set_postfix(robust=f"{robust / len(images):.2%}")
     queries, backward_passes, seconds = totals.tolist()

@@ -11,7 +11,6 @@ import numpy as np
 
 from tfrobust import balls
 from tfrobust.attacks import PGD, Access, Attack
-from tfrobust.evaluation import pixels as pixels_lib
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Predictor
@@ -170,7 +169,8 @@ class _Asked:
         """bool [examples]: those that no image of any white-box attack inside the ball fools."""
         ball, standing = self.strongest.ball, self.attacked.copy()
         for outcome in self.direct:
-            standing &= ~(outcome.broken & pixels_lib.in_ball(outcome.adversarial - self.images, ball))
+            rows = np.flatnonzero(standing & outcome.broken)
+            standing[rows] = ~outcome.lies_in(ball, rows)
         return standing
 
     def _steps(self):

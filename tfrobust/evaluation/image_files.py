@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfrobust import files
 from tfrobust.errors import InputError
+from tfrobust.evaluation import storage
 from tfrobust.evaluation.outcome import Outcome
 
 
@@ -32,17 +33,20 @@ def save(folder, outcomes: Sequence[Outcome]) -> pathlib.Path:
     folder = pathlib.Path(folder)
     for number, outcome in enumerate(outcomes, start=1):
         inside = folder / f"{number:02d}_{_file_name(outcome.name)}" if len(outcomes) > 1 else folder
-        _save(inside, outcome.rounded, outcome.examples.labels)
+        _save(inside, outcome)
     return folder
 
 
-def _save(folder, images, labels):
+def _save(folder, outcome):
+    images, labels, _ = outcome.examples
     if images.shape[-1] not in (1, 3, 4):
         raise InputError(f"PNG holds 1, 3 or 4 channels, the images have {images.shape[-1]}: keep them as arrays")
     label_digits, digits = (len(str(number)) for number in (labels.max(), len(images) - 1))
-    for place, (image, label) in enumerate(zip(np.round(images * 255.0).astype("uint8"), labels)):
-        with files.written(folder / f"{label:0{label_digits}d}" / f"{place:0{digits}d}.png") as path:
-            path.write_bytes(tf.io.encode_png(image).numpy())
+    for rows in storage.parts(images):
+        levels = np.round(outcome.rounded(rows) * 255.0).astype("uint8")
+        for place, (image, label) in enumerate(zip(levels, labels[rows]), start=rows.start):
+            with files.written(folder / f"{label:0{label_digits}d}" / f"{place:0{digits}d}.png") as path:
+                path.write_bytes(tf.io.encode_png(image).numpy())
 
 
 def _file_name(text):

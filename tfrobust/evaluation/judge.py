@@ -10,7 +10,7 @@ than at the clean image, both beyond chance; and never an image that the attack 
 
 import numpy as np
 
-from tfrobust.evaluation import pixels
+from tfrobust.evaluation import pixels, storage
 from tfrobust.evaluation.craft import AttackRunner, Crafted
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Predictor, Votes
@@ -27,31 +27,43 @@ def judge(runner: AttackRunner, crafted: Crafted, examples: Examples, predictor:
       clean: its predictions of the clean images.
     """
     images, labels, attacked = examples
-    ball, adversarial = runner.attack.ball, crafted.adversarial
-    fooled = crafted.votes.more_wrong(labels, clean) & _changed(adversarial, images) & attacked
-    fools = fooled & pixels.is_valid(adversarial, images, None)
-    inside = fools & pixels.is_valid(adversarial, images, ball)
-    rounded = pixels.round_to_uint8(np.nan_to_num(adversarial), images, ball)
-    storable = attacked & pixels.is_valid(adversarial, images, None) & pixels.fits(rounded, images, ball)
-    rounded[~storable] = images[~storable]
+    ball, adversarial = runner.attack.ball, crafted.adversarial.array()
+    fooled = crafted.votes.more_wrong(labels, clean) & storage.by_parts(_changed, adversarial, images) & attacked
+    sound = storage.by_parts(lambda *both: pixels.is_valid(*both, None), adversarial, images)
+    inside = fooled & sound & storage.by_parts(lambda *both: pixels.is_valid(*both, ball), adversarial, images)
+    storable, votes = _in_8_bits(adversarial, examples, ball, predictor)
     return Outcome(
         name=runner.name,
         attack=runner.attack,
         source=runner.source,
         examples=examples,
-        adversarial=adversarial,
-        rounded=rounded,
+        images=crafted.adversarial,
+        storable=storable,
         votes=crafted.votes,
         goals=crafted.goals,
         trace=crafted.trace,
-        fools=fools,
+        fools=fooled & sound,
         broken=~attacked | inside,
-        broken_uint8=~attacked | (storable & predictor.votes(rounded, labels).more_wrong(labels, clean)),
+        broken_uint8=~attacked | (storable & votes.more_wrong(labels, clean)),
         invalid=int((fooled & ~inside).sum()),
         queries=crafted.queries,
         backward_passes=crafted.backward_passes,
         seconds=crafted.seconds,
     )
+
+
+def _in_8_bits(adversarial, examples, ball, predictor) -> tuple[np.ndarray, Votes]:
+    """Which images can be stored in 8 bits, bool [examples], and the predictions of them, or of the clean ones."""
+    images, labels, attacked = examples
+    storable, drawn = [], []
+    for rows in storage.parts(images, predictor.batch_size):
+        rounded = pixels.round_to_uint8(np.nan_to_num(adversarial[rows]), images[rows], ball)
+        fits = attacked[rows] & pixels.is_valid(adversarial[rows], images[rows], None)
+        fits &= pixels.fits(rounded, images[rows], ball)
+        rounded[~fits] = images[rows][~fits]
+        storable.append(fits)
+        drawn.append(predictor.votes(rounded, labels[rows]).drawn)
+    return np.concatenate(storable), Votes(np.concatenate(drawn, axis=1))
 
 
 def _changed(adversarial, images):

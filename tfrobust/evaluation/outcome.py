@@ -6,11 +6,11 @@ import numpy as np
 
 from tfrobust import balls
 from tfrobust.attacks import Attack
+from tfrobust.evaluation import pixels, storage
 from tfrobust.evaluation.predictor import Votes
 from tfrobust.evaluation.prepare import Examples
+from tfrobust.evaluation.storage import Images
 from tfrobust.evaluation.traces import Curves
-
-_AT_ONCE = 100  # images, so that no second set of large ones is made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Outcome:
       attack: the attack itself.
       source: the name of the surrogate that it was made on, or None.
       examples: what was attacked.
-      adversarial: float32 [examples, ...]; the clean image where it was not attacked.
-      rounded: the same in 8 bits, inside the ball; the clean image where that is not possible.
+      images: what the attack made, in memory or, of many large ones, on disk: see `adversarial`.
+      storable: bool [examples], whether that can be stored in 8 bits inside the ball.
       votes: predictions recomputed at `adversarial`, of attacked examples; several of a random model.
       fools: bool [examples]: attacked, and the valid image at any distance changes the prediction.
       broken, broken_uint8: bool [examples], by the rule of `judge`, of `adversarial` and of `rounded`.
@@ -38,8 +38,8 @@ class Outcome:
     attack: Attack
     source: str | None
     examples: Examples
-    adversarial: np.ndarray
-    rounded: np.ndarray
+    images: Images
+    storable: np.ndarray
     votes: Votes
     fools: np.ndarray
     broken: np.ndarray
@@ -50,6 +50,18 @@ class Outcome:
     queries: float | None
     backward_passes: float | None
     seconds: float
+
+    @property
+    def adversarial(self) -> np.ndarray:
+        """float32 [examples, ...]; the clean image where it was not attacked. Many large ones are read from disk."""
+        return self.images.array()
+
+    def rounded(self, rows: slice = slice(None)) -> np.ndarray:
+        """`adversarial` in 8 bits, inside the ball; the clean image where that is not possible."""
+        images, storable = self.examples.images[rows], self.storable[rows]
+        found = pixels.round_to_uint8(np.nan_to_num(self.adversarial[rows]), images, self.ball)
+        found[~storable] = images[~storable]
+        return found
 
     @property
     def ball(self) -> balls.Ball | None:
@@ -84,14 +96,20 @@ class Outcome:
 
     def distances(self, norm: type[balls.Ball]) -> np.ndarray:
         """How large the perturbations are that broke something, float32 [hits]."""
-        return np.asarray(norm.size(self.adversarial[self.hit] - self.examples.images[self.hit]))
+        return self.sizes(norm, np.flatnonzero(self.hit))
 
-    def sizes(self, norm: type[balls.Ball]) -> np.ndarray:
-        """How far each adversarial image is from its clean image, float32 [examples], computed a few images at a time."""
-        found = []
-        for start in range(0, len(self.adversarial), _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
-            change = self.adversarial[part] - self.examples.images[part]
+    def lies_in(self, ball: balls.Ball, rows: np.ndarray) -> np.ndarray:
+        """Which of some examples' images lie in a ball, int [rows] -> bool [rows]."""
+        adversarial, images = self.adversarial, self.examples.images
+        return storage.by_rows(lambda some: pixels.in_ball(adversarial[some] - images[some], ball), rows, images)
+
+    def sizes(self, norm: type[balls.Ball], rows: np.ndarray | None = None) -> np.ndarray:
+        """How far the adversarial images of some examples, int [rows], or of all are from the clean ones: float32 [rows]."""
+        adversarial, images = self.adversarial, self.examples.images
+
+        def size(some):
+            change = adversarial[some] - images[some]
             moved = change.reshape(len(change), -1).any(axis=1)  # L2 of nothing is not exactly 0
-            found.append(np.where(moved, norm.size(change), 0))
-        return np.concatenate(found).astype("float32")
+            return np.where(moved, norm.size(change), 0).astype("float32")
+
+        return storage.by_rows(size, np.arange(len(images)) if rows is None else rows, images)

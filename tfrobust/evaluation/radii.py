@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfrobust import balls
-from tfrobust.evaluation import pixels
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.prepare import Examples
 
@@ -35,7 +34,7 @@ def survivors(outcomes: Sequence[Outcome], examples: Examples, ball: balls.Ball)
     for outcome in outcomes:
         rows = np.flatnonzero(standing & outcome.fools)
         if len(rows):
-            standing[rows] = ~pixels.in_ball(outcome.adversarial[rows] - examples.images[rows], ball)
+            standing[rows] = ~outcome.lies_in(ball, rows)
     return standing
 
 
@@ -55,8 +54,7 @@ def _curve(norm, outcomes, examples):
     for outcome in outcomes:
         rows = np.flatnonzero(outcome.fools)
         if len(rows):
-            sizes = np.asarray(norm.size(outcome.adversarial[rows] - examples.images[rows]))
-            nearest[rows] = np.minimum(nearest[rows], sizes)
+            nearest[rows] = np.minimum(nearest[rows], outcome.sizes(norm, rows))
     steps = np.unique(nearest[np.isfinite(nearest) & (nearest > 0)])
     steps = (
         steps[np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _POINTS)).astype(int))] if len(steps) else steps

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from tfrobust import balls
 from tfrobust.attacks import Access, Attack, Targeted, parse
 from tfrobust.attacks.compose import Wrapper
 from tfrobust.evaluation import metrics
@@ -158,7 +159,7 @@ def no_start(evidence: Evidence):
     for outcome in evidence.outcomes:
         if outcome.attack.needs is not Access.DECISION_BASED or outcome.attack.norm is None:
             continue
-        unmoved = (outcome.adversarial == outcome.examples.images).reshape(len(outcome.broken), -1).all(axis=1)
+        unmoved = outcome.sizes(balls.Linf) == 0
         count = int((unmoved & outcome.examples.attacked).sum())
         if count:
             yield Finding(
