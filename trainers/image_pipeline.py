@@ -35,18 +35,14 @@ class StreamFeed(Feed):
             raise InputError(f"a batch of {config.batch_size} is more than the {self.examples} examples")
         steps = self.examples // config.batch_size
 
-        shuffled = self.stream.shuffled(config.seed)
-
-        def epoch_of(epoch):
-            return shuffled(epoch).take(steps * config.batch_size)
-
         def prepared(place, example):
             image, label = self.stream.decoded(example[0]), tf.cast(example[1], tf.int64)
             seed = tf.stack([tf.constant(config.seed, tf.int64), place])
             cropped = random_crop_and_flip(image, self.size, seed) if config.augment else center_crop(image, self.size)
             return cropped, label
 
-        examples = tf.data.Dataset.range(first_epoch, config.epochs).flat_map(epoch_of)
+        epochs = range(first_epoch, config.epochs)
+        examples = self.stream.shuffled(config.seed, epochs, steps * config.batch_size)
         examples = examples.enumerate(start=first_epoch * steps * config.batch_size)
         batches = examples.map(prepared, tf.data.AUTOTUNE).batch(config.batch_size, drop_remainder=True)
         cardinality = tf.data.experimental.assert_cardinality((config.epochs - first_epoch) * steps)

@@ -5,7 +5,7 @@ JPEG files are decoded by the accurate inverse transform, as Pillow does.
 
 import abc
 import dataclasses
-from collections.abc import Callable
+import functools
 from typing import Self
 
 import numpy as np
@@ -32,8 +32,8 @@ class ImageStream(abc.ABC):
         """(what is stored, label) of all examples in order."""
 
     @abc.abstractmethod
-    def shuffled(self, seed: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
-        """A function from the number of an epoch to the same in an order that follows from the seed and that number."""
+    def shuffled(self, seed: int, epochs: range, examples: int) -> tf.data.Dataset:
+        """The first `examples` of each of these epochs, in an order that follows from the seed and the epoch's number."""
 
     @abc.abstractmethod
     def decoded(self, stored: tf.Tensor) -> tf.Tensor:
@@ -61,9 +61,9 @@ class ArrayStream(ImageStream):
     def in_order(self):
         return tf.data.Dataset.from_tensor_slices((self.split.images, self.split.labels))
 
-    def shuffled(self, seed):
+    def shuffled(self, seed, epochs, examples):
         images, labels = tf.constant(self.split.images), tf.constant(self.split.labels)
-        return lambda epoch: _order(self.examples, seed, epoch).map(lambda index: (images[index], labels[index]))
+        return _orders(self.examples, seed, epochs, examples).map(lambda index: (images[index], labels[index]))
 
     def decoded(self, stored):
         return stored if stored.dtype == tf.uint8 else tf.cast(tf.round(stored * 255), tf.uint8)
@@ -98,13 +98,13 @@ class FileStream(ImageStream):
         files = tf.data.Dataset.from_tensor_slices((list(self.paths), np.asarray(self.labels, "int64")))
         return files.map(lambda path, label: (tf.io.read_file(path), label), tf.data.AUTOTUNE)
 
-    def shuffled(self, seed):
+    def shuffled(self, seed, epochs, examples):
         paths, labels = tf.constant(list(self.paths)), tf.constant(np.asarray(self.labels, "int64"))
 
         def read(index):
             return tf.io.read_file(paths[index]), labels[index]
 
-        return lambda epoch: _order(self.examples, seed, epoch).map(read, tf.data.AUTOTUNE)
+        return _orders(self.examples, seed, epochs, examples).map(read, tf.data.AUTOTUNE)
 
     def decoded(self, stored):
         return decode(stored)
@@ -149,15 +149,14 @@ class RecordStream(ImageStream):
         )
         return records.map(lambda record: (record["image"], record["label"]))
 
-    def shuffled(self, seed):
+    def shuffled(self, seed, epochs, examples):
         """Records are stored in random order; what is drawn from are the next `SHUFFLED`."""
         records, drawn_from = self.in_order(), min(SHUFFLED, self.examples)
-
-        def order(epoch):
-            drawn = tf.random.stateless_uniform([], [seed, epoch], 0, 2**62, tf.int64)
-            return records.shuffle(drawn_from, seed=drawn, reshuffle_each_iteration=False)
-
-        return order
+        seeds = [int(np.random.default_rng([seed, epoch]).integers(2**31)) for epoch in epochs]
+        orders = [
+            records.shuffle(drawn_from, seed=drawn, reshuffle_each_iteration=False).take(examples) for drawn in seeds
+        ]
+        return functools.reduce(tf.data.Dataset.concatenate, orders, records.take(0))
 
     def decoded(self, stored):
         return decode(stored)
@@ -177,9 +176,14 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def _order(examples, seed, epoch):
-    indices = tf.random.experimental.stateless_shuffle(tf.range(examples, dtype=tf.int64), [seed, epoch])
-    return tf.data.Dataset.from_tensor_slices(indices)
+def _orders(count, seed, epochs, examples):
+    """The first `examples` numbers below `count` in a new order for each epoch."""
+
+    def order(epoch):
+        indices = tf.random.experimental.stateless_shuffle(tf.range(count, dtype=tf.int64), [seed, epoch])
+        return tf.data.Dataset.from_tensor_slices(indices[:examples])
+
+    return tf.data.Dataset.range(epochs.start, epochs.stop).flat_map(order)
 
 
 def _chosen(examples, others):

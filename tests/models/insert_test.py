@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support import classifiers
+from tests.support import classifiers, networks
 from tfrobust import models
 from tfrobust.layers import Placement
 from tfrobust.models import masks
@@ -43,13 +43,13 @@ def test_layers_stand_at_the_places_of_a_block_one_after_the_other():
     np.testing.assert_allclose(features[0], 4 * features[1], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(models.MODELS.keys() - {"mlp"}))
+@pytest.mark.parametrize("name", networks.MASKED)
 def test_every_family_has_the_places_of_its_masks(name):
     """Whatever is inserted stands where masks would: those stand where the papers put them."""
-    small = {"width": 12 if name == "nin" else 4, "input_shape": (32, 32, 3)}
+    small = {**networks.narrow(name), "input_shape": (32, 32, 3)}
     masked = models.build(name, **small, insert=masks.parse("shallow=0.5,deep=0.5"))
     places = [layer.name.removesuffix("_mask") for layer in masked.layers if layer.name.endswith("_mask")]
-    inserted = models.build(name, **small, insert=Doubled(blocks=range(5)))
+    inserted = models.build(name, **small, insert=Doubled(blocks=range(8)))
     assert sorted(scales(inserted)) == sorted(f"{place}_{time}" for place in places for time in ("once", "twice"))
 
 

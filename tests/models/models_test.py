@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from export import saved_model, tflite
-from tests.support import classifiers, shared
+from tests.support import classifiers, networks, shared
 from tfrobust import data, models, targets
 from tfrobust.errors import InputError
 from tfrobust.layers import FixedMask, Placement
@@ -13,13 +13,21 @@ from tfrobust.models import densenet, masks
 
 TRAINABLE = {
     "ace_toy": 848_426,
+    "alexnet": 60_965_224,
     "convnet": 145_578,
     "densenet121": 6_956_298,
+    "efficientnet_lite0": 4_652_008,  # with the others for ImageNet on its 1,000 classes
+    "efficientnet_lite1": 5_416_680,
+    "efficientnet_lite2": 6_092_072,
+    "efficientnet_lite3": 8_197_096,
+    "efficientnet_lite4": 13_006_568,
     "lenet": 431_080,  # with mlp on MNIST, the others on CIFAR-10
     "mlp": 469_160,
     "nin": 966_986,
     "resnet18": 11_173_962,
+    "resnet18_imagenet": 11_689_512,
     "resnet50": 23_520_842,
+    "resnet50_imagenet": 25_557_032,
     "senet18": 11_260_354,
     "vgg11": 9_231_114,
     "vgg19": 20_040_522,
@@ -28,18 +36,29 @@ TRAINABLE = {
 IMAGES = classifiers.random_images(4, (32, 32, 3), low=0, high=1) * np.float32(
     [[[[0.1]]], [[[0.4]]], [[[0.7]]], [[[1]]]]
 )
-EXPORTED = ("lenet", "senet18", "densenet121", "ace_toy", "mlp")  # all kinds of layers; fixed_mask_test has a ResNet
-MASKED = sorted(models.MODELS.keys() - {"mlp"})
+EXPORTED = (
+    "lenet",
+    "senet18",
+    "densenet121",
+    "ace_toy",
+    "mlp",
+    "alexnet",
+)  # all kinds of layers; fixed_mask_test has a ResNet
 
 
 def small(name, **arguments):
     """A narrow network of that name; the dense blocks are short, too: the same parts in a tenth of the time."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(densenet, "DEPTHS", (2, 1, 1, 1))
-        return models.build(name, **arguments, **({} if name == "mlp" else {"width": 12 if name == "nin" else 4}))
+        network = models.build(name, **arguments, **networks.narrow(name))
+    if name == "alexnet":  # whose initial weights are for many channels: little would come through
+        for layer in network.layers:
+            if layer.weights and not isinstance(layer, FixedMask):
+                layer.kernel.assign(10 * layer.kernel)
+    return network
 
 
-@pytest.fixture(scope="module", params=sorted(models.MODELS))
+@pytest.fixture(scope="module", params=networks.TESTED)
 def model(request):
     """A narrow network, masked if it can be; its normalizations are those of its images, as after training."""
     keras.utils.set_random_seed(0)
@@ -57,19 +76,19 @@ def model(request):
     return network
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_has_the_papers_size(name):
     assert sum(int(np.prod(weight.shape)) for weight in models.build(name).trainable_weights) == TRAINABLE[name]
 
 
-@pytest.mark.parametrize("name", models.MODELS)
+@pytest.mark.parametrize("name", networks.TESTED)
 @pytest.mark.parametrize("shape, classes", [((36, 28, 1), 2), ((64, 64, 3), 7)])
 def test_maps_images_to_logits(name, shape, classes):
     logits = small(name, input_shape=shape, classes=classes)(classifiers.random_images(3, shape))
     assert logits.shape == (3, classes) and not np.allclose(np.sum(logits, axis=1), 1)
 
 
-@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize("name", networks.MASKED)
 def test_masks_change_the_logits_and_their_seed_matters(name):
     images = classifiers.random_images(2, (28, 28, 1))
     plain = small(name, input_shape=(28, 28, 1))
@@ -130,7 +149,7 @@ def test_a_model_says_its_placement():
     assert not any(isinstance(layer, Placement) for layer in small("lenet").layers)
 
 
-@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize("name", networks.MASKED)
 def test_an_unknown_block_is_refused(name):
     with pytest.raises(InputError, match="no block 7"):
         small(name, insert=masks.parse("7=0.5"))
@@ -144,6 +163,11 @@ def test_mlp_has_no_blocks():
 def test_unknown_name_is_refused_with_the_known_ones():
     with pytest.raises(InputError, match=r"'lnet'.*lenet, mlp"):
         models.build("lnet")
+
+
+def test_an_argument_that_a_builder_does_not_take_is_refused():
+    with pytest.raises(InputError, match="mlp takes no width"):
+        models.build("mlp", width=4)
 
 
 @shared.needs_golden

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support import networks
 from tfrobust import models
 from tfrobust.layers import FixedMask, Placement
 from tfrobust.models import masks
@@ -39,14 +40,27 @@ def residual_stage(stage, blocks, first):
 WIDE = [residual_stage(1, 5, "stem_conv"), residual_stage(2, 5, "stage1_block5_add")]
 SENET = [residual_stage(1, 2, "stem_relu"), residual_stage(2, 2, "stage1_block2_add")]
 DENSE = [dense_block(1, 6, "stem_conv"), dense_block(2, 12, "stage1_transition_pool")]
+LITE = [
+    f"block{i}_depthwise_conv block{i}_depthwise_bn block{i}_depthwise_bn_mask block{i}_depthwise_relu"
+    for i in range(1, 17)
+]
 WAYS = {
     ("ace_toy", "shallow"): ["preprocessing conv1 conv1_mask relu1", "relu1 conv2 conv2_mask relu2"],
     ("ace_toy", "deep"): ["relu2 conv3 conv3_mask relu3"],
+    ("alexnet", "shallow"): ["preprocessing conv1 conv1_mask relu1", "pool1 conv2 conv2_mask relu2"],
+    ("alexnet", "deep"): [
+        "pool2 conv3 conv3_mask relu3",
+        "relu3 conv4 conv4_mask relu4",
+        "relu4 conv5 conv5_mask relu5",
+    ],
     ("convnet", "shallow"): ["preprocessing conv1 conv1_mask pool1", "relu1 conv2 conv2_mask relu2"],
     ("convnet", "deep"): ["pool2 conv3 conv3_mask relu3"],
     ("densenet121", "0"): DENSE[0][:1],
     ("densenet121", "1"): DENSE[0][1:],
     ("densenet121", "shallow"): DENSE[0] + DENSE[1],
+    ("efficientnet_lite0", "0"): ["stem_conv stem_bn stem_bn_mask stem_relu"],
+    ("efficientnet_lite0", "3"): LITE[3:5],
+    ("efficientnet_lite0", "deep"): LITE[5:],
     ("lenet", "shallow"): ["preprocessing conv1 conv1_mask pool1"],
     ("lenet", "deep"): ["pool1 conv2 conv2_mask pool2"],
     ("nin", "shallow"): [
@@ -54,6 +68,7 @@ WAYS = {
         "group0_pool group1_conv1 group1_conv1_mask group1_relu1",
     ],
     ("nin", "deep"): ["group1_pool group2_conv1 group2_conv1_mask group2_relu1"],
+    ("resnet18_imagenet", "0"): ["stem_conv stem_conv_norm stem_conv_mask stem_relu"],
     ("senet18", "0"): SENET[0][:1],
     ("senet18", "2"): SENET[1],
     ("senet18", "shallow"): SENET[0] + SENET[1],
@@ -77,7 +92,7 @@ def source(layer):
 @pytest.mark.parametrize("name, blocks", WAYS)
 def test_masks_stand_where_the_papers_put_them(name, blocks):
     """Two layers before each mask, the mask, and the only layer after it."""
-    model = models.build(name, width=12 if name == "nin" else 4, insert=masks.parse(f"{blocks}=0.5"))
+    model = models.build(name, **networks.narrow(name), insert=masks.parse(f"{blocks}=0.5"))
     ways = []
     for mask in (layer for layer in model.layers if isinstance(layer, FixedMask)):
         before, (after,) = source(mask), [node.operation for node in mask._outbound_nodes]
@@ -86,6 +101,11 @@ def test_masks_stand_where_the_papers_put_them(name, blocks):
 
 
 CHANNELS = {  # at full width: layers of the shallow blocks, and others
+    "alexnet": ({"conv1": 96, "conv2": 256}, {"conv3": 384, "conv4": 384, "conv5": 256}),
+    "efficientnet_lite0": (
+        {"stem_conv": 32, "block4_expand_conv": 144, "block5_expand_conv": 240},
+        {"block5_project_conv": 40, "block6_expand_conv": 240, "head_conv": 1280},
+    ),
     "ace_toy": ({"conv1": 16, "conv2": 32}, {"conv3": 64}),
     "convnet": ({"conv1": 32, "conv2": 32}, {"conv3": 64, "conv4": 64}),
     "densenet121": (
@@ -109,7 +129,7 @@ CHANNELS = {  # at full width: layers of the shallow blocks, and others
 @pytest.mark.parametrize("name", CHANNELS)
 @pytest.mark.parametrize("option, factor", [("kind=channel", 0.5), ("width=2", 2)])
 def test_channel_kind_and_width_change_the_channels_of_masked_blocks_alone(name, option, factor):
-    model = models.build(name, input_shape=(32, 32, 3), insert=masks.parse(f"shallow=0.5,{option}"))
+    model = models.build(name, input_shape=(32, 32, 3), classes=10, insert=masks.parse(f"shallow=0.5,{option}"))
     shallow, others = CHANNELS[name]
     expected = {layer: channels * factor for layer, channels in shallow.items()} | others
     assert {layer: model.get_layer(layer).filters for layer in expected} == expected

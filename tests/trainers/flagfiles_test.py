@@ -30,7 +30,7 @@ def test_the_command_takes_its_flagfile(path, tmp_path):
     """Without data it stops there, and not before."""
     (command,) = (paragraph for paragraph in opening(path).split("\n\n") if paragraph.startswith("python -m "))
     _, _, program, *arguments = shlex.split(command.replace("\\\n", ""))
-    dataset = "cifar10" if program == "trainers.cifar" else "mnist"
+    dataset = "mnist" if program == "trainers.mnist" else "cifar10"
     nothing = (f"--dataset={dataset}", f"--data_dir={tmp_path}", "--nodownload", f"--workdir={tmp_path / 'run'}")
     process = programs.run(program, *arguments, *nothing)
     assert process.returncode == 2 and f"{dataset} is not in the data dir" in programs.errors(process)[0]

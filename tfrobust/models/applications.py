@@ -60,10 +60,11 @@ def resnet152_imagenet(
 def _build(name, blocks, block_of, input_shape, classes, mean, std, weights):
     if any(blocks.channels(16, block) != 16 for block in (*blocks.shallow, *blocks.deep)):
         raise InputError(f"masks: the channels of {name} are those of its weights; kind=channel and width= change them")
-    _, x = blocks.opening(input_shape, mean, std)
+    images, x = blocks.opening(input_shape, mean, std)
     x = ReverseChannels(name="bgr")(x)
     application = vars(keras.applications)[APPLICATIONS[name]]
-    network = application(weights=None, input_tensor=x, classes=classes, classifier_activation=None, name=name)
+    logits = application(weights=None, input_tensor=x, classes=classes, classifier_activation=None).output
+    network = keras.Model(images, logits, name=name)
 
     def call(layer, *arguments, **keywords):
         y, block = layer(*arguments, **keywords), block_of(layer.name)
