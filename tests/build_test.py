@@ -18,12 +18,14 @@ import sys
 ROOT = pathlib.Path(__file__).parents[1]
 TOPS = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 NEEDS = {  # the distributions behind an import, unless it is the one of the same name; () for one that is not pinned
+    "PIL": ("pillow",),
     "absl": ("absl_py",),
     "art": (),  # benchmarks/peers installs its own
     "cleverhans": (),
     "foolbox": (),
     "keras": ("keras", "tensorflow"),  # its back end, which it does not declare
     "keras.callbacks.TensorBoard": ("tensorboard",),  # likewise
+    "pandas": (),
     "sklearn": ("scikit_learn",),
     "tensorflow_datasets": ("importlib_resources", "tensorflow_datasets"),  # likewise
     "tensorflow_serving": (),

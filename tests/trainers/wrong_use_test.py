@@ -35,7 +35,6 @@ CASES = {
         ["--model={float32}", "--attack=deepfool()"],
         "allows score-based attacks only",
     ),
-    "probabilities, evaluated": ("trainers.evaluate", ["--model={softmax}", "--output={output}"], "probabilities"),
     "probabilities, saved": ("export.saved_model", ["--model={softmax}", "--output={output}"], "probabilities"),
     "probabilities, lite": ("export.tflite", ["--model={softmax}", "--output={tflite}"], "probabilities"),
     "images above 1": ("trainers.evaluate", ["--model={model}", "--dataset={bright}"], "[0, 1]"),
@@ -45,7 +44,11 @@ CASES = {
         ["--model={model}", "--dataset={flat}"],
         "[batch, height, width, channels]",
     ),
-    "images of integers": ("trainers.evaluate", ["--model={model}", "--dataset={uint8}"], "uint8"),
+    "images of 16 bits": ("trainers.evaluate", ["--model={model}", "--dataset={uint16}"], "pixels in 0 to 255"),
+    "images in 0-255": ("trainers.evaluate", ["--model={model}", "--dataset={pixels}"], "images / 255"),
+    "channels first": ("trainers.evaluate", ["--model={model}", "--dataset={first}"], "channels-first"),
+    "folder without images": ("trainers.evaluate", ["--model={model}", "--dataset={empty}"], "no PNG or JPEG files"),
+    "image size": ("trainers.evaluate", ["--model={model}", "--image_size=28x28"], "HEIGHT,WIDTH"),
     "images of another size": ("trainers.evaluate", ["--model={model}", "--dataset={large}"], "(28, 28, 1)"),
     "label out of range": ("trainers.evaluate", ["--model={model}", "--dataset={labels}"], "label 99"),
     "missing model": ("trainers.evaluate", ["--model={nothing}.keras"], "no such file"),
@@ -115,7 +118,9 @@ def paths(artifacts, tmp_path_factory):
         "bright": (images * 3, [0, 1, 2]),
         "nan": (images * np.nan, [0, 1, 2]),
         "flat": (images[..., 0], [0, 1, 2]),
-        "uint8": ((images * 255).astype("uint8"), [0, 1, 2]),
+        "uint16": ((images * 65535).astype("uint16"), [0, 1, 2]),
+        "pixels": (np.round(images * 255), [0, 1, 2]),
+        "first": (images.transpose(0, 3, 1, 2), [0, 1, 2]),
         "large": (np.full((3, 32, 32, 1), 0.5, "float32"), [0, 1, 2]),
         "labels": (images, [0, 1, 99]),
     }
@@ -150,9 +155,9 @@ def test_help_answers_before_anything_large_is_imported():
 
 def test_missing_data_without_a_network_is_found_out_in_seconds(tmp_path):
     """Only where the data set's host cannot be reached: elsewhere the program would begin to download."""
-    from tfrobust import data
+    from tfrobust.data import tfds
 
-    if data._reachable(data_builder(tmp_path)):
+    if tfds.reachable(data_builder(tmp_path)):
         pytest.skip("this machine can reach the host of MNIST")
     started = time.monotonic()
     process = programs.run("trainers.mnist", f"--data_dir={tmp_path}", f"--workdir={tmp_path / 'run'}")

@@ -12,7 +12,7 @@ from tfrobust import files
 from tfrobust.cli import quiet
 from tfrobust.cli.data import DataSource
 
-DATASET = flags.DEFINE_string("dataset", "digits", "digits, mnist, cifar10, or an .npz file with images and labels.")
+DATASET = flags.DEFINE_string("dataset", "digits", "digits, a TFDS name, an .npz file, or a folder of class folders.")
 EXAMPLES = flags.DEFINE_integer("examples", None, "Number of test images to use; default: all.", lower_bound=1)
 ATTACK = flags.DEFINE_multi_string("attack", [], "Such as 'pgd(linf(8/255), steps=40)'; may be given several times.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the attacks' random draws.", lower_bound=0)
@@ -21,6 +21,11 @@ PIXELS = flags.DEFINE_enum(
     "pixels", "float", ["float", "uint8"], "uint8: the model sees the attacker's images as 8-bit files hold them."
 )
 OUTPUT = flags.DEFINE_string("output", None, "Folder for report.json, report.html, curves.png and pictures.png.")
+ACTIVE_CHECKS = flags.DEFINE_boolean(
+    "active_checks",
+    None,
+    "Make the checks that ask the model more (docs/report.md); default: of models in this process.",
+)
 SAVE_ADVERSARIAL = flags.DEFINE_string(
     "save_adversarial", None, "Folder for the adversarial images: PNG files in class folders, in a folder per attack."
 )
@@ -44,6 +49,7 @@ class AttackPlan:
       seed, batch_size: see `tfrobust.evaluate`.
       output: the report's folder, or None.
       pixels: see `tfrobust.evaluate`.
+      active_checks: see `tfrobust.evaluate`.
       save_adversarial: the adversarial images' folder, or None.
     """
 
@@ -54,6 +60,7 @@ class AttackPlan:
     batch_size: int = 100
     output: pathlib.Path | None = None
     pixels: str = "float"
+    active_checks: bool | None = None
     save_adversarial: pathlib.Path | None = None
 
     def parsed(self) -> list:
@@ -68,7 +75,12 @@ class AttackPlan:
         """The settings of the evaluation."""
         finished = self.output and self.output / "finished"
         return tfr.evaluation.EvaluationConfig(
-            self.seed, self.batch_size, self.dataset, pixels=self.pixels, finished=finished
+            self.seed,
+            self.batch_size,
+            self.dataset,
+            pixels=self.pixels,
+            active_checks=self.active_checks,
+            finished=finished,
         )
 
 
@@ -83,6 +95,7 @@ def from_flags() -> AttackPlan:
         BATCH_SIZE.value,
         output=folders[0],
         pixels=PIXELS.value,
+        active_checks=ACTIVE_CHECKS.value,
         save_adversarial=folders[1],
     )
 
@@ -125,7 +138,7 @@ def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate
     for folder in filter(None, (plan.output, plan.save_adversarial)):
         files.check_writable(folder)
     targets = load_targets(paths, surrogate)
-    test = data.load(plan.dataset, "test").take(plan.examples)
+    test = data.load(plan.dataset, "test", plan.examples, tfr.evaluation.prepare.channels(targets.values()))
     config = plan.config()
     return [tfr.evaluate(targets[path], test.floats(), test.labels, plan.attacks, config=config) for path in paths]
 

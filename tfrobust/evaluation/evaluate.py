@@ -15,7 +15,7 @@ def evaluate(
     model,
     images,
     labels,
-    attacks: Iterable[Attack | str],
+    attacks: Attack | str | Iterable[Attack | str],
     *,
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008, it is frozen
     **changes,
@@ -25,9 +25,10 @@ def evaluate(
     Args:
       model: a Keras model, a `Target`, or the path of a .keras file, a .tflite file or a SavedModel. Attacks that need
         more access than it allows are made on another model and transferred where it is `WithSurrogate(model, other)`.
-      images: float32 [examples, height, width, channels] in [0, 1].
-      labels: int [examples].
-      attacks: specifications such as "pgd(linf(8/255))", or attacks.
+      images: float32 in [0, 1] or uint8, [examples, height, width, channels], as an array, a tensor or lists; or, with
+        labels None, a `tf.data.Dataset` of (image, label), or a data set's name: see `tfrobust.data.arrays` and `load`.
+      labels: int [examples] or [examples, 1], or one-hot [examples, classes].
+      attacks: specifications such as "pgd(linf(8/255))", or attacks; or one of them.
       config: seed, batch size and the like.
       **changes: fields of the configuration to change, such as seed=1.
 

@@ -10,6 +10,8 @@ from tfrobust.evaluation.predictor import Votes
 from tfrobust.evaluation.prepare import Examples
 from tfrobust.evaluation.traces import Curves
 
+_AT_ONCE = 100  # images, so that no second set of large ones is made
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
@@ -83,3 +85,13 @@ class Outcome:
     def distances(self, norm: type[balls.Ball]) -> np.ndarray:
         """How large the perturbations are that broke something, float32 [hits]."""
         return np.asarray(norm.size(self.adversarial[self.hit] - self.examples.images[self.hit]))
+
+    def sizes(self, norm: type[balls.Ball]) -> np.ndarray:
+        """How far each adversarial image is from its clean image, float32 [examples], computed a few images at a time."""
+        found = []
+        for start in range(0, len(self.adversarial), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            change = self.adversarial[part] - self.examples.images[part]
+            moved = change.reshape(len(change), -1).any(axis=1)  # L2 of nothing is not exactly 0
+            found.append(np.where(moved, norm.size(change), 0))
+        return np.concatenate(found).astype("float32")

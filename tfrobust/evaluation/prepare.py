@@ -1,5 +1,6 @@
 """From what users give to what is attacked: arrays, named attacks and predictions, or a refusal that says why."""
 
+import pathlib
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -53,13 +54,17 @@ class Subject(NamedTuple):
         return self.votes.predictions()
 
 
-def named_attacks(attacks: Iterable[Attack | str]) -> list[tuple[str, Attack]]:
+def named_attacks(attacks: Attack | str | Iterable[Attack | str]) -> list[tuple[str, Attack]]:
     """Attacks with the texts that they were asked for by; equal ones once, different ones of equal text numbered.
+
+    A single attack needs no list around it.
 
     Raises:
       InputError: for a text that cannot be parsed, and for what is no attack.
     """
     by_text = {}
+    if isinstance(attacks, (Attack, str)) or not isinstance(attacks, Iterable):
+        attacks = [attacks]
     for given in attacks:
         attack = attacks_lib.parse(given) if isinstance(given, str) else given
         if not isinstance(attack, Attack):
@@ -79,18 +84,28 @@ def images_and_labels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """float32 images and int labels that all the models take; with pixels "uint8", the images' nearest 8-bit values.
 
-    Images on the scale that all the models are given with, such as (0, 255), are taken too.
+    Args:
+      images, labels: in any form of `tfrobust.data.arrays`, on the scale that all the models are given with, such as
+        (0, 255), too; or a name that `tfrobust.data.load` takes, and None.
+      models: what is shown the images.
+      pixels: see `EvaluationConfig`.
 
     Raises:
       InputError: for images outside [0, 1] or of another kind or size, or labels that do not match.
     """
     models = list(models)
-    images, labels = scale.to_unit(np.asarray(images), [model.scale for model in models]), np.asarray(labels)
-    data.check_images(images, labels)
-    images = images.astype("float32")
+    if isinstance(images, (str, pathlib.PurePath)):
+        images = data.load(images, "test", channels=channels(models))
+    images, labels = data.arrays(images, labels, bounds=scale.shared(models))
+    images = data.floats(images)
     for model in models:
         model.check(images)
     return pixels_lib.round_to_uint8(images, images) if pixels == "uint8" else images, labels
+
+
+def channels(models: Iterable[targets.Target]) -> int | None:
+    """How many channels the models' images have, by the first that says so."""
+    return next((model.input_shape[-1] for model in models if model.input_shape and model.input_shape[-1]), None)
 
 
 def subject(

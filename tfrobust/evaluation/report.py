@@ -10,14 +10,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfrobust import files
-from tfrobust.evaluation import image_files
+from tfrobust.errors import InputError
+from tfrobust.evaluation import exported, image_files
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.render import page, pictures, text
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Evaluation:
-    """The result of `evaluate`.
+    """The result of `evaluate`. A notebook shows its table.
 
     Attributes:
       report: the contents of report.json.
@@ -31,9 +32,55 @@ class Evaluation:
     predictions: np.ndarray
     outcomes: list[Outcome]
 
+    def __repr__(self):
+        worst = ", ".join(
+            f"{found['robust_accuracy']:.2%} robust in {found['ball']}" for found in self.report["worst_case"]
+        )
+        attacks = f", {len(self.outcomes)} attacks{': ' * bool(worst)}{worst}" if self.outcomes else ""
+        clean = f"{self.report['clean_accuracy']:.2%} clean"
+        return f"<Evaluation of {self.report['model']}: {self.report['examples']} examples, {clean}{attacks}>"
+
+    def _repr_html_(self) -> str:
+        return page.fragment([self])
+
     def table(self) -> str:
         """The report as text."""
         return text.table([self])
+
+    def to_csv(self, path) -> pathlib.Path:
+        """Writes a row for each attack, with the columns of report.json's `attacks` behind those of all; returns `path`.
+
+        Example:
+          >>> evaluate(model, images, labels, ["fgsm(linf(0.1))"]).to_csv("attacks.csv")
+        """
+        with files.written(path) as temporary:
+            temporary.write_text(exported.csv_text(self.report), encoding="utf-8")
+        return pathlib.Path(path)
+
+    def to_dataframe(self):
+        """The rows of `to_csv` as a pandas DataFrame.
+
+        Raises:
+          InputError: where pandas is not installed.
+        """
+        return exported.dataframe(self.report)
+
+    def save_examples(self, path) -> pathlib.Path:
+        """Writes the numbers of each example as an .npz file: see `evaluation.exported.examples`; returns `path`.
+
+        Raises:
+          InputError: for a path that does not end in .npz.
+
+        Example:
+          >>> with np.load(found.save_examples("examples.npz")) as examples:
+          ...     np.flatnonzero(examples["broken"].any(axis=0) & (examples["l2"].min(axis=0) < 0.5))
+        """
+        path = pathlib.Path(path)
+        if path.suffix != ".npz":
+            raise InputError(f"the numbers of the examples are an .npz file, got {path}")
+        with files.written(path) as temporary:
+            np.savez_compressed(temporary, **exported.examples(self.labels, self.predictions, self.outcomes))
+        return path
 
     def save(self, folder) -> pathlib.Path:
         """Writes report.json, report.html, curves.png, progress.png and, if an attack succeeded, pictures.png.

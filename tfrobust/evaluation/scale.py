@@ -14,23 +14,10 @@ _SCALES = (targets.UNIT, targets.PIXELS, targets.CENTERED)
 _LOW = 0.5  # the accuracy below which other scales are tried
 
 
-def to_unit(images: np.ndarray, scales: Sequence[Bounds]) -> np.ndarray:
-    """Images in [0, 1] from those on the scale of all the models that see them; others as they are.
-
-    Args:
-      images: of any kind; 8-bit ones are pixels, and float ones outside [0, 1] but inside the bounds lie on their scale.
-      scales: of the models.
-    """
-    scale = scales[0] if scales else targets.UNIT
-    if scale == targets.UNIT or any(other != scale for other in scales):
-        return images
-    if images.dtype == np.uint8:
-        return targets.PIXELS.to_unit(images)
-    numbers = np.issubdtype(images.dtype, np.number) and images.size
-    if not numbers or not (images.min() < 0 or images.max() > 1):
-        return images
-    inside = images.min() >= scale.low and images.max() <= scale.high
-    return scale.to_unit(images) if inside else images
+def shared(models: Sequence[targets.Target]) -> Bounds:
+    """The scale on which all the models take images; [0, 1] if theirs differ."""
+    scales = {model.scale for model in models}
+    return scales.pop() if len(scales) == 1 else targets.UNIT
 
 
 def refuse_wrong(target: targets.Target, predictor: Predictor, images, labels, answers) -> None:

@@ -49,7 +49,7 @@ class Transfer:
 def evaluate_transfer(
     sources: Iterable,
     models: Iterable,
-    attacks: Iterable[Attack | str],
+    attacks: Attack | str | Iterable[Attack | str],
     images,
     labels,
     *,
@@ -62,9 +62,8 @@ def evaluate_transfer(
     Args:
       sources: what attacks are made on: Keras models, `Target`s or paths. They must allow what the attacks need.
       models: what the results are shown to, likewise.
-      attacks: specifications such as "pgd(linf(16/255), steps=20)", or attacks.
-      images: float32 [examples, height, width, channels] in [0, 1].
-      labels: int [examples].
+      attacks: specifications such as "pgd(linf(16/255), steps=20)", or attacks; or one of them.
+      images, labels: as for `evaluate`.
       examples: use so many of the images that a source classifies correctly; None: all of them.
       config: seed, batch size and the like, as for `evaluate`.
       **changes: fields of the configuration to change, such as seed=1.

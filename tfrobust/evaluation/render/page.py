@@ -36,8 +36,6 @@ def page(evaluations: Sequence, pictures: Sequence[tuple[str, bytes | None]] = (
     report = evaluations[-1].report
     heading, *rows = text.cells(evaluations)
     reports = [evaluation.report for evaluation in evaluations]
-    notes = [f"<p>{html.escape(note)}.</p>" for note in text.notes(reports)]
-    warnings = [_html_warning(*found) for found in text.merged_warnings(reports)]
     summary = (
         f"{report['examples']} examples of {report['dataset'] or 'the given data'}, seed {report['seed']}. "
         "An example counts as robust if it is classified correctly and the attack finds nothing inside its ball and "
@@ -52,10 +50,22 @@ def page(evaluations: Sequence, pictures: Sequence[tuple[str, bytes | None]] = (
         title=html.escape(report["model"]),
         summary=html.escape(summary),
         table=_html_table(heading, rows),
-        warnings="\n".join([*notes, *warnings]),
+        warnings="\n".join(_remarks(reports)),
         pictures="\n".join(_html_picture(*picture) for picture in pictures if picture[1]),
         footer=html.escape(", ".join(f"{name} {version}" for name, version in report["versions"].items() if version)),
     )
+
+
+def fragment(evaluations: Sequence) -> str:
+    """The table and the warnings alone, as a notebook shows them."""
+    heading, *rows = text.cells(evaluations)
+    return "\n".join([_html_table(heading, rows), *_remarks([evaluation.report for evaluation in evaluations])])
+
+
+def _remarks(reports):
+    """What has to be known to read the numbers, and the warnings."""
+    notes = [f"<p>{html.escape(note)}.</p>" for note in text.notes(reports)]
+    return [*notes, *(_html_warning(*found) for found in text.merged_warnings(reports))]
 
 
 def _html_warning(model, warning):

@@ -1,0 +1,78 @@
+"""Images and labels in .npz files, under the names that people give them."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tfrobust.data import given
+from tfrobust.data.split import Split
+from tfrobust.errors import InputError
+
+# Of a file's names in small letters; {} is the split. Those of a split come before those of any.
+_NAMES = (
+    ("x_{}", "y_{}"),
+    ("{}_x", "{}_y"),
+    ("images_{}", "labels_{}"),
+    ("{}_images", "{}_labels"),
+    ("images", "labels"),
+    ("image", "label"),
+    ("x", "y"),
+)
+
+
+def load(path, split: str, examples: int | None = None, bounds: tuple[float, float] = (0.0, 1.0)) -> Split:
+    """Reads the images and labels of an .npz file: see `given.arrays` for what they may be.
+
+    Args:
+      path: of the file. Its arrays are called images and labels, x and y, or those names with the split, as in Keras' own
+        mnist.npz: x_train, y_train, x_test, y_test.
+      split: whose arrays are taken where a file holds several; otherwise it does not matter.
+      examples: take only the first so many; None: all.
+      bounds: floats on this scale are taken too.
+
+    Raises:
+      InputError: if it cannot be read or holds something else.
+    """
+    arrays = _opened(path, lambda arrays: {name: arrays[name] for name in _names(path, arrays.files, split)})
+    images, labels = arrays.values()
+    if len(images.shape) and len(labels.shape) and len(images) == len(labels):
+        images = images[:examples]
+        classes, labels = labels, labels[:examples]
+    try:
+        images, labels = given.arrays(images, labels, bounds=bounds)
+        classes = given.class_numbers(classes)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    return Split(images, labels, int(classes.max()) + 1)
+
+
+def read_arrays(path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file, name -> array.
+
+    Raises:
+      InputError: if there is no such file or it is not a sound archive of arrays.
+    """
+    return _opened(path, dict)
+
+
+def _opened(path, take: Callable) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return take(arrays)
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except Exception as error:  # NumPy raises half a dozen kinds for a damaged archive
+        raise InputError(f"{path} is not a readable .npz file: {error}") from error
+
+
+def _names(path, held, split) -> tuple[str, str]:
+    """What the images and the labels of a split are called in a file."""
+    small = {name.lower(): name for name in held}
+    for pair in _NAMES:
+        images, labels = (name.format(split.lower()) for name in pair)
+        if images in small and labels in small:
+            return small[images], small[labels]
+    message = f"{path} must hold the arrays images and labels, or x_{split} and y_{split}, it holds {sorted(held)}"
+    raise InputError(message)

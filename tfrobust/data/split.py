@@ -1,0 +1,42 @@
+"""Images and labels in memory."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Split(NamedTuple):
+    """One split of a data set, in memory.
+
+    Attributes:
+      images: uint8 [examples, height, width, channels], or float32 in [0, 1] where a user's own images are floats.
+      labels: int64 [examples].
+      classes: the number of classes.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    classes: int
+
+    def take(self, examples):
+        """The first `examples` examples; all of them if `examples` is None."""
+        return Split(self.images[:examples], self.labels[:examples], self.classes)
+
+    def drop(self, examples):
+        """All but the first `examples` examples."""
+        return Split(self.images[examples:], self.labels[examples:], self.classes)
+
+    def floats(self, rows=None):
+        """The images as float32 in [0, 1]; a large set takes four times the memory so: give `rows`, a slice or indices."""
+        return floats(self.images if rows is None else self.images[rows])
+
+    def mean_image(self):
+        """The mean of all images, float64 [height, width, channels] in [0, 1]."""
+        return self.images.mean(axis=0, dtype="float64") / (255 if self.images.dtype == np.uint8 else 1)
+
+
+def floats(images):
+    """float32 in [0, 1] of uint8 images; float32 images as they are."""
+    if images.dtype != np.uint8:
+        return images
+    return np.divide(images, np.float32(255), dtype="float32")  # without a second array of floats
