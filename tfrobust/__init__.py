@@ -8,6 +8,8 @@ Importing this package is quick: each part is loaded, and TensorFlow with it, wh
 
 import importlib
 
+from tfrobust import registration
+
 __version__ = "0.1.0"
 
 _MODULES = (
@@ -39,3 +41,6 @@ def __getattr__(name):
 
 def __dir__():
     return sorted([*globals(), *__all__])
+
+
+registration.after_keras()
