@@ -47,10 +47,10 @@ def test_a_threshold_that_nothing_was_judged_by_is_not_met():
 
 def test_an_artifact_that_gives_probabilities_is_attacked_at_their_logarithm(artifacts, tmp_path):
     network = targets.load_model(artifacts.model)
-    keras.Model(network.input, keras.layers.Softmax()(network.output)).save(tmp_path / "softmax.keras")
+    keras.Model(network.input, keras.layers.Softmax()(network.output)).export(tmp_path / "softmax", verbose=False)
     command = (f"--reference={artifacts.model}", "--examples=20", "--max_flip_rate=0")
-    output = programs.succeed("export.verify", *command, f"--artifact={tmp_path / 'softmax.keras'}")
-    assert "softmax.keras): it answers with probabilities" in output
+    output = programs.succeed("export.verify", *command, f"--artifact={tmp_path / 'softmax'}")
+    assert "softmax): it answers with probabilities" in output
 
 
 def test_wrong_use_leaves_nothing_behind(artifacts, tmp_path):

@@ -36,13 +36,16 @@ def refuse_wrong(target: targets.Target, predictor: Predictor, images, labels, a
     hits = predicted(answers) == labels
     if not target.local or target.bounds is not None or hits.mean() >= _LOW:
         return
+    classes = answers.shape[1] if answers.ndim == 2 else int(labels.max()) + 1
     for scale in _SCALES[1:]:
         with np.errstate(all="ignore"):
             others = predicted(predictor.answers(scale.scale(images))) == labels
-        if (
+        beyond = (
             metrics.wilson_interval(others.mean(), len(labels))[0]
             > metrics.wilson_interval(hits.mean(), len(labels))[1]
-        ):
+        )
+        # Halfway from guessing to certainty: what misclassified images become by chance on another scale is no evidence.
+        if beyond and others.mean() >= (1 + 1 / max(classes, 2)) / 2:
             raise InputError(
                 f"{target.name} classifies {hits.mean():.0%} of the first {len(labels)} images correctly in [0, 1], but "
                 f"{others.mean():.0%} on the scale {scale}: {targets.how_to_give(scale)}"

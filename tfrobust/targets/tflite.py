@@ -136,12 +136,20 @@ class TFLiteTarget(Target):
         if details["dtype"] != np.float32 and details["quantization"][0]:
             limits, (scale, zero_point) = np.iinfo(details["dtype"]), details["quantization"]
             low, high = ((limit - zero_point) * scale for limit in (limits.min, limits.max))
+            # 16 bits are symmetric, whatever the values were: they say nothing of negative ones.
+            low = 0.0 if details["dtype"] == np.int16 else low
             preprocessing.refuse_range(str(self._path), low, high, bounds)
         elif users and bounds is None and users[0]["op_name"] in ("MUL", "DIV", "SUB", "ADD"):
-            constant = self._interpreter.get_tensor(int(users[0]["inputs"][1]))
-            evidence = preprocessing.of_operation(users[0]["op_name"], constant)
+            evidence = preprocessing.of_operation(users[0]["op_name"], self._constant(users[0]["inputs"]))
             if evidence:
                 raise wrong_scale(str(self._path), f"its first layers {evidence}, as for pixels of 0-255", PIXELS)
+
+    def _constant(self, tensors):
+        """The second of an operation's inputs; nothing if it is computed, as from half precision."""
+        try:
+            return self._interpreter.get_tensor(int(tensors[1]))
+        except (IndexError, ValueError):
+            return np.zeros([0])
 
 
 def _plain_integers(details):
