@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tests.support import programs
-from tfrobust import data
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many processes as cores: one thread for each, children included
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
@@ -57,6 +56,8 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def few_digits(tmp_path_factory):
     """An .npz file of 320 training digits, which a program takes for training and for test images."""
+    from tfrobust import data  # here, since the process that only distributes the tests does not need TensorFlow
+
     path = tmp_path_factory.mktemp("data") / "few_digits.npz"
     digits = data.load("digits", "train").take(320)
     np.savez(path, images=digits.floats(), labels=digits.labels)

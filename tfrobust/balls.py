@@ -108,12 +108,20 @@ class Ball(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Linf(Ball):
-    """The largest change of any one value.
+    """The largest change of any one value. A radius above 1 is refused: it covers every image.
 
     Example:
       >>> Linf(0.1).project(tf.constant([[[[0.3]]]])).numpy().item()
       0.1...
     """
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.radius > 1:
+            raise InputError(
+                f"a linf radius is on the [0, 1] pixel scale, and {self.radius:g} covers every image: did you mean "
+                f"linf({self.radius:g}/255)?"
+            )
 
     @staticmethod
     def size(delta):

@@ -30,8 +30,11 @@ def per_example(seed, indices):
 
 
 def resolve(seed, images):
-    """Per-example seeds for a batch: `seed` itself if it already is int32 [batch, 2], else folded with 0, 1, 2, ..."""
-    if isinstance(seed, numbers.Integral):
+    """Per-example seeds for a batch: `seed` itself if it already is int32 [batch, 2], else folded with 0, 1, 2, ...
+
+    A number may be a tensor, such as the step of a compiled training loop.
+    """
+    if isinstance(seed, numbers.Integral) or tf.convert_to_tensor(seed).shape.rank == 0:
         return per_example(seed, tf.range(tf.shape(images)[0]))
     return seed
 

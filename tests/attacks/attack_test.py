@@ -11,10 +11,12 @@ import pytest
 import tensorflow as tf
 
 from tests.support import classifiers
-from tfrobust import attacks, balls
+from tfrobust import attacks, balls, seeds
 from tfrobust.attacks import spec
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.problem import Problem
 from tfrobust.errors import InputError
+from tfrobust.evaluation import judge
 
 SHAPE, CLASSES = (5, 4, 1), 5
 IMAGES = classifiers.random_images(7, SHAPE, low=0.4, high=0.6)
@@ -125,6 +127,26 @@ def test_images_that_are_a_success_come_back_bit_for_bit_and_the_others_are_atta
         done = LABELS == 4
         assert done.any()
         np.testing.assert_array_equal(attack(rows, IMAGES, LABELS, seed=0)[done], IMAGES[done])
+
+
+@every
+def test_in_8_bits_the_model_is_shown_files_and_what_comes_back_is_what_it_was_shown(name):
+    """So an attack's own success is the file's: nothing is lost by rounding afterwards. The images are off the grid."""
+    attack, shown = SMALL[name], []
+
+    def logits_fn(images):
+        shown.extend(image.numpy() for image in tf.unstack(images))
+        return rows(images)
+
+    problem = Problem(logits_fn, IMAGES[:3], LABELS[:3], keys=seeds.per_example(0, tf.range(3))).rounded(attack.ball)
+    made = attack.solve(problem).numpy()
+    levels = (np.arange(256) / 255.0).astype("float32")
+    assert np.isin(shown, levels).all() and np.isin(made, levels).all()
+    if attack.ball:
+        assert all(attack.ball.contains(image - problem.images).numpy().any() for image in shown)
+        assert attack.ball.contains(made - problem.images).numpy().all()
+    np.testing.assert_array_equal(judge.round_to_uint8(made, problem.images.numpy(), attack.ball), made)
+    assert (np.argmax(rows(made), axis=1) != LABELS[:3]).mean() > 0.6
 
 
 @every

@@ -10,7 +10,19 @@ import re
 import numpy as np
 import pytest
 
-from tests.support.attacks import ATTACKS, BOUNDED, DETERMINISTIC, EXAMPLES, MINIMAL, Case, every, names
+from tests.support.attacks import (
+    ATTACKS,
+    BOUNDED,
+    DETERMINISTIC,
+    EXAMPLES,
+    MINIMAL,
+    ON_COLORS,
+    Case,
+    ColorCase,
+    every,
+    names,
+)
+from tfrobust import attacks
 from tfrobust.attacks import spec
 from tfrobust.evaluation import judge
 
@@ -123,6 +135,39 @@ def test_a_huge_radius_reaches_chance(case, text):
     """Inside linf(1) every image is allowed. A single step need not find one, nor a few steps a given class."""
     attack = case.attack(with_radius(text, 1 if "linf" in text else 26 if "l2" in text else 28 * 24))
     assert case.broken(case.run_eagerly(attack, SOME), SOME).mean() >= 0.9
+
+
+@every(ATTACKS)
+def test_black_and_white_digits_with_and_without_gray_pixels(case, text):
+    """What a minimal-norm attack breaks of the digits as they are, it breaks of these."""
+    for images, labels in case.mixed:
+        adversarial = case.on_another_kind(text, images, labels)
+        assert np.isfinite(adversarial).all() and adversarial.min() >= 0 and adversarial.max() <= 1
+        if text in BOUNDED:
+            assert judge.in_ball(adversarial - images, case.attack(text).ball).all()
+        elif "steps=3" not in text:  # too few for any
+            broken = np.argmax(case.target.logits(adversarial), axis=1) != labels
+            assert broken.mean() >= (0.3 if "jsma" in text else 0.9), broken
+
+
+@pytest.fixture(scope="module")
+def color_case():
+    return ColorCase()
+
+
+def test_every_algorithm_is_tried_on_colors():
+    wrapped = ("restricted(", "expectation(", "restarts(", "budget(", "targeted(", "cascade(")
+    algorithms = {type(attacks.parse(text)) for text in ATTACKS if not text.startswith(wrapped)}
+    assert {type(attacks.parse(text)) for text in ON_COLORS} == algorithms
+
+
+@every(ON_COLORS)
+def test_color_images_of_each_kind_are_broken_within_ball_and_box(color_case, text):
+    adversarial, attack = color_case.adversarial(text), attacks.parse(text)
+    assert np.isfinite(adversarial).all() and adversarial.min() >= 0 and adversarial.max() <= 1
+    assert attack.ball is None or judge.in_ball(adversarial - color_case.images, attack.ball).all()
+    least = 0.5 if "one_pixel" in text else 0.8
+    assert min(color_case.broken(text)) >= least, color_case.broken(text)
 
 
 def with_radius(text, radius):

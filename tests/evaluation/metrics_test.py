@@ -32,10 +32,21 @@ def test_wilson_interval_of_a_known_example():
 def test_rho_2_of_a_linear_model_is_its_closed_form():
     images, origin = pixels([204, 51], [51, 204]), 0.1  # f = 1.6 and -2.6
     rho_2, l2 = metrics.deepfool_rho_2(LOGITS, images, np.array([0, 0]), origin=origin)
-    np.testing.assert_allclose(
-        l2, [1.02 * 1.6 / 5, 1.02 * 2.6 / 5], rtol=1e-2
-    )  # the second is misclassified: to its label
+    np.testing.assert_allclose(l2, [1.02 * 1.6 / 5, 1.02 * 2.6 / 5], rtol=1e-2)  # the second is misclassified
     np.testing.assert_allclose(rho_2, l2 / np.linalg.norm((images - origin).reshape(2, -1), axis=1), rtol=1e-5)
+
+
+def test_rho_2_of_a_wrong_prediction_leads_to_the_nearest_class_which_need_not_be_the_label():
+    """Logits 0, a - 0.5 and b - 0.9: from class 1 it is 0.1 to class 0, and 0.8 / sqrt(2) to class 2, the label."""
+
+    def three_classes(images):
+        flat = tf.reshape(images, [-1, 2])
+        return tf.stack([tf.zeros_like(flat[:, 0]), flat[:, 0] - 0.5, flat[:, 1] - 0.9], axis=1)
+
+    images = np.array([0.6, 0.2], "float32").reshape(1, 1, 2, 1)
+    for label in (0, 1, 2):
+        l2 = metrics.deepfool_rho_2(three_classes, images, np.array([label]))[1]
+        np.testing.assert_allclose(l2, [1.02 * 0.1], rtol=1e-2)
 
 
 def test_rho_inf_is_measured_where_half_are_fooled():

@@ -46,7 +46,7 @@ MINIMAL = [  # those that look for the smallest perturbation
     "deepfool(linf)",
     "fab(linf, steps=5)",
     "fab(l2, steps=5, targets=9)",
-    "carlini_wagner(searches=4, steps=40, learning_rate=0.05, initial_const=1.0)",
+    "carlini_wagner(searches=3, steps=60, learning_rate=0.15, initial_const=1.0)",
     "boundary(steps=50)",
     "hop_skip_jump(steps=2, samples=20)",
     "hop_skip_jump(linf, steps=2, samples=20)",
@@ -54,6 +54,24 @@ MINIMAL = [  # those that look for the smallest perturbation
     "restarts(deepfool(), restarts=2)",
 ]
 ATTACKS = [*BOUNDED, *MINIMAL]
+KINDS = ("natural", "black and white", "with gray pixels", "corners of the box")
+# On color images of all kinds, with settings that break nearly all: each class of attacks once.
+ON_COLORS = [
+    "pgd(linf(0.3), steps=5)",
+    "apgd(l2(4), steps=6)",
+    "apgd_targeted(linf(0.3), steps=6)",
+    "fab(linf(0.4), steps=6, targets=2)",
+    "square(linf(0.5), queries=150)",
+    "square(l2(6), queries=60)",
+    "one_pixel(l0(60), population=20, steps=6)",
+    "spsa(linf(0.4), steps=4, samples=32, learning_rate=0.2)",
+    "deepfool()",
+    "fab(l2, steps=6)",
+    "carlini_wagner(searches=4, steps=80, learning_rate=0.15, initial_const=1.0)",
+    "boundary(steps=30)",
+    "hop_skip_jump(linf, steps=2, samples=20)",
+    "jsma(gamma=0.5)",
+]
 DETERMINISTIC = ("fgsm(", "bim(", "deepfool(", "carlini_wagner(", "jsma(", "fab(")
 
 
@@ -65,6 +83,69 @@ def every(texts):
 def names(texts=ATTACKS):
     """The attacks and wrappers of the table of `spec` that occur in these texts."""
     return {name for text in texts for name in re.findall(r"\w+(?=\()", text)} & set(spec.ATTACKS)
+
+
+def of_all_kinds(images, seed=0):
+    """Images of the same things, of each kind: a dict of float32 arrays like the images."""
+    random = np.random.default_rng(seed)
+    level = images.mean(axis=(1, 2, 3), keepdims=True)
+    black_and_white = np.repeat(images.mean(axis=3, keepdims=True) > level, images.shape[3], axis=3).astype("float32")
+    gray = random.random([*images.shape[:3], 1]) < 0.05
+    some_gray = np.where(gray, random.uniform(0.1, 0.9, gray.shape), black_and_white).astype("float32")
+    return dict(zip(KINDS, (images, black_and_white, some_gray, (images > level).astype("float32"))))
+
+
+class ColorCase:
+    """A small color network with batch norm and images of 12x10x3 of four kinds that it classifies correctly.
+
+    Its five classes are colored patterns of large waves, in noise. Each attack runs once, on all kinds in one batch.
+    """
+
+    EACH = 12  # of a kind
+
+    def __init__(self):
+        keras.utils.set_random_seed(0)
+        random = np.random.default_rng(0)
+        waves = keras.ops.image.resize(random.normal(size=(5, 4, 3, 3)), (12, 10), interpolation="bicubic")
+        labels = np.arange(1500, dtype="int32") % 5
+        noise = random.normal(size=(1500, 12, 10, 3))
+        images = np.clip(0.5 + 0.15 * np.asarray(waves)[labels] + 0.1 * noise, 0, 1).astype("float32")
+        kinds = of_all_kinds(images)
+        network = keras.Sequential(
+            [
+                keras.Input([12, 10, 3]),
+                keras.layers.Conv2D(8, 3),
+                keras.layers.BatchNormalization(momentum=0.9),
+                keras.layers.Activation("relu"),
+                keras.layers.Conv2D(8, 3, strides=2),
+                keras.layers.BatchNormalization(momentum=0.9),
+                keras.layers.Activation("relu"),
+                keras.layers.Flatten(),
+                keras.layers.Dense(5),
+            ]
+        )
+        network.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        train = np.concatenate([kind[300:] for kind in kinds.values()])
+        network.fit(train, np.tile(labels[300:], 4), batch_size=64, epochs=3, verbose=0)
+        self.target = targets.as_target(network)
+        chosen = [self._correct(kind[:300], labels[:300]) for kind in kinds.values()]
+        self.images, self.labels = (np.concatenate(parts) for parts in zip(*chosen))
+        self.adversarial = functools.cache(self._adversarial)
+
+    def _correct(self, images, labels):
+        rows = np.flatnonzero(np.argmax(self.target.logits(images), axis=1) == labels)[: self.EACH]
+        assert len(rows) == self.EACH
+        return images[rows], labels[rows]
+
+    def _adversarial(self, text):
+        attack = attacks.parse(text)
+        run = tf.function(lambda: attack(self.target.logits, self.images, self.labels, seed=3), autograph=False)
+        return run().numpy()
+
+    def broken(self, text):
+        """The share of each kind that an attack breaks: float array [kinds]."""
+        broken = np.argmax(self.target.logits(self.adversarial(text)), axis=1) != self.labels
+        return broken.reshape(len(KINDS), self.EACH).mean(axis=1)
 
 
 class Case:
@@ -94,11 +175,21 @@ class Case:
         correct = network.predict(test, verbose=0).argmax(axis=1) == truth
         self.images, self.labels = test[correct][:EXAMPLES], truth[correct][:EXAMPLES].astype("int32")
         self.network, self.target = network, targets.as_target(network)
+        self.mixed = [self._classified(kind, truth) for kind in list(of_all_kinds(test).values())[1:3]]
         self.pixels = folder / PIXELS
         np.save(self.pixels, np.arange(28 * 24).reshape(28, 24) % 3 > 0)
         self.traces = {}
         self._compiled = functools.cache(self._compile)
         self.adversarial = functools.cache(self._adversarial)
+
+    def _classified(self, images, labels, count=16):
+        """The first so many of other images that are classified correctly, too."""
+        rows = np.flatnonzero(np.argmax(self.target.logits(images), axis=1) == labels)[:count]
+        return images[rows], labels[rows].astype("int32")
+
+    def on_another_kind(self, text, images, labels):
+        """Adversarial images of others than the case's, by the same compiled function."""
+        return self._compiled(text)(images, labels, seeds.per_example(3, tf.range(len(images)))).numpy()
 
     def attack(self, text):
         return attacks.parse(text.replace(PIXELS, str(self.pixels)))

@@ -53,11 +53,12 @@ def test_a_run_whose_last_checkpoint_is_damaged_goes_on_from_the_one_before(arti
     assert json.loads((tmp_path / "metrics.json").read_text())["accuracy"] > 0.5
 
 
-def test_deep_defense_fine_tunes_and_saves_the_plain_network(artifacts, tmp_path):
+def test_deep_defense_fine_tunes_and_saves_the_plain_network(artifacts, few_digits, tmp_path):
     programs.succeed(
         "trainers.mnist",
         "--flagfile=trainers/configs/quickstart_deep_defense.flags",
         f"--init_weights={artifacts.model}",
+        f"--dataset={few_digits}",
         "--epochs=1",
         f"--workdir={tmp_path}",
     )

@@ -29,6 +29,7 @@ from tfrobust.attacks.score.one_pixel import OnePixel
 from tfrobust.attacks.score.spsa import SPSA
 from tfrobust.attacks.score.square import Square
 from tfrobust.attacks.spec import parse
+from tfrobust.attacks.trace import Trace
 
 globals().update(spec.ATTACKS)
 
@@ -55,6 +56,7 @@ __all__ = [  # noqa: PLE0604
     "Restricted",
     "Square",
     "Targeted",
+    "Trace",
     "minimal_perturbation",
     "parse",
 ]

@@ -24,6 +24,13 @@ OUTPUT = flags.DEFINE_string("output", None, "Folder for report.json, report.htm
 SAVE_ADVERSARIAL = flags.DEFINE_string(
     "save_adversarial", None, "Folder for the adversarial images: PNG files in class folders, in a folder per attack."
 )
+BOUNDS = flags.DEFINE_list(
+    "bounds", None, "Scale of the images that the models take: 0,255 for pixels, -1,1 centered; default: 0,1."
+)
+SIGNATURE = flags.DEFINE_string(
+    "signature", None, "Signature of a SavedModel; default: serving_default or the only one."
+)
+OUTPUT_NAME = flags.DEFINE_string("output_name", None, "Which of a model's outputs holds the scores; default: logits.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,17 +88,24 @@ def from_flags() -> AttackPlan:
 
 
 def load_targets(paths: Sequence[str], surrogate: str | None = None) -> dict:
-    """The target of each path: see `tfrobust.targets.load`. What native code says on loading is held back.
+    """The target of each path, opened as --bounds, --signature and --output_name say: see `tfrobust.targets.load`.
+
+    What native code says on loading is held back. A signature is for the SavedModels among the paths.
 
     Args:
       paths: of the models.
       surrogate: path of the model on which attacks are made that another one does not allow, or None.
     """
     with quiet.held_back():
-        targets = {path: tfr.targets.load(path) for path in [*paths, *([surrogate] if surrogate else [])]}
+        targets = {path: _load(path) for path in [*paths, *([surrogate] if surrogate else [])]}
     if surrogate:
         return {path: tfr.targets.WithSurrogate(target, targets[surrogate]) for path, target in targets.items()}
     return targets
+
+
+def _load(path):
+    signature = SIGNATURE.value if pathlib.Path(path).is_dir() else None
+    return tfr.targets.load(path, bounds=BOUNDS.value, signature=signature, output_name=OUTPUT_NAME.value)
 
 
 def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate: str | None = None) -> list:
@@ -111,7 +125,7 @@ def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate
     for folder in filter(None, (plan.output, plan.save_adversarial)):
         files.check_writable(folder)
     targets = load_targets(paths, surrogate)
-    test = data.load(plan.dataset, "test", plan.examples, tfr.evaluation.prepare.channels(targets.values()))
+    test = data.load(plan.dataset, "test", plan.examples, **tfr.evaluation.prepare.accepted(targets.values()))
     config = plan.config()
     return [tfr.evaluate(targets[path], test.floats(), test.labels, plan.attacks, config=config) for path in paths]
 

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfrobust import attacks, seeds
+from tfrobust.defenses import checks
 from tfrobust.defenses.defense import Batch, Defense, Losses
 from tfrobust.errors import InputError
 
@@ -60,15 +61,17 @@ class AdversarialTraining(Defense):
         return problem.shown(self.run_attack.run(problem))  # a plain call would leave what is misclassified alone
 
     def attacked(self, batch: Batch, training: bool) -> Batch:
+        batch = batch._replace(images=checks.checked_images(batch.images))
         step = self.optimizer.iterations.value if training else 0
-        return batch._replace(adversarial=self.adversarial(batch.images, batch.labels, step))
+        return batch._replace(adversarial=self.adversarial(batch.images, batch.classes, step))
 
     def losses_of(self, batch: Batch, training: bool) -> Losses:
         clean, robust = self._logits(batch, training)
+        robust = checks.checked_logits(robust)
         loss = (1 - self.clean_share) * self.compute_loss(batch.adversarial, batch.labels, robust, batch.sample_weight)
         if self.clean_share:
             loss += self.clean_share * self.compute_loss(batch.images, batch.labels, clean, batch.sample_weight)
-        return Losses(loss, answers=clean, reported={"robust_accuracy": (batch.labels, robust)})
+        return Losses(loss, answers=clean, reported={"robust_accuracy": (batch.classes, robust)})
 
     def _logits(self, batch, training):
         """Of the clean and of the adversarial images."""

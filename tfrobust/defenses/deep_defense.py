@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfrobust import balls
 from tfrobust.attacks import minimal_perturbation
 from tfrobust.attacks.gradient.deepfool import MNIST_TINY
+from tfrobust.defenses import checks
 from tfrobust.defenses.defense import Batch, Defense, Losses, scaled, unscaled
 from tfrobust.layers import preprocessing
 
@@ -75,10 +76,14 @@ class DeepDefense(Defense):
         correct = tf.argmax(found.logits, axis=1, output_type=tf.int32) == tf.cast(labels, tf.int32)
         return tf.exp(tf.where(correct, -self.c, self.d) * rho_2), rho_2, found.logits
 
+    def attacked(self, batch: Batch, training: bool) -> Batch:
+        return batch._replace(images=checks.checked_images(batch.images))
+
     def losses_of(self, batch: Batch, training: bool) -> Losses:
-        penalty, rho_2, logits = self.perturbation_penalty(batch.images, batch.labels)
+        penalty, rho_2, logits = self.perturbation_penalty(batch.images, batch.classes)
         if training and self.has_training_mode:  # else a second forward pass would say the same
             logits = self.network(batch.images, training=True)
+        logits = checks.checked_logits(logits)
         cross_entropy = self.compute_loss(batch.images, batch.labels, logits, batch.sample_weight, training)
         examples = tf.shape(batch.images)[0]
         return Losses(

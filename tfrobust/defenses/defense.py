@@ -10,13 +10,15 @@ from typing import NamedTuple, Self
 import keras
 import tensorflow as tf
 
+from tfrobust.defenses import checks
+
 
 class Batch(NamedTuple):
     """The examples of one step.
 
     Attributes:
       images: float32 [batch, height, width, channels] in [0, 1].
-      labels: int [batch].
+      labels: as they were given, int [batch], [batch, 1] or one-hot [batch, classes], what the compiled loss takes.
       sample_weight: [batch], or None.
       adversarial: like the images, what a defense makes of them before gradients are recorded; None if nothing.
     """
@@ -25,6 +27,14 @@ class Batch(NamedTuple):
     labels: tf.Tensor
     sample_weight: tf.Tensor | None
     adversarial: tf.Tensor | None = None
+
+    @property
+    def classes(self) -> tf.Tensor:
+        """The labels as attacks take them: int32 [batch]."""
+        labels = tf.convert_to_tensor(self.labels)
+        if labels.shape.rank == 2 and labels.shape[1] != 1:
+            return tf.argmax(labels, axis=1, output_type=tf.int32)
+        return tf.cast(tf.reshape(labels, [-1]), tf.int32)
 
 
 class Losses(NamedTuple):
@@ -67,6 +77,11 @@ class Defense(keras.Model, abc.ABC):
 
     def call(self, images, training=None):
         return self.network(images, training=training)
+
+    def fit(self, *args, **kwargs):
+        checks.check_loss(self.loss)
+        with checks.as_input_errors():
+            return super().fit(*args, **kwargs)
 
     def train_step(self, data):
         batch = self.attacked(Batch(*keras.utils.unpack_x_y_sample_weight(data)), training=True)

@@ -55,7 +55,7 @@ def evaluate(
         runner = AttackRunner(name, attack, subject.target, config.pixels)
         outcomes.append(judge(runner, craft(runner, predictor, examples, config), examples, predictor, subject.votes))
     rows = [columns.row(outcome, subject.target) for outcome in outcomes]
-    found = evidence.gather(subject.target, predictor, subject.answers, examples, outcomes, rows)
+    found = evidence.gather(subject.target, predictor, subject.answers, examples, outcomes, rows, config)
     contents = {
         "model": target.name,
         "answers": subject.target.kind,

@@ -1,19 +1,33 @@
-"""What the checks look at, gathered once: the results, what the model answers, and its gradients."""
+"""What the checks look at, gathered once: the results, what the model answers, and what is found by asking it more.
+
+What asks the model more (`EvaluationConfig.active_checks`) costs together less than PGD with 40 steps: about 60 forward
+and 15 backward passes per evaluated image, most of them on samples that are drawn from all images.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import tensorflow as tf
 
-from tfrobust import objectives
-from tfrobust.attacks import Access, Attack, Problem
+from tfrobust import balls
+from tfrobust.attacks import PGD, Access, Attack
+from tfrobust.evaluation import pixels as pixels_lib
+from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Predictor
+from tfrobust.evaluation.probes import answers, gradients, operations, searches
+from tfrobust.evaluation.probes.answers import Answers
+from tfrobust.evaluation.probes.gradients import Directions, Gradients
+from tfrobust.evaluation.probes.model import AskedModel
+from tfrobust.evaluation.probes.operations import Operations
+from tfrobust.evaluation.probes.searches import Search
 from tfrobust.targets import Target
 
-PASSES = 5
-OBJECTIVES = (objectives.cross_entropy, objectives.margin)
+# Images at most in each sample; and as a share of all images, so that an evaluation of few costs little, too.
+SAMPLE, _SAMPLE_SHARE = 100, 1 / 4  # whose gradients are tested
+SEARCHED, _SEARCHED_SHARE = 50, 1 / 8  # that are searched from scores, or attacked in a far larger ball
+_USUAL_RADIUS = 0.1  # where no attack says one
+LONGER, _LONGER_GRADIENTS = 200, 8.0  # that are attacked for longer, and for this the gradients per evaluated image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,23 +35,39 @@ class Evidence:
     """All that says whether an evaluation is to be trusted. Without one of its parts, the checks of it say nothing.
 
     Attributes:
-      logits: of the clean images, float32 [examples, classes].
+      logits: of the clean images, float32 [examples, classes], or labels [examples] of a target that gives no more.
       labels: int [examples].
-      passes: the logits of some images, computed anew each time.
-      gradients: of an objective by its name, with respect to some images, [images, values]; none where the target
-        cannot be differentiated.
       attacks: the attacks.
       rows: their entries of the report.
       invalid: how many images of each attack fool the model but lie outside of what is allowed.
+      outcomes: what the attacks did.
+      draws: how often the model was asked for each prediction: more than once, if its answers differ.
+      white_box: whether gradients were used, or nothing was attacked.
+      answers: whether they depend on the image alone.
+      gradients: by where they were taken: "clean" and "adversarial" images.
+      directions: of samples of these, what gradients predict; "beside the clean images" instead of on them.
+      standing: bool [examples], what no white-box attack has broken in the ball of the strongest.
+      far, longer, black_box: attacks on samples: with a far larger radius, with twice the steps, and from scores alone;
+        the latter two on what stands.
+      operations: what the model's graph holds.
     """
 
     logits: np.ndarray
     labels: np.ndarray
-    passes: Sequence[np.ndarray] = ()
-    gradients: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     attacks: Sequence[Attack] = ()
     rows: Sequence[dict] = ()
     invalid: Sequence[int] = ()
+    outcomes: Sequence[Outcome] = ()
+    draws: int = 1
+    white_box: bool = True
+    answers: Answers | None = None
+    gradients: Mapping[str, Gradients] = dataclasses.field(default_factory=dict)
+    directions: Mapping[str, Directions] = dataclasses.field(default_factory=dict)
+    standing: np.ndarray | None = None
+    far: Search | None = None
+    longer: Search | None = None
+    black_box: Search | None = None
+    operations: Operations | None = None
 
 
 def gather(
@@ -47,26 +77,111 @@ def gather(
     examples,
     outcomes: Sequence[Outcome],
     rows: Sequence[dict],
+    config: EvaluationConfig = EvaluationConfig(),  # noqa: B008, it is frozen
 ) -> Evidence:
-    """The evidence of one evaluation. The model is asked about the images of the first batch."""
-    images, labels = (array[: predictor.batch_size] for array in (examples.images, examples.labels))
-    return Evidence(
-        logits=logits,
+    """The evidence of one evaluation. Only models in this process are asked more, unless the configuration says so."""
+    attacks = [outcome.attack for outcome in outcomes]
+    found = Evidence(
+        logits=logits.astype("float32") if logits.ndim == 2 else logits,
         labels=examples.labels,
-        passes=[predictor.answers(images) for _ in range(PASSES)],
-        gradients=_gradients(target, images, labels),
-        attacks=[outcome.attack for outcome in outcomes],
+        attacks=attacks,
         rows=rows,
         invalid=[outcome.invalid for outcome in outcomes],
+        outcomes=outcomes,
+        draws=predictor.draws,
+        white_box=not attacks or any(attack.needs is Access.WHITE_BOX for attack in attacks),
     )
+    asked = target.in_graph if config.active_checks is None else config.active_checks
+    if not asked or target.access < Access.SCORE_BASED:
+        return found
+    model = AskedModel(target, examples.images.shape[1:], predictor.batch_size)
+    return dataclasses.replace(found, **_Asked(model, examples, outcomes, config).evidence(found.white_box))
 
 
-def _gradients(target, images, labels):
-    if target.access < Access.WHITE_BOX:
-        return {}
-    problem = Problem(target.logits, tf.constant(images), labels)
-    found = {}
-    for objective in OBJECTIVES:
-        _, gradient = problem.value_and_gradient(objective, problem.images)
-        found[objective.__name__] = gradient.numpy().reshape(len(images), -1)
-    return found
+class _Asked:
+    """What is found by asking a model about the examples of an evaluation."""
+
+    def __init__(self, model: AskedModel, examples, outcomes: Sequence[Outcome], config: EvaluationConfig):
+        self.model, self.config = model, config
+        self.images, self.labels, self.attacked = examples
+        self.generator = np.random.default_rng(config.seed)
+        self.direct = [o for o in outcomes if o.attack.needs is Access.WHITE_BOX]
+        bounded = [o for o in self.direct if isinstance(o.ball, (balls.Linf, balls.L2))]
+        self.strongest = max(bounded, key=lambda outcome: outcome.broken.mean(), default=None)
+        self.operations = operations.of_graph(model.graph) if model.in_graph else None
+        self.precision = self.operations.precision if self.operations else operations.FLOAT32
+
+    def evidence(self, white_box: bool) -> dict:
+        """Fields of `Evidence`."""
+        found = {"operations": self.operations, "answers": answers.of(self.model, self.images, self.precision)}
+        if white_box and self.model.differentiable:
+            found |= self._of_gradients()
+        return found | self._of_searches()
+
+    def _of_gradients(self):
+        adversarial = self.strongest or max(self.direct, key=lambda outcome: outcome.broken.mean(), default=None)
+        points = {"clean": gradients.everywhere(self.model, self.images, self.labels)}
+        rows = self._sample(self.attacked, SAMPLE, _SAMPLE_SHARE)
+        samples = {"beside the clean images": (gradients.beside(self.images[rows], self.generator), rows)}
+        if adversarial:
+            at = np.nan_to_num(adversarial.adversarial)
+            points["adversarial"] = gradients.everywhere(self.model, at, self.labels)
+            rows = self._sample(self.attacked & ~adversarial.broken, SAMPLE, _SAMPLE_SHARE)
+            samples["at the adversarial images"] = (at[rows], rows)
+        standing = None if adversarial is None else self.attacked & ~adversarial.broken
+        return {
+            "gradients": points,
+            "standing": standing,
+            "directions": {
+                name: gradients.directions(
+                    self.model, (x, self.labels[rows], rows), self._steps(), self.precision, self.generator
+                )
+                for name, (x, rows) in samples.items()
+                if len(rows)
+            },
+        }
+
+    def _of_searches(self):
+        """Attacks on samples, where enough stands for them to say something."""
+        if self.strongest is None:
+            return {}
+        attack, standing = self.strongest.attack, self._standing()
+        square = searches.black_box(attack.ball)
+        found = {"standing": standing, "black_box": self._search(square, standing, SEARCHED, _SEARCHED_SHARE, least=2)}
+        if not self.model.differentiable:
+            return found
+        cost = max(self.strongest.backward_passes or 1.0, 1.0)
+        far = searches.far(attack, self.images.shape[1:])
+        if far is not None and cost > 2 * searches.FAR_STEPS:
+            far = PGD(far.ball, steps=searches.FAR_STEPS)
+        if standing.mean() > np.bincount(self.labels).max() / len(self.labels):  # else the ball is large enough
+            found["far"] = self._search(far, self.attacked, SEARCHED, _SEARCHED_SHARE, least=5)
+        share = _LONGER_GRADIENTS / (2.0 * cost)
+        return found | {"longer": self._search(searches.longer(attack), standing, LONGER, share, least=3)}
+
+    def _search(self, attack, among, most, share, least):
+        rows = self._sample(among, most, share)
+        if attack is None or len(rows) < least:
+            return None
+        sample = (self.images[rows], self.labels[rows], rows)
+        return searches.search(self.model, attack, sample, seed=self.config.seed, pixels=self.config.pixels)
+
+    def _standing(self):
+        """bool [examples]: those that no image of any white-box attack inside the ball fools."""
+        ball, standing = self.strongest.ball, self.attacked.copy()
+        for outcome in self.direct:
+            standing &= ~(outcome.broken & pixels_lib.in_ball(outcome.adversarial - self.images, ball))
+        return standing
+
+    def _steps(self):
+        """The largest changes of a pixel: small ones, and an eighth of the ball of the strongest attack."""
+        ball = self.strongest.ball if self.strongest else balls.Linf(_USUAL_RADIUS)
+        scale = float(ball.size(np.ones([1, *self.images.shape[1:]], "float32"))[0])
+        own = max(ball.radius / 8 / scale, gradients.STEPS[-1])
+        return sorted({*gradients.STEPS, min(own, 0.05)})
+
+    def _sample(self, among, most, share):
+        """int [rows]: some of the images among these, drawn from all of them."""
+        rows = np.flatnonzero(among)
+        count = min(most, len(rows), max(round(share * len(among)), 1))
+        return np.sort(self.generator.choice(rows, count, replace=False))

@@ -31,12 +31,14 @@ def deepfool_rho_2(
 ) -> tuple[np.ndarray, np.ndarray]:
     """How far the nearest boundary is by DeepFool, per example, as Deep Defense reports it.
 
-    Neither clipped to [0, 1] nor limited to correctly classified images: a misclassified one is measured to its label.
+    Neither clipped to [0, 1] nor limited to correctly classified images: each is measured from its own prediction to the
+    nearest of the other classes, so that a misclassified one need not end at its label. So it is in the authors' figures;
+    their regularizer, in training, measures it to its label (`minimal_perturbation` with the labels).
 
     Args:
       logits_fn: images -> logits.
       images: float32 [examples, height, width, channels] in [0, 1].
-      labels: int [examples].
+      labels: int [examples]. The distance does not depend on them.
       origin: the image that preprocessing maps to zero, from `layers.origin(model)`.
       steps: DeepFool iterations at most.
       batch_size: examples per batch.
@@ -46,13 +48,15 @@ def deepfool_rho_2(
     """
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def perturb(images, labels):
-        return minimal_perturbation(logits_fn, images, labels, steps=steps, tiny=MNIST_TINY).delta
+    def perturb(images):
+        predicted = tf.argmax(logits_fn(images), axis=1, output_type=tf.int32)
+        return minimal_perturbation(logits_fn, images, predicted, steps=steps, tiny=MNIST_TINY).delta
 
+    del labels
     rho_2, l2 = [], []
     for start in range(0, len(images), batch_size):
         batch = tf.constant(images[start : start + batch_size])
-        delta = perturb(batch, tf.constant(labels[start : start + batch_size]))
+        delta = perturb(batch)
         rho_2.append(balls.relative_size(balls.L2, delta, batch, origin).numpy())
         l2.append(balls.L2.size(delta).numpy())
     return np.concatenate(rho_2), np.concatenate(l2)

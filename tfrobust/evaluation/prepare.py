@@ -12,6 +12,7 @@ from tfrobust import data, targets
 from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
 from tfrobust.evaluation import pixels as pixels_lib
+from tfrobust.evaluation import scale
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.predictor import Predictor, Votes, predicted
 
@@ -83,27 +84,41 @@ def images_and_labels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """float32 images and int labels that all the models take; with pixels "uint8", the images' nearest 8-bit values.
 
+    Images on the scale that all the models are given with, such as (0, 255), are taken too.
+
     Args:
       images, labels: in any form of `tfrobust.data.arrays`; or a name that `tfrobust.data.load` takes, and None.
       models: what is shown the images.
       pixels: see `EvaluationConfig`.
 
+
     Raises:
       InputError: for images outside [0, 1] or of another kind or size, or labels that do not match.
     """
     models = list(models)
+    form = accepted(models)
     if isinstance(images, (str, pathlib.PurePath)):
-        images = data.load(images, "test", channels=channels(models))
-    images, labels = data.arrays(images, labels)
+        images = data.load(images, "test", **form)
+    images, labels = data.arrays(images, labels, **form)
     images = data.floats(images)
     for model in models:
         model.check(images)
     return pixels_lib.round_to_uint8(images, images) if pixels == "uint8" else images, labels
 
 
-def channels(models: Iterable[targets.Target]) -> int | None:
-    """How many channels the models' images have, by the first that says so."""
-    return next((model.input_shape[-1] for model in models if model.input_shape and model.input_shape[-1]), None)
+def accepted(models: Iterable[targets.Target]) -> dict:
+    """What `data.load` and `data.arrays` have to know about models that see the same images.
+
+    Returns:
+      "channels", by the first model that says so, or None; "bounds", those of all models, or [0, 1] where they differ.
+    """
+    models = list(models)
+    channels = (model.input_shape[-1] for model in models if model.input_shape)
+    scales = {model.scale for model in models}
+    return {
+        "channels": next(filter(None, channels), None),
+        "bounds": scales.pop() if len(scales) == 1 else targets.UNIT,
+    }
 
 
 def subject(
@@ -121,12 +136,15 @@ def subject(
     """
     devices = tf.distribute.get_strategy().num_replicas_in_sync
     batch_size = -(-min(config.batch_size, len(images)) // devices) * devices
-    logits = target.mapped(lambda model: _at_logits(model, Predictor(model, batch_size).answers(images[:batch_size])))
+    logits = target.mapped(
+        lambda model: targets.at_logits(model, Predictor(model, batch_size).answers(images[:batch_size]))
+    )
     predictor = Predictor(logits, batch_size)
     answers = predictor.answers(images)
     targets.check_answers(answers, logits)
     if answers.ndim == 2 and labels.max() >= answers.shape[1]:
         raise InputError(f"{target.name} has {answers.shape[1]} classes, but there is a label {labels.max()}")
+    scale.refuse_wrong(logits, predictor, images[:batch_size], labels[:batch_size], answers[:batch_size])
     # A model outside the process may cost money: it is asked a second time about one batch only.
     shown = slice(None) if logits.in_graph else slice(batch_size)
     if _differ(answers[shown], predictor.answers(images[shown])):
@@ -138,11 +156,6 @@ def subject(
 def all_of(subject: Subject, images: np.ndarray, labels: np.ndarray) -> Examples:
     """All examples, of which those are attacked that the subject classifies correctly."""
     return Examples(images, labels, attacked=subject.predictions == labels)
-
-
-def _at_logits(model, answers):
-    targets.check_answers(answers, model)
-    return targets.LogProbabilities(model) if targets.are_probabilities(answers) else model
 
 
 def _differ(one, other):

@@ -4,5 +4,17 @@ from tfrobust.layers.drop_block import DropBlock
 from tfrobust.layers.fixed_mask import FixedMask, FixedMaskConv2D, Placement
 from tfrobust.layers.member_average import MemberAverage
 from tfrobust.layers.preprocessing import Standardize, origin
+from tfrobust.layers.straight_through import StraightThrough, stand_ins, straight_through
 
-__all__ = ["DropBlock", "FixedMask", "FixedMaskConv2D", "MemberAverage", "Placement", "Standardize", "origin"]
+__all__ = [
+    "DropBlock",
+    "FixedMask",
+    "FixedMaskConv2D",
+    "MemberAverage",
+    "Placement",
+    "Standardize",
+    "StraightThrough",
+    "origin",
+    "stand_ins",
+    "straight_through",
+]

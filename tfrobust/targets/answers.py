@@ -11,7 +11,18 @@ _SUM = 0.05  # the largest relative difference of two sums of rounded probabilit
 _LEAST = 1e-30  # of a probability, so that its logarithm is finite
 
 
-class LogProbabilities(Target):
+class _Rewritten(Target):
+    """A target whose answers are given in another form."""
+
+    def __init__(self, target: Target):
+        super().__init__(target.name, target.input_shape, target.bounds)
+        self.target, self.access, self.origin, self.local = target, target.access, target.origin, target.local
+
+    def check(self, images):
+        self.target.check(images)
+
+
+class LogProbabilities(_Rewritten):
     """The logarithm of a target's probabilities, of whatever sum: logits of the same probabilities.
 
     Args:
@@ -19,10 +30,6 @@ class LogProbabilities(Target):
     """
 
     kind = "probabilities"
-
-    def __init__(self, target: Target):
-        super().__init__(target.name, target.input_shape)
-        self.target, self.access, self.origin = target, target.access, target.origin
 
     def logits(self, images):
         probabilities = self.target.logits(images)
@@ -36,8 +43,59 @@ class LogProbabilities(Target):
         inner = self.target.identity()
         return inner and f"log {inner}"
 
-    def check(self, images):
-        self.target.check(images)
+
+class OneScore(_Rewritten):
+    """Logits of no and yes from a target that gives one number, the score or the probability of yes.
+
+    Args:
+      target: a `Target` that answers [batch, 1] or [batch].
+      probability: whether the number is one; else it is a logit, positive for yes.
+    """
+
+    def __init__(self, target: Target, probability: bool):
+        super().__init__(target)
+        self._probability = probability
+
+    @property
+    def kind(self):
+        """What the target answers with."""
+        return "probabilities" if self._probability else "logits"
+
+    def logits(self, images):
+        yes = self.target.logits(images)
+        if not self.in_graph:
+            return _no_and_yes(np, np.asarray(yes, "float32").reshape(-1, 1), np.log, np.concatenate, self._probability)
+        return _no_and_yes(tf, tf.reshape(tf.cast(yes, tf.float32), [-1, 1]), tf.math.log, tf.concat, self._probability)
+
+    def identity(self):
+        inner = self.target.identity()
+        return inner and f"{'odds' if self._probability else 'score'} {inner}"
+
+
+def _no_and_yes(library, yes, log, concatenate, probability):
+    """Logits [batch, 2] by NumPy or TensorFlow."""
+    if not probability:
+        return concatenate([library.zeros_like(yes), yes], axis=1)
+    both = library.maximum(concatenate([1 - yes, yes], axis=1), np.float32(_LEAST))
+    return log(both)
+
+
+def at_logits(target: Target, answers) -> Target:
+    """The target whose answers are logits, given what it answers for some images.
+
+    Raises:
+      InputError: for answers that are neither logits nor probabilities nor, with decision-based access, labels.
+    """
+    answers = np.asarray(answers)
+    if target.access is not Access.DECISION_BASED and _is_one_score(answers):
+        check_finite(answers, target.name)
+        return OneScore(target, probability=bool(answers.min() >= 0 and answers.max() <= 1))
+    check_answers(answers, target)
+    return LogProbabilities(target) if are_probabilities(answers) else target
+
+
+def _is_one_score(answers):
+    return np.issubdtype(answers.dtype, np.floating) and (answers.ndim == 1 or answers.shape[1:] == (1,))
 
 
 def are_probabilities(answers) -> bool:
@@ -49,7 +107,11 @@ def are_probabilities(answers) -> bool:
     if answers.ndim != 2 or answers.shape[1] < 2 or answers.min() < 0:
         return False
     sums = answers.astype("float64").sum(axis=1)
-    return bool(sums.min() > 0 and sums.max() - sums.min() <= _SUM * sums.mean())
+    if not (sums.min() > 0 and sums.max() - sums.min() <= _SUM * sums.mean()):
+        return False
+    # Logits behind a large common offset have such sums, too, but none of them is small.
+    to_one = abs(sums.mean() - 1.0) <= _SUM
+    return bool(to_one or answers.min() < sums.mean() / answers.shape[1] / 2.0)
 
 
 def check_answers(answers, target: Target) -> None:
@@ -68,15 +130,20 @@ def check_answers(answers, target: Target) -> None:
             f"{target.name} must give logits [batch, classes] with two classes or more, got {answers.shape}; a "
             "function that gives labels is FunctionTarget(function, 'decision-based')"
         )
-    if not np.all(np.isfinite(answers)):
-        row = int(np.flatnonzero(~np.isfinite(answers).all(axis=1))[0])
-        raise InputError(f"{target.name} gives NaN or infinite logits, first for image {row}")
+    check_finite(answers, target.name)
     if np.isin(answers, (answers.min(), answers.max())).all() and are_probabilities(answers) and len(answers) > 1:
         raise InputError(
             f"{target.name} gives labels as one-hot rows, in which no score can rise: make it "
             "FunctionTarget(function, 'decision-based') with a function that gives labels, and use attacks such as "
             "boundary() or hop_skip_jump(linf)"
         )
+
+
+def check_finite(answers, name) -> None:
+    """Raises `InputError` for NaN or infinite answers [batch, ...]."""
+    bad = ~np.isfinite(answers).reshape(len(answers), -1).all(axis=1)
+    if bad.any():
+        raise InputError(f"{name} gives NaN or infinite logits, first for image {int(np.flatnonzero(bad)[0])}")
 
 
 def check_logits(logits, name) -> None:

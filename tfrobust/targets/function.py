@@ -15,10 +15,11 @@ class FunctionTarget(Target):
 
     Args:
       function: from float32 NumPy images [batch, height, width, channels] in [0, 1] to logits or probabilities
-        [batch, classes] or, if it gives labels only, to int [batch].
+        [batch, classes], one score of two classes [batch, 1], or, if it gives labels only, to int [batch].
       access: `Access.SCORE_BASED` or `Access.DECISION_BASED`, or "score-based" or "decision-based".
       classes: the number of classes, against which labels are checked; None: any.
       name: for reports; default: the function's.
+      bounds: the scale of the images that it takes, such as (0, 255), instead of [0, 1].
 
     Raises:
       InputError: for another access.
@@ -29,19 +30,22 @@ class FunctionTarget(Target):
       'decision-based'
     """
 
+    local = False
+
     def __init__(
         self,
         function: Callable[[np.ndarray], np.ndarray],
         access: Access | str = Access.SCORE_BASED,
         classes: int | None = None,
         name: str | None = None,
+        bounds: tuple[float, float] | None = None,
     ):
-        super().__init__(name or _name(function), (None, None, None))
+        super().__init__(name or _name(function), (None, None, None), bounds)
         self.function, self.access, self.classes = function, _black_box(access), classes
 
     def logits(self, images):
         """The function's scores or, with decision-based access, its labels."""
-        answers = np.asarray(self.function(np.asarray(images, "float32")))
+        answers = np.asarray(self.function(self.scale.scale(np.asarray(images, "float32"))))
         if self.access is Access.SCORE_BASED:
             return answers.astype("float32")
         if answers.shape != (len(images),):

@@ -9,7 +9,7 @@ import keras
 
 from tfrobust.errors import InputError
 from tfrobust.targets.function import FunctionTarget
-from tfrobust.targets.keras import KerasTarget, load_model
+from tfrobust.targets.keras import KerasTarget, read_model
 from tfrobust.targets.saved_model import SavedModelTarget
 from tfrobust.targets.target import Target
 from tfrobust.targets.tflite import TFLiteTarget
@@ -20,31 +20,48 @@ class Format(NamedTuple):
 
     description: str
     matches: Callable[[str], bool]
-    open: Callable[[str], Target]
+    open: Callable[..., Target]
+
+
+def _keras(path, **how):
+    return KerasTarget(read_model(path), path, **how)
 
 
 FORMATS = (  # the first that matches
-    Format("a .keras file", lambda path: path.endswith(".keras"), lambda path: KerasTarget(load_model(path), path)),
+    Format("a .keras or .h5 file", lambda path: path.endswith((".keras", ".h5", ".hdf5")), _keras),
     Format("a .tflite file", lambda path: path.endswith(".tflite"), TFLiteTarget),
     Format("a SavedModel directory", os.path.isdir, SavedModelTarget),
 )
 
 
-def load(path: str | pathlib.Path) -> Target:
+def load(path: str | pathlib.Path, *, bounds=None, output_name=None, signature=None) -> Target:
     """Opens a file or directory in one of `FORMATS`, by what the path is.
 
+    Args:
+      path: of the model.
+      bounds: the scale of the images that it takes, such as (0, 255); None: (0, 1), or what its input's type says.
+      output_name: which of several outputs holds the scores; None: logits, else output, else the only one.
+      signature: of a SavedModel; None: serving_default, else the only one.
+
     Raises:
-      InputError: if it is none of them or cannot be read.
+      InputError: if it is none of them, cannot be read, or has no such output or signature.
 
     Example:
       >>> str(load("lenet.tflite").access)
       'score-based'
+      >>> load("efficientnet.keras", bounds=(0, 255)).input_shape
+      (224, 224, 3)
     """
     path = str(path)
-    for known in FORMATS:
-        if known.matches(path):
-            return known.open(path)
-    raise InputError(f"{path} is none of: {', '.join(known.description for known in FORMATS)}")
+    known = next((known for known in FORMATS if known.matches(path)), None)
+    if known is None:
+        raise InputError(f"{path} is none of: {', '.join(known.description for known in FORMATS)}")
+    if signature is not None and known.open is not SavedModelTarget:
+        raise InputError(
+            f"{path} is {known.description}; only a SavedModel has signatures, got signature={signature!r}"
+        )
+    chosen = {"signature": signature} if signature is not None else {}
+    return known.open(path, bounds=bounds, output_name=output_name, **chosen)
 
 
 def as_target(model) -> Target:

@@ -1,53 +1,100 @@
 """A SavedModel directory as a target: what TF Serving would load, attacked through its own graph."""
 
+import functools
 import pathlib
 
 import tensorflow as tf
 
 from tfrobust.attacks import Access
 from tfrobust.errors import InputError
-from tfrobust.targets import identity
-from tfrobust.targets.target import Target, first_line
+from tfrobust.targets import identity, outputs
+from tfrobust.targets.bounds import Bounds
+from tfrobust.targets.inputs import Inputs
+from tfrobust.targets.target import Target, compiled, first_line
+
+_Function = tf.types.experimental.PolymorphicFunction
 
 
 class SavedModelTarget(Target):
-    """The `serving_default` signature of a SavedModel. Gradients flow through the loaded graph.
+    """A signature of a SavedModel. Gradients flow through the loaded graph, unless it takes integers.
 
     Args:
       path: the directory with `saved_model.pb`, or its parent with numbered versions, of which the highest is taken
         as TF Serving does.
+      bounds: the scale of the images that it takes, such as (0, 255); None: (0, 1), or (0, 255) for integers. The
+        target takes [0, 1] and scales inside.
+      signature: its name, or that of a `tf.function` of the module; None: serving_default, else the only one.
+      output_name: which of several outputs holds the scores; None: the one named logits or output, else the only one.
 
     Raises:
-      InputError: where there is no SavedModel, it is damaged, or it has no signature from images to logits.
+      InputError: where there is no SavedModel, it is damaged, or it has no such signature from images to scores.
     """
 
-    access = Access.WHITE_BOX
-
-    def __init__(self, path):
+    def __init__(self, path, *, bounds=None, signature=None, output_name=None):
         directory = self._path = version_directory(path)
         try:
             self._module = tf.saved_model.load(str(directory))  # kept: the signature alone does not hold its variables
-            self._signature = self._module.signatures["serving_default"]
-        except KeyError as error:
-            raise InputError(f"{directory} has no signature serving_default") from error
         except Exception as error:  # the loader raises whatever a damaged file leads it to
             raise InputError(f"{directory} is not a readable SavedModel: {first_line(error)}") from error
-        (_, inputs), outputs = self._signature.structured_input_signature, self._signature.structured_outputs
-        if len(inputs) != 1:
-            raise InputError(f"{directory}: serving_default takes {sorted(inputs)}, expected one batch of images")
-        self._input, specification = next(iter(inputs.items()))
-        if specification.dtype != tf.float32 or specification.shape.rank != 4:
-            raise InputError(f"{directory}: serving_default takes {specification}, expected float32 images of rank 4")
-        if "logits" not in outputs and len(outputs) != 1:
-            raise InputError(f"{directory}: serving_default gives {sorted(outputs)}; one must be named logits")
-        self._output = "logits" if "logits" in outputs else next(iter(outputs))
-        super().__init__(path, specification.shape[1:])
+        name, self._signature = _signature(self._module, signature, directory)
+        (positional, inputs) = self._signature.structured_input_signature
+        specifications = [*positional, *inputs.values()]
+        if len(specifications) != 1 or not isinstance(specifications[0], tf.TensorSpec):
+            raise InputError(f"{directory}: {name} takes {len(specifications)} inputs, expected one batch of images")
+        self._keyword = next(iter(inputs), None)
+        shape = None if specifications[0].shape.rank is None else specifications[0].shape
+        self._inputs = Inputs.of(f"{directory}: {name}", shape, specifications[0].dtype, Bounds.of(bounds))
+        super().__init__(path, self._inputs.shape, bounds)
+        self.access = Access.WHITE_BOX if self._inputs.differentiable else Access.SCORE_BASED
+        if not self._inputs.differentiable:
+            self.bounds = self._inputs.bounds
+        self._output_name = output_name
+        outputs.chosen(self._signature.structured_outputs, output_name, self.name)
+        self._choice = f"{name} {output_name} {self.scale}"
 
     def identity(self):
-        return identity.of_files(self._path)
+        return f"{identity.of_files(self._path)} {self._choice}"
 
     def logits(self, images):
-        return self._signature(**{self._input: images})[self._output]
+        if not self.in_graph:
+            return self._in_graph(tf.constant(images, tf.float32)).numpy()
+        return self._answers(images)
+
+    @functools.cached_property
+    def _in_graph(self):
+        return compiled(self._answers)
+
+    def _answers(self, images):
+        return tf.cast(self._inputs.answers(self._scores, images), tf.float32)
+
+    def _scores(self, fed):
+        answers = self._signature(**{self._keyword: fed}) if self._keyword else self._signature(fed)
+        return outputs.chosen(answers, self._output_name, self.name)
+
+
+def _signature(module, name, directory):
+    """The name and the function of a signature: the one asked for, else serving_default, else the only one."""
+    known = dict(module.signatures)
+    functions = {key: value for key, value in vars(module).items() if isinstance(value, _Function)}
+    names = [name] if name else [key for key in ("serving_default", "serve") if key in known] or [*(known or functions)]
+    if len(names) != 1 and "serving_default" not in names:
+        raise InputError(f"{directory} has {_listed(known, functions)}: name one by signature= (flag --signature)")
+    if names[0] in known:
+        return names[0], known[names[0]]
+    if names[0] not in functions:
+        raise InputError(f"{directory} has no signature {names[0]}, but {_listed(known, functions)}")
+    concrete = functions[names[0]].concrete_functions
+    if len(concrete) != 1:
+        raise InputError(
+            f"{directory}: {names[0]} was saved for {len(concrete)} kinds of input: save it as a signature, by "
+            "tf.saved_model.save(module, path, signatures={'serving_default': function})"
+        )
+    return names[0], concrete[0]
+
+
+def _listed(known, functions):
+    names = ", ".join({**known, **functions})
+    return f"the signatures {names}" if names else "no signatures"
 
 
 def version_directory(path):

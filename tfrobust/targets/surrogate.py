@@ -22,8 +22,8 @@ class WithSurrogate(Target):
 
     def __init__(self, target, surrogate):
         self.target, self.surrogate = as_target(target), as_target(surrogate)
-        super().__init__(self.target.name, self.target.input_shape)
-        self.access = self.target.access
+        super().__init__(self.target.name, self.target.input_shape, self.target.bounds)
+        self.access, self.local = self.target.access, self.target.local
         self.origin = self.surrogate.origin if self.target.origin is None else self.target.origin
 
     @property

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfrobust.attacks import Access
 from tfrobust.errors import InputError
 from tfrobust.targets import identity
+from tfrobust.targets.bounds import UNIT, Bounds
 
 
 class Target(abc.ABC):
@@ -22,14 +23,24 @@ class Target(abc.ABC):
         logits) or decision-based (the predicted labels). Each allows the attacks of those below it.
       input_shape: (height, width, channels); None where the target does not say.
       origin: the image that its preprocessing maps to zero; None where the target does not say.
+      bounds: the scale of the images that the model behind it takes, as the user or the model's type says; None where
+        nobody says: [0, 1]. The target takes images in [0, 1] all the same.
+      local: whether the model is in this process, so that asking it once more costs nothing.
     """
 
     access: Access = Access.SCORE_BASED
     origin: np.ndarray | None = None
+    local: bool = True
 
-    def __init__(self, name, input_shape):
+    def __init__(self, name, input_shape, bounds=None):
         self.name = str(name)
         self.input_shape = tuple(input_shape)
+        self.bounds = Bounds.of(bounds)
+
+    @property
+    def scale(self) -> Bounds:
+        """The bounds, [0, 1] where nobody says."""
+        return self.bounds or UNIT
 
     @abc.abstractmethod
     def logits(self, images):

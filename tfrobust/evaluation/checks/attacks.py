@@ -2,17 +2,30 @@
 
 import itertools
 
+import numpy as np
+
+from tfrobust.attacks import Access, Attack, Targeted, parse
+from tfrobust.attacks.compose import Wrapper
 from tfrobust.evaluation import metrics
 from tfrobust.evaluation.checks.finding import Finding
 from tfrobust.evaluation.evidence import Evidence
+from tfrobust.evaluation.probes import searches
 
 TOLERANCE = 0.002  # of a robust accuracy
+LATE_GAIN = 0.12  # of an attack's progress; one that has converged makes 0.01 to 0.05 in its last quarter
+LEAST_QUESTIONS = 5
+
+
+def _bounded(evidence: Evidence):
+    """The rows that have a robust accuracy, and their attacks."""
+    rows = zip(evidence.rows, evidence.attacks)
+    return [(row, attack) for row, attack in rows if attack.ball is not None and row["robust_accuracy"] is not None]
 
 
 def few_examples(evidence: Evidence):
     """N: too few examples for a narrow interval."""
     examples = len(evidence.logits)
-    accuracies = [row["robust_accuracy"] for row in evidence.rows if row["radius"] is not None]
+    accuracies = [row["robust_accuracy"] for row, _ in _bounded(evidence)]
     if examples < 1000 and accuracies:
         lowest = min(accuracies)
         low, high = metrics.wilson_interval(lowest, examples)
@@ -26,13 +39,11 @@ def few_examples(evidence: Evidence):
 def order(evidence: Evidence):
     """ORDER: a single-step attack beats an iterative one in the same ball."""
     bounded = [
-        (row, attack.ball, vars(attack).get("steps"))
-        for row, attack in zip(evidence.rows, evidence.attacks)
-        if attack.ball is not None
+        (row, attack, searches.steps(attack)) for row, attack in _bounded(evidence) if attack.needs is Access.WHITE_BOX
     ]
-    for (single, ball, one), (iterative, other, many) in itertools.permutations(bounded, 2):
+    for (single, one, few), (iterative, other, many) in itertools.permutations(bounded, 2):
         lost = iterative["robust_accuracy"] - single["robust_accuracy"]
-        if one == 1 and many is not None and many > 1 and ball == other and lost > TOLERANCE:
+        if few == 1 and (many or 1) > 1 and one.ball == other.ball and _goal(one) == _goal(other) and lost > TOLERANCE:
             yield Finding(
                 code="ORDER",
                 evidence=f"{single['attack']} leaves {single['robust_accuracy']:.1%}, fewer than the "
@@ -44,12 +55,10 @@ def order(evidence: Evidence):
 def monotone(evidence: Evidence):
     """MONOTONE: robust accuracy rises with the radius, for the same attack otherwise."""
     families = {}
-    for row in evidence.rows:
-        if row["radius"] is not None:
-            family = (row["attack"].split("(")[0], row["norm"], row["attack"].partition("),")[2])
-            families.setdefault(family, []).append(row)
+    for row, attack in _bounded(evidence):
+        families.setdefault(attack.family(), []).append((attack.ball.radius, row))
     for family in families.values():
-        for small, large in itertools.pairwise(sorted(family, key=lambda row: row["radius"])):
+        for (_, small), (_, large) in itertools.pairwise(sorted(family, key=lambda member: member[0])):
             if large["robust_accuracy"] - small["robust_accuracy"] > TOLERANCE:
                 yield Finding(
                     code="MONOTONE",
@@ -59,18 +68,120 @@ def monotone(evidence: Evidence):
                 )
 
 
+def _goal(attack: Attack):
+    """What an attack, or the one inside, wants instead of any wrong class."""
+    if isinstance(attack, Targeted):
+        return attack.goal
+    return _goal(attack.attack) if isinstance(attack, Wrapper) else attack.targeted
+
+
+def stronger_black_box(evidence: Evidence):
+    """BLACK>WHITE: example by example, attacks without gradients break what those with gradients left."""
+    by_ball = {}
+    for outcome in evidence.outcomes:
+        by_ball.setdefault(outcome.ball, ([], []))[outcome.attack.needs is Access.WHITE_BOX].append(outcome)
+    for ball, (without, with_gradients) in by_ball.items():
+        if ball is None or not with_gradients or not without:
+            continue
+        left = ~np.logical_or.reduce([outcome.broken for outcome in with_gradients])
+        for outcome in without:
+            more = int((outcome.broken & left).sum())
+            if more > max(TOLERANCE * len(left), 2):
+                yield Finding(
+                    code="BLACK>WHITE",
+                    evidence=f"{outcome.name} breaks {more} of the {left.sum()} images that all gradient attacks left",
+                    remedy="gradients are masked or the gradient attacks too short: the lowest number counts",
+                )
+
+
+def last_stage(evidence: Evidence):
+    """BLACK>WHITE: in AutoAttack, Square breaks what its gradient attacks left."""
+    for outcome in evidence.outcomes:
+        stages = [] if outcome.trace is None else list(outcome.trace.stages)
+        for (_, before), (attack, after) in itertools.pairwise(stages):
+            if parse(attack).needs is not Access.WHITE_BOX and before - after > max(TOLERANCE * len(outcome.broken), 2):
+                yield Finding(
+                    code="BLACK>WHITE",
+                    evidence=f"in {outcome.name}, {attack} breaks {before - after} of {before} images that the gradient "
+                    "attacks before it left",
+                    remedy="gradients are masked: raise the queries of square, and attack a differentiable stand-in",
+                )
+
+
+def silent(evidence: Evidence):
+    """SILENT: an attack saw successes that it did not return."""
+    for outcome in evidence.outcomes:
+        if outcome.trace is None or outcome.ball is None:
+            continue
+        returned = outcome.broken[outcome.examples.attacked]
+        lost = int((outcome.trace.reached & ~returned).sum())
+        if lost > max(TOLERANCE * len(returned), 2):
+            yield Finding(
+                code="SILENT",
+                evidence=f"{outcome.name} fooled the model with {lost} images on its way and returned others",
+                remedy="keep the best iterate (keep=best), or judge a model with random answers by more draws",
+            )
+
+
+def incomplete(evidence: Evidence):
+    """INCOMPLETE: the objective of the strongest attack in a ball still rises at the end."""
+    strongest = {}
+    for outcome in evidence.outcomes:
+        best = strongest.get(outcome.ball)
+        if outcome.ball is not None and (best is None or outcome.broken.sum() > best.broken.sum()):
+            strongest[outcome.ball] = outcome
+    for outcome in strongest.values():
+        late = _late_gain(outcome)
+        if late > LATE_GAIN:
+            yield Finding(
+                code="INCOMPLETE",
+                evidence=f"{outcome.name} made {late:.0%} of its progress on the images that stand in its last quarter",
+                remedy="raise steps, or the step size: the attack stopped while it was rising",
+            )
+
+
+def _late_gain(outcome):
+    """How much of the rise of its objective an attack made in the last quarter of its questions; 0 where it is done."""
+    trace = outcome.trace
+    if trace is None or len(trace.questions) < LEAST_QUESTIONS or not np.isfinite(trace.objective).all():
+        return 0.0
+    questions, objective = trace.questions[1:], trace.objective[1:]  # without that about the clean images
+    start = np.interp(questions[-1] - (questions[-1] - questions[0]) / 4, questions, objective)
+    standing = (~trace.reached).sum()
+    if standing <= max(TOLERANCE * len(outcome.broken), 2) or objective[-1] <= objective[0]:
+        return 0.0
+    return float((objective[-1] - start) / (objective[-1] - objective[0]))
+
+
+def no_start(evidence: Evidence):
+    """NOSTART: decision-based attacks that had nothing to start from."""
+    for outcome in evidence.outcomes:
+        if outcome.attack.needs is not Access.DECISION_BASED or outcome.attack.norm is None:
+            continue
+        unmoved = (outcome.adversarial == outcome.examples.images).reshape(len(outcome.broken), -1).all(axis=1)
+        count = int((unmoved & outcome.examples.attacked).sum())
+        if count:
+            yield Finding(
+                code="NOSTART",
+                evidence=f"{outcome.name} found no misclassified image to start from for {count} images, which count as "
+                "not broken",
+                remedy="give starts=, images of other classes, or more draws",
+            )
+
+
 def grid(evidence: Evidence):
     """GRID: rounding matters inside a ball. A minimal perturbation is so close to the boundary that it always does."""
     moved = [
         f"{row['attack']} {row['robust_accuracy']:.1%} in float, {row['robust_accuracy_uint8']:.1%} in 8 bits"
-        for row in evidence.rows
-        if row["radius"] is not None and abs(row["robust_accuracy"] - row["robust_accuracy_uint8"]) > TOLERANCE
+        for row, _ in _bounded(evidence)
+        if abs(row["robust_accuracy"] - row["robust_accuracy_uint8"]) > TOLERANCE
     ]
     if moved:
         yield Finding(
             code="GRID",
             evidence=f"rounding the adversarial images changes the robust accuracy: {'; '.join(moved)}",
-            remedy="report the 8-bit number for inputs that arrive as image files",
+            remedy="where inputs arrive as image files, run again with --pixels=uint8: an attack that knows of the rounding is "
+            "stronger than one that is rounded afterwards",
         )
 
 

@@ -1,0 +1,62 @@
+"""Whether an answer depends on the image alone: asked again, and in the company of other images.
+
+What counts are the differences between the logits of an image: an offset that they have in common hides nothing.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tfrobust.evaluation.probes.model import AskedModel
+
+PASSES = 3  # beside the one that predictions are from
+
+
+class Answers(NamedTuple):
+    """How much answers change, as a share of what separates the classes.
+
+    Attributes:
+      asked_again: float32 [examples], between passes over the same batches.
+      other_company: float32 [examples], between batches of other images; none where a batch is one image.
+      flipped: how many predictions are another in the company of other images.
+      rounding: what the rounding of the logits alone may change, likewise.
+    """
+
+    asked_again: np.ndarray
+    other_company: np.ndarray
+    flipped: int
+    rounding: float
+
+
+def of(model: AskedModel, images: np.ndarray, precision: float) -> Answers:
+    """Asks about all images `PASSES` + 1 times in batches of the same images, and once in others, half of them strange."""
+    first = model.logits(images)
+    spread = max(float(np.median(_centered(first).std(axis=1))), np.finfo("float32").tiny)
+    again = np.max([_change(model.logits(images), first) for _ in range(PASSES)], axis=0) / spread
+    other = _in_other_company(model, images)
+    return Answers(
+        asked_again=again,
+        other_company=np.zeros(0) if other is None else _change(other, first) / spread,
+        flipped=0 if other is None else int((other.argmax(axis=1) != first.argmax(axis=1)).sum()),
+        rounding=2.0 * precision * float(np.abs(first).max()) / spread,
+    )
+
+
+def _in_other_company(model, images):
+    """The logits of each image in a batch whose other half are inverted images; None where a batch is one image."""
+    half = model.batch_size // 2
+    if not half:
+        return None
+    found = []
+    for batch in np.array_split(images[::-1], -(-len(images) // half)):
+        company = 1.0 - np.resize(batch[::-1], (model.batch_size - len(batch), *batch.shape[1:]))
+        found.append(model.ask(np.concatenate([company, batch]))[len(company) :])
+    return np.concatenate(found)[::-1]
+
+
+def _centered(logits):
+    return logits - logits.mean(axis=1, keepdims=True, dtype="float64")
+
+
+def _change(logits, first):
+    return np.abs(_centered(logits) - _centered(first)).max(axis=1)

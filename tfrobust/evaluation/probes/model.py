@@ -1,0 +1,74 @@
+"""A target in this process, as the probes ask it: logits, slopes, and what its graph holds."""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust.attacks import Access, Problem
+from tfrobust.evaluation import batches
+from tfrobust.targets import Target
+
+
+class Slopes(NamedTuple):
+    """The margin of each image, to first order: the likeliest wrong class's logit minus the label's.
+
+    Attributes:
+      logits: float32 [examples, classes].
+      weights: float32 [examples, classes]: 1 for that wrong class, -1 for the label; `logits @ weights` is the margin.
+      gradient: of the margin with respect to the image, float32 [examples, height, width, channels].
+    """
+
+    logits: np.ndarray
+    weights: np.ndarray
+    gradient: np.ndarray
+
+
+class AskedModel:
+    """A target as the probes ask it, about batches of any size: compiled once, where it is a TensorFlow function.
+
+    Args:
+      target: what is asked.
+      image_shape: (height, width, channels).
+      batch_size: images at a time.
+    """
+
+    def __init__(self, target: Target, image_shape, batch_size: int):
+        self.in_graph, self.batch_size = target.in_graph, batch_size
+        self.differentiable = target.in_graph and target.access >= Access.WHITE_BOX
+        self.logits_fn = target.logits_fn
+        if not self.in_graph:
+            return
+        images = tf.TensorSpec([None, *image_shape], tf.float32)
+        self.logits_fn = tf.function(functools.partial(target.logits_fn), input_signature=[images], autograph=False)
+        self._slopes = tf.function(
+            functools.partial(_slopes, target.logits_fn),
+            input_signature=[images, tf.TensorSpec([None], tf.int32)],
+            autograph=False,
+        )
+
+    @property
+    def graph(self) -> tf.Graph:
+        """What was traced, where it is `in_graph`."""
+        return self.logits_fn.get_concrete_function().graph
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """float32 [examples, classes]."""
+        return np.concatenate([self.ask(batch)[:count] for batch, count in batches.padded(self.batch_size, images)])
+
+    def ask(self, batch: np.ndarray) -> np.ndarray:
+        """The same of one batch of any size, all of whose images the model sees at once."""
+        return tf.cast(self.logits_fn(tf.constant(batch)), tf.float32).numpy()
+
+    def slopes(self, images: np.ndarray, labels: np.ndarray) -> Slopes:
+        """`Slopes` of one batch of any size."""
+        return Slopes(*(part.numpy() for part in self._slopes(tf.constant(images), tf.constant(labels, tf.int32))))
+
+
+def _slopes(logits_fn, images, labels):
+    logits, pullback = Problem(logits_fn, images, labels).pullback(images)
+    is_label = tf.one_hot(labels, logits.shape[1])
+    rivals = tf.argmax(tf.where(is_label > 0.0, tf.constant(float("-inf")), logits), axis=1)
+    weights = tf.one_hot(rivals, logits.shape[1]) - is_label
+    return logits, weights, pullback(weights)
