@@ -33,7 +33,7 @@ def per_example(values, images):
 
 def number_text(value: float) -> str:
     """The shortest text that reads as exactly this number: `0.1`, or `8/255` for a number of 8-bit levels."""
-    levels = round(value * 255)
+    levels = round(value * 255) if math.isfinite(value) else 0
     return f"{levels}/255" if levels / 255 == value and len(repr(value)) > 8 else repr(value)
 
 

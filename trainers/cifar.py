@@ -7,13 +7,10 @@ These narrow networks take about 10 minutes each on two cores. trainers/configs/
 recipe, for a GPU. docs/results.md has the numbers to expect.
 """
 
-import time
-
 from absl import flags
 
-import tfrobust as tfr
 from tfrobust.cli import data, devices, program
-from trainers import defense, fitting, networks, splits, training_flags, workdir
+from trainers import splits, training, training_flags
 
 DATASET = flags.DEFINE_string("dataset", "cifar10", "cifar10, or another data set of small images.")
 MODEL = flags.DEFINE_string("model", "resnet18", "A network of tfrobust.models, such as resnet18, densenet121, vgg19.")
@@ -33,7 +30,6 @@ AUGMENT = flags.DEFINE_bool("augment", True, "Shift by up to 4 pixels and mirror
 
 
 def main():
-    started = time.monotonic()
     config = training_flags.from_flags(
         DATASET.value,
         AUGMENT.value,
@@ -44,19 +40,8 @@ def main():
         members=MEMBERS.value,
         average=AVERAGE.value,
     )
-    strategy = devices.from_flags().start()
-    chief = tfr.distribution.is_chief(strategy)
-    train, validation, test = splits.load_splits(config, data.from_flags())
-    network = networks.make_network(config.network, train, config.seed)
-    with strategy.scope():
-        trained = fitting.copy_for_training(network, strategy, config.optimization.precision)
-        model = defense.defend(trained, config.defense, config.seed)
-        fitting.compile_model(model, config, examples=len(train.labels))
-        workdir.open_workdir(config, chief)  # now that all flags have been looked at
-        history = fitting.fit(model, config, strategy, train, validation)
-    network.set_weights(trained.get_weights())
-    if chief:
-        workdir.save(config, network, test, history, started)
+    source = data.from_flags()
+    training.run(config, devices.from_flags(), lambda: splits.load_feeds(config, source))
 
 
 flags.adopt_module_key_flags(training_flags)

@@ -17,7 +17,7 @@ class DefenseConfig:
 
     Attributes:
       kind: one of `KINDS`.
-      lam, c, d, deepfool_steps: see `tfrobust.defenses.DeepDefense`.
+      lam, c, d, deepfool_steps, candidates, frozen_batch_norm: see `tfrobust.defenses.DeepDefense`.
       training_attack, clean_share: see `tfrobust.defenses.AdversarialTraining`.
     """
 
@@ -26,6 +26,8 @@ class DefenseConfig:
     c: float = 25.0
     d: float = 5.0
     deepfool_steps: int = 5
+    candidates: int = 10
+    frozen_batch_norm: bool = False
     training_attack: str = "pgd(linf(8/255), steps=7, step_size=2/255)"
     clean_share: float = 0.0
 
@@ -39,7 +41,15 @@ def defend(network: "keras.Model", config: DefenseConfig, seed: int = 0) -> "ker
       seed: of the random draws of the attack that is trained on.
     """
     if config.kind == "deep_defense":
-        return tfr.defenses.DeepDefense(network, config.lam, config.c, config.d, steps=config.deepfool_steps)
+        return tfr.defenses.DeepDefense(
+            network,
+            config.lam,
+            config.c,
+            config.d,
+            steps=config.deepfool_steps,
+            candidates=config.candidates,
+            frozen_batch_norm=config.frozen_batch_norm,
+        )
     if config.kind == "adversarial_training":
         return tfr.defenses.AdversarialTraining(network, config.training_attack, config.clean_share, seed)
     if tfr.defenses.is_ensemble(network):

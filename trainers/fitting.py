@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import tfrobust as tfr
 from trainers import optimization
 from trainers.config import TrainingConfig
+from trainers.feeds import Feed, as_feed
 
 if TYPE_CHECKING:  # `--help` does not wait for them
     import keras
@@ -38,8 +39,8 @@ def fit(
     model: "keras.Model",
     config: TrainingConfig,
     strategy: "tf.distribute.Strategy",
-    train: "tfr.data.Split",
-    validation: "tfr.data.Split",
+    train: "Feed | tfr.data.Split",
+    validation: "Feed | tfr.data.Split",
 ) -> dict[str, list[float]]:
     """Fits a compiled model, resuming from the last checkpoint in the workdir if there is one.
 
@@ -47,7 +48,7 @@ def fit(
       model: a compiled Keras model, made in the scope of `strategy`. Call this in it, too.
       config: the training; its workdir exists.
       strategy: the `tf.distribute.Strategy` to train under.
-      train, validation: splits.
+      train, validation: feeds, or splits.
 
     Returns:
       The history of all epochs: name -> list of values.
@@ -61,23 +62,16 @@ def fit(
     history = checkpoints.restore(folder, model)
     tfr.distribution.wait_for_all(strategy)  # before anybody writes
     first = config.epochs if checkpoints.stops(history, config.early_stop) else len(history)
-    batches = tfr.data.training_batches(
-        train,
-        config.batch_size,
-        seed=config.seed,
-        epochs=config.epochs,
-        first_epoch=first,
-        augmentation=tfr.data.pad_crop_flip if config.augment else None,
-    )
+    train, validation = as_feed(train), as_feed(validation)
     with _callbacks(config, strategy, folder, history) as callbacks:
         model.fit(
-            batches,
-            validation_data=tfr.data.batches(validation, batch_size=200),
-            steps_per_epoch=len(train.labels) // config.batch_size,
+            train.training(config, first),
+            validation_data=validation.batches(),
+            steps_per_epoch=train.examples // config.batch_size,
             initial_epoch=first,
             epochs=config.epochs,
             callbacks=callbacks,
-            shuffle=False,  # `training_batches` has done it
+            shuffle=False,  # the feed has done it
             verbose=1 if sys.stdout.isatty() else 2,  # a progress bar on a terminal, a line an epoch in a log
         )
     tfr.distribution.wait_for_all(strategy)  # the chief has written

@@ -7,34 +7,20 @@
 On two cores the first takes about 3 minutes, the second about 15. docs/results.md has the numbers to expect.
 """
 
-import time
-
 from absl import flags
 
 import tfrobust as tfr
 from tfrobust.cli import data, devices, program
-from trainers import defense, fitting, networks, splits, training_flags, workdir
+from trainers import splits, training, training_flags
 
 DATASET = flags.DEFINE_string("dataset", "mnist", "digits, mnist, or another data set of small gray images.")
 MODEL = flags.DEFINE_enum("model", "lenet", ["lenet", "mlp"], "The network; ignored with a .keras --init_weights.")
 
 
 def main():
-    started = time.monotonic()
     config = training_flags.from_flags(DATASET.value, model=MODEL.value)
-    strategy = devices.from_flags().start()
-    chief = tfr.distribution.is_chief(strategy)
-    train, validation, test = splits.load_splits(config, data.from_flags())
-    network = networks.make_network(config.network, train, config.seed)
-    with strategy.scope():
-        trained = fitting.copy_for_training(network, strategy, config.optimization.precision)
-        model = defense.defend(trained, config.defense, config.seed)
-        fitting.compile_model(model, config, examples=len(train.labels))
-        workdir.open_workdir(config, chief)  # now that all flags have been looked at
-        history = fitting.fit(model, config, strategy, train, validation)
-    network.set_weights(trained.get_weights())
-    if chief:
-        workdir.save(config, network, test, history, started, **perturbation_metrics(network, test))
+    source = data.from_flags()
+    training.run(config, devices.from_flags(), lambda: splits.load_feeds(config, source), perturbation_metrics)
 
 
 def perturbation_metrics(network, test):
@@ -43,7 +29,7 @@ def perturbation_metrics(network, test):
     def logits_fn(images):
         return network(images, training=False)
 
-    images, labels, origin = test.floats(), test.labels, tfr.layers.origin(network)
+    images, labels, origin = test.split.floats(), test.split.labels, tfr.layers.origin(network)
     rho_2, l2 = tfr.evaluation.metrics.deepfool_rho_2(logits_fn, images, labels, origin=origin)
     rho_inf, radius = tfr.evaluation.metrics.fgsm_rho_inf(logits_fn, images, labels, origin=origin)
     return {"rho_2": float(rho_2.mean()), "l2": float(l2.mean()), "rho_inf": rho_inf, "fgsm_radius_at_half": radius}

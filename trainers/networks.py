@@ -16,8 +16,10 @@ class NetworkConfig:
 
     Attributes:
       model: a network of `tfrobust.models`; ignored where `init_weights` is a .keras file.
-      init_weights: a .keras file, or an .npz of LAYER_kernel, LAYER_bias and mean_image; None: new weights.
-      std: what a new network divides its input by, after it subtracted the training set's mean image.
+      init_weights: a .keras file; an .npz of LAYER_kernel, LAYER_bias and mean_image; or an .h5 file of weights. None:
+        new weights.
+      std: what a new network divides its input by, after it subtracted the training set's mean image; None: the
+        preprocessing that the network of `tfrobust.models` has by default.
       width: channels of the first stage; None: the paper's.
       masks: where the network is masked, as `tfrobust.models.masks.parse` takes it.
       members: the networks of an ensemble, which differ in masks and initial weights; 1: no ensemble.
@@ -26,7 +28,7 @@ class NetworkConfig:
 
     model: str = "lenet"
     init_weights: str | None = None
-    std: float = 1 / 255
+    std: float | None = 1 / 255
     width: int | None = None
     masks: str = ""
     members: int = 1
@@ -61,19 +63,34 @@ def _make_member(config, train, member):
         placement = masks.parse(config.masks)
         arguments["insert"] = dataclasses.replace(placement, seed=placement.seed + member)
     shape, weights = train.images.shape[1:], config.init_weights
-    arrays = tfr.data.read_arrays(weights) if weights else {}
+    arrays = tfr.data.read_arrays(weights) if weights and weights.endswith(".npz") else None
+    arguments |= {"input_shape": shape, "classes": train.classes}
+    if config.std is not None:
+        arguments |= {"mean": _mean(arrays, train, shape, config), "std": config.std}
     try:
-        mean = arrays["mean_image"].reshape(shape) / 255 if "mean_image" in arrays else train.mean_image()
-        network = tfr.models.build(
-            config.model, input_shape=shape, classes=train.classes, mean=mean, std=config.std, **arguments
-        )
-        for layer in network.layers if weights else []:
-            layer.set_weights([arrays[f"{layer.name}_{variable.name}"] for variable in layer.weights])
-    except (KeyError, ValueError) as error:
-        raise InputError(
-            f"{config.model} with {weights or 'new weights'} does not fit images of {shape}: {error}"
-        ) from error
+        network = tfr.models.build(config.model, **arguments)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{config.model} does not fit images of {shape}: {error}") from error
+    if arrays is not None:
+        try:
+            tfr.models.assign(network, arrays)
+        except InputError as error:
+            raise InputError(f"{config.model} with {weights} does not fit images of {shape}: {error}") from error
+    elif weights:
+        tfr.models.load_weights(network, weights)
     return network
+
+
+def _mean(arrays, train, shape, config):
+    """The mean image of the weights' file or, where it has none, of the training images."""
+    if arrays is None or "mean_image" not in arrays:
+        return train.mean_image()
+    try:
+        return arrays["mean_image"].reshape(shape) / 255
+    except ValueError as error:
+        raise InputError(f"{config.init_weights} does not fit images of {shape}: its mean_image: {error}") from error
 
 
 def _load_network(path, train):

@@ -1,9 +1,10 @@
-"""The training, validation and test examples of a configuration."""
+"""The training, validation and test examples of a configuration that fit into memory."""
 
 import tfrobust as tfr
 from tfrobust.cli.data import DataSource
 from tfrobust.errors import InputError
 from trainers.config import TrainingConfig
+from trainers.feeds import Feeds, SplitFeed
 
 
 def load_splits(config: TrainingConfig, source: DataSource) -> "tuple[tfr.data.Split, tfr.data.Split, tfr.data.Split]":
@@ -22,3 +23,9 @@ def load_splits(config: TrainingConfig, source: DataSource) -> "tuple[tfr.data.S
     if config.batch_size > kept:
         raise InputError(f"--batch_size={config.batch_size} is more than the {kept} examples")
     return train.take(kept), (train.drop(kept) if held_out else test), test
+
+
+def load_feeds(config: TrainingConfig, source: DataSource) -> Feeds:
+    """What `load_splits` loads, for a training."""
+    train, validation, test = load_splits(config, source)
+    return Feeds(SplitFeed(train), SplitFeed(validation), SplitFeed(test, batch_size=500), sample=train)

@@ -25,7 +25,9 @@ EARLY_STOP = flags.DEFINE_integer(
     lower_bound=1,
 )
 INIT_WEIGHTS = flags.DEFINE_string(
-    "init_weights", None, "Start from a .keras file, or from an .npz of LAYER_kernel, LAYER_bias and mean_image."
+    "init_weights",
+    None,
+    "Start from a .keras file, an .npz of LAYER_kernel, LAYER_bias and mean_image, or an .h5 of weights.",
 )
 
 

@@ -16,7 +16,7 @@ from tfrobust.attacks import spec
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.problem import Problem
 from tfrobust.errors import InputError
-from tfrobust.evaluation import judge
+from tfrobust.evaluation import pixels
 
 SHAPE, CLASSES = (5, 4, 1), 5
 IMAGES = classifiers.random_images(7, SHAPE, low=0.4, high=0.6)
@@ -145,7 +145,7 @@ def test_in_8_bits_the_model_is_shown_files_and_what_comes_back_is_what_it_was_s
     if attack.ball:
         assert all(attack.ball.contains(image - problem.images).numpy().any() for image in shown)
         assert attack.ball.contains(made - problem.images).numpy().all()
-    np.testing.assert_array_equal(judge.round_to_uint8(made, problem.images.numpy(), attack.ball), made)
+    np.testing.assert_array_equal(pixels.round_to_uint8(made, problem.images.numpy(), attack.ball), made)
     assert (np.argmax(rows(made), axis=1) != LABELS[:3]).mean() > 0.6
 
 

@@ -24,7 +24,7 @@ from tests.support.attacks import (
 )
 from tfrobust import attacks
 from tfrobust.attacks import spec
-from tfrobust.evaluation import judge
+from tfrobust.evaluation import pixels
 
 ALL = np.arange(EXAMPLES)
 SOME = np.arange(12)
@@ -48,7 +48,7 @@ def test_keeps_shape_and_type_and_range(case, text):
 
 @every(BOUNDED)
 def test_stays_in_its_ball(case, text):
-    assert judge.in_ball(case.adversarial(text) - case.images, case.attack(text).ball).all()
+    assert pixels.in_ball(case.adversarial(text) - case.images, case.attack(text).ball).all()
 
 
 @every(ATTACKS)
@@ -144,7 +144,7 @@ def test_black_and_white_digits_with_and_without_gray_pixels(case, text):
         adversarial = case.on_another_kind(text, images, labels)
         assert np.isfinite(adversarial).all() and adversarial.min() >= 0 and adversarial.max() <= 1
         if text in BOUNDED:
-            assert judge.in_ball(adversarial - images, case.attack(text).ball).all()
+            assert pixels.in_ball(adversarial - images, case.attack(text).ball).all()
         elif "steps=3" not in text:  # too few for any
             broken = np.argmax(case.target.logits(adversarial), axis=1) != labels
             assert broken.mean() >= (0.3 if "jsma" in text else 0.9), broken
@@ -165,7 +165,7 @@ def test_every_algorithm_is_tried_on_colors():
 def test_color_images_of_each_kind_are_broken_within_ball_and_box(color_case, text):
     adversarial, attack = color_case.adversarial(text), attacks.parse(text)
     assert np.isfinite(adversarial).all() and adversarial.min() >= 0 and adversarial.max() <= 1
-    assert attack.ball is None or judge.in_ball(adversarial - color_case.images, attack.ball).all()
+    assert attack.ball is None or pixels.in_ball(adversarial - color_case.images, attack.ball).all()
     least = 0.5 if "one_pixel" in text else 0.8
     assert min(color_case.broken(text)) >= least, color_case.broken(text)
 

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfrobust import balls
 from tfrobust.attacks import grid
-from tfrobust.evaluation import judge
+from tfrobust.evaluation import pixels
 
 LEVELS = (np.arange(256) / 255.0).astype("float32")
 DRAWS = np.random.default_rng(0)
@@ -33,10 +33,10 @@ def test_shown_is_on_the_grid_and_in_the_ball_and_the_judge_leaves_it(ball):
     x = asked(ball)
     shown = grid.shown(x, IMAGES, ball).numpy()
     assert np.isin(shown, LEVELS).all()
-    assert judge.in_ball(shown - IMAGES, ball).all() and ball.contains(shown - IMAGES).numpy().all()
-    np.testing.assert_array_equal(judge.round_to_uint8(shown, IMAGES, ball), shown)
+    assert pixels.in_ball(shown - IMAGES, ball).all() and ball.contains(shown - IMAGES).numpy().all()
+    np.testing.assert_array_equal(pixels.round_to_uint8(shown, IMAGES, ball), shown)
     near = grid.nearest(x).numpy()
-    inside = judge.in_ball(near - IMAGES, ball)
+    inside = pixels.in_ball(near - IMAGES, ball)
     np.testing.assert_array_equal(shown[inside], near[inside])
     assert np.abs(shown - x).max() < 2 / 255
 
@@ -55,7 +55,7 @@ def test_what_is_not_changed_stays_and_nan_is_the_clean_value():
     x[0, 0] = [[100.4 / 255], [np.nan]]
     np.testing.assert_array_equal(grid.shown(x, images).numpy().ravel(), [LEVELS[100], 0.5, 0.5, 0.5])
     infinite = grid.shown(images * np.inf, IMAGES[:1, :2, :2, :1], balls.Linf(0.1)).numpy()
-    assert np.isin(infinite, LEVELS).all() and judge.in_ball(infinite - IMAGES[:1, :2, :2, :1], balls.Linf(0.1)).all()
+    assert np.isin(infinite, LEVELS).all() and pixels.in_ball(infinite - IMAGES[:1, :2, :2, :1], balls.Linf(0.1)).all()
 
 
 def test_the_gradient_goes_straight_through():

@@ -48,12 +48,14 @@ def test_every_flag_of_a_training_arrives():
 
 def test_every_flag_of_an_evaluation_arrives():
     flags = ("--attack=deepfool()", "--dataset=mnist", "--examples=7", "--seed=3", "--batch_size=20", "--output=runs")
-    flags += ("--pixels=uint8", "--save_adversarial=images")
-    config = EvaluationConfig(3, 20, "mnist", pixels="uint8", finished=pathlib.Path("runs/finished"))
+    flags += ("--pixels=uint8", "--noactive_checks", "--save_adversarial=images")
+    config = EvaluationConfig(
+        3, 20, "mnist", pixels="uint8", active_checks=False, finished=pathlib.Path("runs/finished")
+    )
     assert said("tfrobust.cli.attacks", *flags, call="from_flags().config()") == str(config)
     plan = "AttackPlan(attacks=('deepfool()',), dataset='mnist', examples=7, seed=3, batch_size=20, "
     assert said("tfrobust.cli.attacks", *flags) == (
-        f"{plan}output=PosixPath('runs'), pixels='uint8', save_adversarial=PosixPath('images'))"
+        f"{plan}output=PosixPath('runs'), pixels='uint8', active_checks=False, save_adversarial=PosixPath('images'))"
     )
 
 

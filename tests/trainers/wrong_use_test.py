@@ -35,7 +35,6 @@ CASES = {
         ["--model={float32}", "--attack=deepfool()"],
         "allows score-based attacks only",
     ),
-    "probabilities, evaluated": ("trainers.evaluate", ["--model={softmax}", "--output={output}"], "probabilities"),
     "probabilities, saved": ("export.saved_model", ["--model={softmax}", "--output={output}"], "probabilities"),
     "probabilities, lite": ("export.tflite", ["--model={softmax}", "--output={tflite}"], "probabilities"),
     "images above 1": ("trainers.evaluate", ["--model={model}", "--dataset={bright}"], "[0, 1]"),

@@ -1,6 +1,6 @@
 """The 8-bit grid: what an image file can hold, for attacks on models that are shown files.
 
-`evaluation.judge.round_to_uint8` leaves what comes out of here as it is.
+`evaluation.pixels.round_to_uint8` leaves what comes out of here as it is.
 """
 
 import numpy as np

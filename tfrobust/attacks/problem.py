@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 import tensorflow as tf
 
 from tfrobust import balls, objectives, seeds
-from tfrobust.attacks import grid
+from tfrobust.attacks import grid, guard
 from tfrobust.attacks.meter import Meter
 from tfrobust.attacks.trace import Trace
 from tfrobust.errors import InputError
@@ -19,9 +19,6 @@ from tfrobust.objectives import Objective
 LogitsFn = Callable[[tf.Tensor], tf.Tensor]  # images [batch, height, width, channels] -> logits or labels
 
 _CERTAIN = 1e4  # scores times this say what they said before, with no doubt
-_SMALL, _SPREAD = 3.0, 15.0  # logits whose largest and smallest are less apart are small; to what they are scaled up
-_ROUNDING = 1e-6  # of a radius, and of a size
-_STEEP = 1e15  # an infinite slope, of which an image's l2 norm still is a number
 
 
 class Ascent(NamedTuple):
@@ -170,7 +167,7 @@ class Problem:
 
     def clean_predictions(self) -> tf.Tensor:
         """int32 [examples], of an opened problem."""
-        return _predicted(self.clean)
+        return guard.predicted(self.clean)
 
     def rivals(self, count: int) -> tf.Tensor:
         """int32 [examples, classes]: to which classes to lead, of an opened problem whose images are no success.
@@ -218,7 +215,7 @@ class Problem:
     def predictions(self, x) -> tf.Tensor:
         """int32 [examples], -1 where a score is NaN; the model is not asked about no image."""
         asked = tf.cond(
-            tf.shape(x)[0] > 0, lambda: _predicted(self.answers(x)), lambda: tf.zeros(tf.shape(x)[:1], tf.int32)
+            tf.shape(x)[0] > 0, lambda: guard.predicted(self.answers(x)), lambda: tf.zeros(tf.shape(x)[:1], tf.int32)
         )
         return tf.ensure_shape(asked, x.shape[:1])
 
@@ -239,19 +236,19 @@ class Problem:
 
     def wanted(self, logits) -> tf.Tensor:
         """bool [examples]: whether the likeliest class is what the attacker wants."""
-        return self._wanted(_predicted(logits))
+        return self._wanted(guard.predicted(logits))
 
     def value_of(self, objective: Objective, logits) -> tf.Tensor:
         """float32 [examples]: the objective for the labels or, with goals, its negative for these.
 
         The cross-entropy is computed as the log-odds of the label: it orders alike and has the same direction for each
-        example, but the cross-entropy itself rounds to 0 from a margin of 17 on. Guarded, logits as small as to make every
-        wrong class count alike, the clean ones less than `_SMALL` apart, are scaled up first, to `_SPREAD`.
+        example, but the cross-entropy itself rounds to 0 from a margin of 17 on. Guarded, small logits are scaled up first
+        (`guard.scale`).
         """
         if objective in (objectives.cross_entropy, objectives.log_odds):
             objective, logits = objectives.log_odds, logits * self._scale()
         value = objective(logits, self.labels) if self.goals is None else -objective(logits, self.goals)
-        return without_nan(value, logits)
+        return guard.without_nan(value, logits)
 
     def value_and_gradient(self, objective: Objective, x) -> tuple[tf.Tensor, tf.Tensor]:
         """`value_of` an objective at x, float32 [examples], and its gradient with respect to each image."""
@@ -274,7 +271,8 @@ class Problem:
                 tape.watch(x)
                 logits = self._ask(x)
                 value = function(logits)
-            return Ascent(value, self._way_back(x, logits, self._gradient(tape, value, x)), logits)
+            gradient = self._gradient(tape, value, x)
+            return Ascent(value, guard.way_back(self.images, x, logits, gradient) if self.guarded else gradient, logits)
 
         if self.samples == 1:
             return draw()
@@ -344,28 +342,12 @@ class Problem:
         answers, ball = tf.stop_gradient(answers), self.trace.ball
         margin = self.margin_of(answers) if answers.dtype.is_floating else tf.where(self._wanted(answers), 1.0, -1.0)
         if ball is not None:
-            inside = ball.size(x - self.images) <= ball.radius * (1.0 + _ROUNDING) + _ROUNDING
-            margin = tf.where(inside, margin, float("-inf"))
+            margin = tf.where(ball.contains(x - self.images), margin, float("-inf"))
         return self.trace.record(self.rows, margin)
 
     def _scale(self):
-        """The factor of each example's logits in the cross-entropy, fixed by the clean answers: [examples, 1] or 1."""
-        if not self.guarded or self.clean is None or self.clean.shape.rank != 2:
-            return 1.0
-        spread = tf.reduce_max(self.clean, axis=1, keepdims=True) - tf.reduce_min(self.clean, axis=1, keepdims=True)
-        small = (spread > 0.0) & (spread < _SMALL)
-        return tf.stop_gradient(tf.where(small, _SPREAD / tf.where(small, spread, 1.0), 1.0))
-
-    def _way_back(self, x, logits, gradient):
-        """The gradient, where logits are NaN the way to the clean image: an attack must not stay there."""
-        if not self.guarded:
-            return gradient
-        lost = _any_nan(logits)
-
-        def turned():
-            return tf.where(balls.per_example(lost, x), self.images - x, gradient)
-
-        return tf.cond(tf.reduce_any(lost), turned, lambda: gradient)
+        known = self.guarded and self.clean is not None and self.clean.shape.rank == 2
+        return guard.scale(self.clean) if known else 1.0
 
     def _wanted(self, predicted):
         return (predicted != self.labels) & (predicted >= 0) if self.goals is None else predicted == self.goals
@@ -378,9 +360,7 @@ class Problem:
             if type(error) is not LookupError:  # a KeyError or IndexError is the model's own
                 raise
             gradient = tf.zeros_like(x)
-        if not self.guarded:
-            return gradient
-        return tf.clip_by_value(tf.where(tf.math.is_nan(gradient), 0.0, gradient), -_STEEP, _STEEP)
+        return guard.finite(gradient) if self.guarded else gradient
 
     def _ask(self, x):
         """One draw of the answers: float32 logits, or int32 labels. What is over budget is not asked."""
@@ -401,18 +381,3 @@ def _as_answers(answers):
     """A model's answers, whatever their type, as float32 logits or int32 labels."""
     answers = tf.convert_to_tensor(answers)
     return tf.cast(answers, tf.int32 if answers.shape.rank == 1 else tf.float32)
-
-
-def _predicted(answers):
-    if answers.shape.rank == 1:
-        return answers
-    return tf.where(_any_nan(answers), -1, tf.argmax(answers, axis=1, output_type=tf.int32))
-
-
-def _any_nan(logits):
-    return tf.reduce_any(tf.math.is_nan(logits), axis=1)
-
-
-def without_nan(value, logits) -> tf.Tensor:
-    """The value [examples] of some logits, minus infinity where either is NaN."""
-    return tf.where(_any_nan(logits) | tf.math.is_nan(value), float("-inf"), value)

@@ -21,6 +21,11 @@ PIXELS = flags.DEFINE_enum(
     "pixels", "float", ["float", "uint8"], "uint8: the model sees the attacker's images as 8-bit files hold them."
 )
 OUTPUT = flags.DEFINE_string("output", None, "Folder for report.json, report.html, curves.png and pictures.png.")
+ACTIVE_CHECKS = flags.DEFINE_boolean(
+    "active_checks",
+    None,
+    "Make the checks that ask the model more (docs/report.md); default: of models in this process.",
+)
 SAVE_ADVERSARIAL = flags.DEFINE_string(
     "save_adversarial", None, "Folder for the adversarial images: PNG files in class folders, in a folder per attack."
 )
@@ -44,6 +49,7 @@ class AttackPlan:
       seed, batch_size: see `tfrobust.evaluate`.
       output: the report's folder, or None.
       pixels: see `tfrobust.evaluate`.
+      active_checks: see `tfrobust.evaluate`.
       save_adversarial: the adversarial images' folder, or None.
     """
 
@@ -54,6 +60,7 @@ class AttackPlan:
     batch_size: int = 100
     output: pathlib.Path | None = None
     pixels: str = "float"
+    active_checks: bool | None = None
     save_adversarial: pathlib.Path | None = None
 
     def parsed(self) -> list:
@@ -68,7 +75,12 @@ class AttackPlan:
         """The settings of the evaluation."""
         finished = self.output and self.output / "finished"
         return tfr.evaluation.EvaluationConfig(
-            self.seed, self.batch_size, self.dataset, pixels=self.pixels, finished=finished
+            self.seed,
+            self.batch_size,
+            self.dataset,
+            pixels=self.pixels,
+            active_checks=self.active_checks,
+            finished=finished,
         )
 
 
@@ -83,6 +95,7 @@ def from_flags() -> AttackPlan:
         BATCH_SIZE.value,
         output=folders[0],
         pixels=PIXELS.value,
+        active_checks=ACTIVE_CHECKS.value,
         save_adversarial=folders[1],
     )
 

@@ -27,7 +27,9 @@ class DeepDefense(Defense):
     """A network with Deep Defense as its training step. Compile and fit it, then save `.network`.
 
     Batch normalization and dropout are in training mode for the cross-entropy only; perturbations are those of the
-    network at inference.
+    network at inference. With `frozen_batch_norm` both are of the network at inference, if it has batch normalization:
+    its means and variances stay those of the pre-trained network, its factors and offsets are learned. The paper counts
+    means and variances among what is learned; at inference that adds nothing to learning factors and offsets.
 
     Reported are the compiled metrics, and the means of `cross_entropy`, of the `regularizer` R and of `rho_2`.
 
@@ -35,6 +37,8 @@ class DeepDefense(Defense):
       network: a Keras model from images in [0, 1] to logits. It is trained in place.
       lam, c, d: weights of the regularizer; the defaults are the paper's for MNIST and CIFAR-10.
       steps: DeepFool iterations.
+      candidates: among how many likeliest classes, the predicted one included, DeepFool looks for the nearest.
+      frozen_batch_norm: see above; for fine-tuning in small batches.
       overshoot, tiny: see `minimal_perturbation`; the default of `tiny` is the authors' MNIST value.
 
     Example:
@@ -45,14 +49,29 @@ class DeepDefense(Defense):
       >>> model.network.save("model.keras")
     """
 
-    def __init__(self, network, lam=15.0, c=25.0, d=5.0, steps=5, overshoot=0.02, tiny=MNIST_TINY, **kwargs):
+    def __init__(
+        self,
+        network,
+        lam=15.0,
+        c=25.0,
+        d=5.0,
+        steps=5,
+        overshoot=0.02,
+        tiny=MNIST_TINY,
+        candidates=10,
+        frozen_batch_norm=False,
+        **kwargs,
+    ):
         settings = {"lam": lam, "c": c, "d": d, "steps": steps, "overshoot": overshoot, "tiny": tiny}
+        settings |= {"candidates": candidates, "frozen_batch_norm": frozen_batch_norm}
         means = [keras.metrics.Mean(name) for name in ("cross_entropy", "regularizer", "rho_2")]
         super().__init__(network, settings, means, **kwargs)
         self.lam, self.c, self.d = lam, c, d
-        self.steps, self.overshoot, self.tiny = steps, overshoot, tiny
+        self.steps, self.overshoot, self.tiny, self.candidates = steps, overshoot, tiny, candidates
         self.origin = preprocessing.origin(network)
-        self.has_training_mode = any(map(_has_training_mode, _parts(network)))
+        parts = list(_parts(network))
+        frozen = frozen_batch_norm and any(isinstance(part, keras.layers.BatchNormalization) for part in parts)
+        self.has_training_mode = not frozen and any(map(_has_training_mode, parts))
 
     def perturbation_penalty(self, images, labels):
         """The regularizer of each example.
@@ -70,11 +89,12 @@ class DeepDefense(Defense):
             labels,
             steps=self.steps,
             overshoot=self.overshoot,
+            candidates=self.candidates,
             tiny=self.tiny,
         )
         rho_2 = balls.relative_size(balls.L2, found.delta, images, self.origin)
         correct = tf.argmax(found.logits, axis=1, output_type=tf.int32) == tf.cast(labels, tf.int32)
-        return tf.exp(tf.where(correct, -self.c, self.d) * rho_2), rho_2, found.logits
+        return tf.exp(tf.where(correct, -float(self.c), float(self.d)) * rho_2), rho_2, found.logits
 
     def attacked(self, batch: Batch, training: bool) -> Batch:
         return batch._replace(images=checks.checked_images(batch.images))

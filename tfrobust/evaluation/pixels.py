@@ -23,9 +23,7 @@ def fits(rounded: np.ndarray, images: np.ndarray, ball: balls.Ball | None) -> np
 
 def in_ball(delta, ball: balls.Ball) -> np.ndarray:
     """Which perturbations lie inside: 1e-6 of the radius is tolerated, and the rounding of float32 pixels."""
-    delta = tf.convert_to_tensor(delta)
-    rounding = ball.size(tf.fill(tf.shape(delta[:1]), 2.0**-24))[0] if not isinstance(ball, balls.L0) else 0.0
-    return (ball.size(delta) <= ball.radius * (1 + 1e-6) + rounding).numpy()
+    return ball.contains(tf.convert_to_tensor(delta)).numpy()
 
 
 def round_to_uint8(adversarial, images: np.ndarray, ball: balls.Ball | None = None) -> np.ndarray:

@@ -84,13 +84,11 @@ def images_and_labels(
 ) -> tuple[np.ndarray, np.ndarray]:
     """float32 images and int labels that all the models take; with pixels "uint8", the images' nearest 8-bit values.
 
-    Images on the scale that all the models are given with, such as (0, 255), are taken too.
-
     Args:
-      images, labels: in any form of `tfrobust.data.arrays`; or a name that `tfrobust.data.load` takes, and None.
+      images, labels: in any form of `tfrobust.data.arrays`, on the scale that all the models are given with, such as
+        (0, 255), too; or a name that `tfrobust.data.load` takes, and None.
       models: what is shown the images.
       pixels: see `EvaluationConfig`.
-
 
     Raises:
       InputError: for images outside [0, 1] or of another kind or size, or labels that do not match.
@@ -107,18 +105,14 @@ def images_and_labels(
 
 
 def accepted(models: Iterable[targets.Target]) -> dict:
-    """What `data.load` and `data.arrays` have to know about models that see the same images.
+    """What `data.load` and `data.arrays` have to know about the models that see the same images.
 
     Returns:
-      "channels", by the first model that says so, or None; "bounds", those of all models, or [0, 1] where they differ.
+      "channels", by the first model that says so, or None; "bounds", see `scale.shared`.
     """
     models = list(models)
     channels = (model.input_shape[-1] for model in models if model.input_shape)
-    scales = {model.scale for model in models}
-    return {
-        "channels": next(filter(None, channels), None),
-        "bounds": scales.pop() if len(scales) == 1 else targets.UNIT,
-    }
+    return {"channels": next(filter(None, channels), None), "bounds": scale.shared(models)}
 
 
 def subject(

@@ -1,4 +1,6 @@
-"""Models that were trained on another scale of pixels than they are shown."""
+"""The scale of pixels: images as users have them, and models that were trained on another scale than they are shown."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -6,9 +8,16 @@ from tfrobust import targets
 from tfrobust.errors import InputError
 from tfrobust.evaluation import metrics
 from tfrobust.evaluation.predictor import Predictor, predicted
+from tfrobust.targets import Bounds
 
 _SCALES = (targets.UNIT, targets.PIXELS, targets.CENTERED)
 _LOW = 0.5  # the accuracy below which other scales are tried
+
+
+def shared(models: Sequence[targets.Target]) -> Bounds:
+    """The scale on which all the models take images; [0, 1] if theirs differ."""
+    scales = {model.scale for model in models}
+    return scales.pop() if len(scales) == 1 else targets.UNIT
 
 
 def refuse_wrong(target: targets.Target, predictor: Predictor, images, labels, answers) -> None:

@@ -1,7 +1,10 @@
 """Keras layers written in `keras.ops` alone, so that they run on every Keras back end."""
 
+from tfrobust.layers.channel_order import ReverseChannels
 from tfrobust.layers.drop_block import DropBlock
 from tfrobust.layers.fixed_mask import FixedMask, FixedMaskConv2D, Placement
+from tfrobust.layers.grouped import GroupedConv2D
+from tfrobust.layers.local_response_normalization import LocalResponseNormalization
 from tfrobust.layers.member_average import MemberAverage
 from tfrobust.layers.preprocessing import Standardize, origin
 from tfrobust.layers.straight_through import StraightThrough, stand_ins, straight_through
@@ -10,8 +13,11 @@ __all__ = [
     "DropBlock",
     "FixedMask",
     "FixedMaskConv2D",
+    "GroupedConv2D",
+    "LocalResponseNormalization",
     "MemberAverage",
     "Placement",
+    "ReverseChannels",
     "Standardize",
     "StraightThrough",
     "origin",

@@ -1,37 +1,73 @@
 """The networks. Each builder returns a Keras model from float32 images in [0, 1] to logits."""
 
+import inspect
+
 import keras
 
 from tfrobust.errors import InputError
 from tfrobust.models import insert, masks
 from tfrobust.models.ace_toy import ace_toy
+from tfrobust.models.alexnet import alexnet
+from tfrobust.models.applications import resnet152_imagenet, vgg19_imagenet
 from tfrobust.models.convnet import convnet
 from tfrobust.models.densenet import densenet121
+from tfrobust.models.efficientnet_lite import (
+    efficientnet_lite0,
+    efficientnet_lite1,
+    efficientnet_lite2,
+    efficientnet_lite3,
+    efficientnet_lite4,
+)
 from tfrobust.models.lenet import lenet
 from tfrobust.models.mlp import mlp
 from tfrobust.models.nin import nin
-from tfrobust.models.resnet import resnet18, resnet50
+from tfrobust.models.resnet import resnet18, resnet18_imagenet, resnet50, resnet50_imagenet
 from tfrobust.models.senet import senet18
 from tfrobust.models.vgg import vgg11, vgg19
+from tfrobust.models.weights import assign, load_weights
 from tfrobust.models.wide_resnet import wide_resnet32_4
 
-_BUILDERS = (ace_toy, convnet, densenet121, lenet, mlp, nin, resnet18, resnet50, senet18, vgg11, vgg19, wide_resnet32_4)
-MODELS = {builder.__name__: builder for builder in _BUILDERS}
+_SMALL_IMAGES = (
+    *(ace_toy, convnet, densenet121, lenet, mlp, nin, resnet18, resnet50, senet18, vgg11, vgg19, wide_resnet32_4),
+)
+_IMAGENET = (
+    alexnet,
+    *(efficientnet_lite0, efficientnet_lite1, efficientnet_lite2, efficientnet_lite3, efficientnet_lite4),
+    *(resnet18_imagenet, resnet50_imagenet, resnet152_imagenet, vgg19_imagenet),
+)
+MODELS = {builder.__name__: builder for builder in (*_SMALL_IMAGES, *_IMAGENET)}
 
 
 def build(name: str, **arguments) -> keras.Model:
     """Builds a network by its name in `MODELS`; the arguments are the builder's.
 
     Raises:
-      InputError: for a name that is not in the table.
+      InputError: for a name that is not in the table, and for an argument that the builder does not take.
 
     Example:
       >>> build("resnet18", width=16, insert=masks.parse("shallow=0.7")).name
       'resnet18'
     """
-    if name not in MODELS:
-        raise InputError(f"unknown model {name!r}; there are: {', '.join(sorted(MODELS))}")
+    known = _parameters(name)
+    for argument in arguments:
+        if argument not in known:
+            raise InputError(f"{name} takes no {argument}, but {', '.join(known)}")
     return MODELS[name](**arguments)
 
 
-__all__ = ["MODELS", "build", "insert", "masks", *MODELS]  # noqa: PLE0604
+def input_shape(name: str) -> tuple[int, int, int]:
+    """(height, width, channels) of the images that a network of `MODELS` is for.
+
+    Raises:
+      InputError: for a name that is not in the table.
+    """
+    return _parameters(name)["input_shape"].default
+
+
+def _parameters(name):
+    if name not in MODELS:
+        raise InputError(f"unknown model {name!r}; there are: {', '.join(sorted(MODELS))}")
+    return inspect.signature(MODELS[name]).parameters
+
+
+__all__ = ["MODELS", "assign", "build", "input_shape", "insert", "load_weights", "masks", *MODELS]  # noqa: PLE0604

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
+import numpy as np
 
 from tfrobust.errors import InputError
 from tfrobust.layers import Placement, Standardize
@@ -95,6 +96,7 @@ class Blocks:
     def opening(self, input_shape, mean, std):
         """How every network begins: its images, and what the first block takes; the text of the insert is kept."""
         images = keras.Input(input_shape, name="image")
+        mean, std = (_for_channels(values, input_shape[-1]) for values in (mean, std))
         x = Standardize(mean, std, name="preprocessing")(images)
         text = str(self.insert)
         return images, Placement(text)(x) if text else x
@@ -111,3 +113,8 @@ class Blocks:
 
     def _place(self, block, name):
         return Place(block, "shallow" if block in self.shallow else "deep", name)
+
+
+def _for_channels(values, channels):
+    """What a network has for red, green and blue; for gray images their mean."""
+    return np.mean(values) if channels == 1 and np.shape(values) == (3,) else values

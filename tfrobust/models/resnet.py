@@ -1,16 +1,18 @@
-"""Residual networks for small images: ResNet-18 and ResNet-50 as CIFAR-10 implementations build them.
+"""Residual networks: ResNet-18 and ResNet-50 as CIFAR-10 implementations build them, and with the stem for ImageNet.
 
-He et al., CVPR 2016. The stem is one 3x3 convolution without pooling. Masks stand where Random Mask's authors put them:
-after batch normalization, before the addition or the ReLU.
+He et al., CVPR 2016. For small images the stem is one 3x3 convolution without pooling; for ImageNet it is one of 7x7 and
+max pooling, each with stride 2. Masks stand where Random Mask's authors put them: after batch normalization, before the
+addition or the ReLU.
 """
 
 import keras
 from keras import layers
 
-from tfrobust.models.convolution import normalized_convolution
+from tfrobust.models.convolution import normalization, normalized_convolution
 from tfrobust.models.insert import NOTHING, Blocks, Insert
 
 SHALLOW, DEEP = (0, 1, 2), (3, 4)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # what PyTorch's networks take
 
 
 def resnet18(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0) -> keras.Model:
@@ -49,35 +51,94 @@ def resnet50(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOT
     return keras.Model(images, x, name="resnet50")
 
 
-def _features(x, blocks, add_block, stages, width):
-    """The stem, stages of so many residual blocks, and the mean over what is left of the image."""
+def resnet18_imagenet(
+    input_shape=(224, 224, 3),
+    classes=1000,
+    width=64,
+    insert: Insert = NOTHING,
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+) -> keras.Model:
+    """ResNet-18 with the stem for ImageNet, a 7x7 convolution and max pooling: 11,689,512 trainable weights.
+
+    Strided convolutions pad alike on all sides, as in PyTorch, whose model Deep Defense fine-tuned.
+
+    Arguments and result are those of `resnet18`.
+    """
+    blocks = Blocks(insert, SHALLOW, DEEP)
+    images, x = blocks.opening(input_shape, mean, std)
+    x = _stages(_imagenet_stem(x, blocks, width), blocks, _basic_block, (2, 2, 2, 2), width, _centered)
+    return keras.Model(images, layers.Dense(classes, name="logits")(x), name="resnet18_imagenet")
+
+
+def resnet50_imagenet(
+    input_shape=(224, 224, 3),
+    classes=1000,
+    width=64,
+    insert: Insert = NOTHING,
+    mean=IMAGENET_MEAN,
+    std=IMAGENET_STD,
+) -> keras.Model:
+    """ResNet-50 with that stem, strides in its 3x3 convolutions: 25,557,032 trainable weights.
+
+    Something may be inserted after the stem and after its 3x3 convolutions. Arguments and result are those of `resnet18`.
+    """
+    blocks = Blocks(insert, SHALLOW, DEEP)
+    images, x = blocks.opening(input_shape, mean, std)
+    x = _stages(_imagenet_stem(x, blocks, width), blocks, _bottleneck, (3, 4, 6, 3), width, _centered)
+    return keras.Model(images, layers.Dense(classes, name="logits")(x), name="resnet50_imagenet")
+
+
+def _imagenet_stem(x, blocks, width):
+    x = _centered(x, blocks.channels(width, 0), 7, 2, "stem_conv")
+    x = layers.ReLU(name="stem_relu")(blocks.after(x, 0, "stem_conv"))
+    x = layers.ZeroPadding2D(1, name="stem_pool_padding")(x)  # nothing is below zero
+    return layers.MaxPooling2D(3, 2, name="stem_pool")(x)
+
+
+def _centered(x, channels, size, strides, name):
+    """A convolution and its normalization, whose padding is the same on all sides also where it has strides."""
+    if strides == 1 or size == 1:
+        return normalized_convolution(x, channels, size, strides, name)
+    x = layers.ZeroPadding2D(size // 2, name=f"{name}_padding")(x)
+    x = layers.Conv2D(channels, size, strides, use_bias=False, kernel_initializer="he_normal", name=name)(x)
+    return normalization(x, f"{name}_norm")
+
+
+def _features(x, blocks, add_block, depths, width):
+    """The stem for small images, the stages, and the mean over what is left of the image."""
     x = normalized_convolution(x, blocks.channels(width, 0), 3, 1, "stem_conv")
     x = layers.ReLU(name="stem_relu")(blocks.after(x, 0, "stem_conv"))
-    for stage, depth in enumerate(stages, start=1):
+    return _stages(x, blocks, add_block, depths, width, normalized_convolution)
+
+
+def _stages(x, blocks, add_block, depths, width, convolve):
+    """Stages of so many residual blocks, and the mean over what is left of the image."""
+    for stage, depth in enumerate(depths, start=1):
         channels = blocks.channels(width * 2 ** (stage - 1), stage)
         for i in range(1, depth + 1):
             strides = 2 if stage > 1 and i == 1 else 1
-            x = add_block(x, blocks, channels, strides, stage, f"stage{stage}_block{i}")
+            x = add_block(x, blocks, channels, strides, stage, f"stage{stage}_block{i}", convolve)
     return layers.GlobalAveragePooling2D(name="pool")(x)
 
 
-def _basic_block(x, blocks, channels, strides, stage, name):
-    y = normalized_convolution(x, channels, 3, strides, f"{name}_conv1")
+def _basic_block(x, blocks, channels, strides, stage, name, convolve):
+    y = convolve(x, channels, 3, strides, f"{name}_conv1")
     y = layers.ReLU(name=f"{name}_relu1")(blocks.after(y, stage, f"{name}_conv1"))
-    y = normalized_convolution(y, channels, 3, 1, f"{name}_conv2")
+    y = convolve(y, channels, 3, 1, f"{name}_conv2")
     y = blocks.after(y, stage, f"{name}_conv2")
     if x.shape[-1] != channels or strides > 1:
-        x = normalized_convolution(x, channels, 1, strides, f"{name}_shortcut")
+        x = convolve(x, channels, 1, strides, f"{name}_shortcut")
         x = blocks.after(x, stage, f"{name}_shortcut")
     return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([x, y]))
 
 
-def _bottleneck(x, blocks, channels, strides, stage, name):
-    y = normalized_convolution(x, channels, 1, 1, f"{name}_conv1")
+def _bottleneck(x, blocks, channels, strides, stage, name, convolve):
+    y = convolve(x, channels, 1, 1, f"{name}_conv1")
     y = layers.ReLU(name=f"{name}_relu1")(y)
-    y = normalized_convolution(y, channels, 3, strides, f"{name}_conv2")
+    y = convolve(y, channels, 3, strides, f"{name}_conv2")
     y = layers.ReLU(name=f"{name}_relu2")(blocks.after(y, stage, f"{name}_conv2"))
-    y = normalized_convolution(y, 4 * channels, 1, 1, f"{name}_conv3")
+    y = convolve(y, 4 * channels, 1, 1, f"{name}_conv3")
     if x.shape[-1] != 4 * channels or strides > 1:
-        x = normalized_convolution(x, 4 * channels, 1, strides, f"{name}_shortcut")
+        x = convolve(x, 4 * channels, 1, strides, f"{name}_shortcut")
     return layers.ReLU(name=f"{name}_relu3")(layers.Add(name=f"{name}_add")([x, y]))

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tfrobust import balls, objectives, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
-from tfrobust.attacks.problem import without_nan
+from tfrobust.attacks.guard import without_nan
 
 _MOMENTUM = 0.75  # alpha of eq. 2; 1 in the first step
 _RISING = 0.75  # rho of condition 1: the share of steps that must raise the objective

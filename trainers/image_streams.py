@@ -1,0 +1,189 @@
+"""Labeled images that are read and decoded while a network trains: files, TFDS records or arrays.
+
+JPEG files are decoded by the accurate inverse transform, as Pillow does.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+import tensorflow as tf
+
+import tfrobust as tfr
+
+SHUFFLED = 8192  # records in memory from which the next one is drawn: about 1 GB of ImageNet
+
+
+class ImageStream(abc.ABC):
+    """Labeled images of any size.
+
+    Attributes:
+      examples: how many there are.
+      classes: the number of classes.
+    """
+
+    examples: int
+    classes: int
+
+    @abc.abstractmethod
+    def in_order(self) -> tf.data.Dataset:
+        """(what is stored, label) of all examples in order."""
+
+    @abc.abstractmethod
+    def shuffled(self, seed: int) -> Callable[[tf.Tensor], tf.data.Dataset]:
+        """A function from the number of an epoch to the same in an order that follows from the seed and that number."""
+
+    @abc.abstractmethod
+    def decoded(self, stored: tf.Tensor) -> tf.Tensor:
+        """The image of what is stored: uint8 [height, width, channels]."""
+
+    @abc.abstractmethod
+    def split_off(self, examples: int) -> tuple[Self, Self]:
+        """Two streams, the second one of so many examples of all classes alike."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ArrayStream(ImageStream):
+    """A split that is in memory; gray images stay gray."""
+
+    split: "tfr.data.Split"
+
+    @property
+    def examples(self):
+        return len(self.split.labels)
+
+    @property
+    def classes(self):
+        return self.split.classes
+
+    def in_order(self):
+        return tf.data.Dataset.from_tensor_slices((self.split.images, self.split.labels))
+
+    def shuffled(self, seed):
+        images, labels = tf.constant(self.split.images), tf.constant(self.split.labels)
+        return lambda epoch: _order(self.examples, seed, epoch).map(lambda index: (images[index], labels[index]))
+
+    def decoded(self, stored):
+        return stored if stored.dtype == tf.uint8 else tf.cast(tf.round(stored * 255), tf.uint8)
+
+    def split_off(self, examples):
+        kept, others = _chosen(self.examples, examples)
+        return tuple(
+            ArrayStream(self.split._replace(images=self.split.images[rows], labels=self.split.labels[rows]))
+            for rows in (kept, others)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class FileStream(ImageStream):
+    """Image files with their labels, decoded to red, green and blue.
+
+    Attributes:
+      paths: the files.
+      labels: int64, one for each.
+      classes: the number of classes.
+    """
+
+    paths: tuple[str, ...]
+    labels: tuple[int, ...]
+    classes: int
+
+    @property
+    def examples(self):
+        return len(self.paths)
+
+    def in_order(self):
+        files = tf.data.Dataset.from_tensor_slices((list(self.paths), np.asarray(self.labels, "int64")))
+        return files.map(lambda path, label: (tf.io.read_file(path), label), tf.data.AUTOTUNE)
+
+    def shuffled(self, seed):
+        paths, labels = tf.constant(list(self.paths)), tf.constant(np.asarray(self.labels, "int64"))
+
+        def read(index):
+            return tf.io.read_file(paths[index]), labels[index]
+
+        return lambda epoch: _order(self.examples, seed, epoch).map(read, tf.data.AUTOTUNE)
+
+    def decoded(self, stored):
+        return decode(stored)
+
+    def split_off(self, examples):
+        return tuple(
+            FileStream(tuple(self.paths[i] for i in rows), tuple(self.labels[i] for i in rows), self.classes)
+            for rows in _chosen(self.examples, examples)
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordStream(ImageStream):
+    """A part of a TFDS split, read record by record and decoded to red, green and blue.
+
+    Attributes:
+      builder: of TFDS.
+      split: its name.
+      first, last: which of its records, the last one excluded.
+    """
+
+    builder: object
+    split: str
+    first: int
+    last: int
+
+    @property
+    def examples(self):
+        return self.last - self.first
+
+    @property
+    def classes(self):
+        return self.builder.info.features["label"].num_classes
+
+    def in_order(self):
+        import tensorflow_datasets as tfds
+
+        records = self.builder.as_dataset(
+            split=f"{self.split}[{self.first}:{self.last}]",
+            decoders={"image": tfds.decode.SkipDecoding()},
+            shuffle_files=False,
+        )
+        return records.map(lambda record: (record["image"], record["label"]))
+
+    def shuffled(self, seed):
+        """Records are stored in random order; what is drawn from are the next `SHUFFLED`."""
+        records, drawn_from = self.in_order(), min(SHUFFLED, self.examples)
+
+        def order(epoch):
+            drawn = tf.random.stateless_uniform([], [seed, epoch], 0, 2**62, tf.int64)
+            return records.shuffle(drawn_from, seed=drawn, reshuffle_each_iteration=False)
+
+        return order
+
+    def decoded(self, stored):
+        return decode(stored)
+
+    def split_off(self, examples):
+        middle = self.last - examples
+        return dataclasses.replace(self, last=middle), dataclasses.replace(self, first=middle)
+
+
+def decode(contents: tf.Tensor) -> tf.Tensor:
+    """uint8 [height, width, 3] of the bytes of a JPEG, PNG, BMP or GIF file."""
+    image = tf.cond(
+        tf.io.is_jpeg(contents),
+        lambda: tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
+    )
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def _order(examples, seed, epoch):
+    indices = tf.random.experimental.stateless_shuffle(tf.range(examples, dtype=tf.int64), [seed, epoch])
+    return tf.data.Dataset.from_tensor_slices(indices)
+
+
+def _chosen(examples, others):
+    """Rows of two parts, the second one spread evenly, so that every class of a sorted list has its share."""
+    chosen = np.zeros(examples, bool)
+    chosen[(np.arange(others) * examples) // max(1, others) + examples // max(1, 2 * others)] = True
+    return np.flatnonzero(~chosen), np.flatnonzero(chosen)
