@@ -42,7 +42,7 @@ def main():
     tfr.targets.check_logits(model(zeros(model)).numpy(), paths.model)
     images = None
     if quantize in CALIBRATED:
-        images = source.load(calibration, "train", examples, model.input_shape[-1]).floats()
+        images = source.load(calibration, "train", examples, channels=model.input_shape[-1]).floats()
         tfr.targets.as_target(model).check(images)
     contents = convert(model, quantize, images)
     with files.written(paths.output) as path:

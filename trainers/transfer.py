@@ -32,7 +32,7 @@ def main():
         files.check_writable(folder)
     with strategy.scope():
         targets = attacks.load_targets([*SOURCE.value, *MODEL.value])
-        test = source.load(plan.dataset, "test", channels=tfr.evaluation.prepare.channels(targets.values()))
+        test = source.load(plan.dataset, "test", **tfr.evaluation.prepare.accepted(targets.values()))
         result = tfr.evaluation.evaluate_transfer(
             [targets[path] for path in SOURCE.value],
             [targets[path] for path in MODEL.value],

@@ -42,6 +42,7 @@ FORMS = {
     "lists of whole numbers": lambda: (PIXELS.tolist(), LABELS.tolist()),
     "a list of images": lambda: ([*PIXELS], [*LABELS]),
     "a column of labels": lambda: (PIXELS, LABELS[:, np.newaxis].astype("uint8")),
+    "whole floats": lambda: (PIXELS, LABELS[:, np.newaxis].astype("float32")),
     "one-hot labels": lambda: (FLOATS, ONE_HOT),
     "one-hot labels, whole numbers": lambda: (FLOATS, tf.one_hot(LABELS, 4, dtype=tf.int32)),
     "a split": lambda: (data.Split(PIXELS, LABELS, 4), None),
@@ -69,6 +70,13 @@ def test_every_form_gives_the_same_images_and_labels(form):
     assert images.dtype in (np.uint8, np.float32) and labels.dtype == np.int64
     np.testing.assert_array_equal(data.floats(images), FLOATS)
     np.testing.assert_array_equal(labels, LABELS)
+
+
+def test_gray_images_get_their_channel_where_the_model_has_one():
+    images, _ = data.arrays(PIXELS[..., 0], LABELS, channels=1)
+    np.testing.assert_array_equal(images, PIXELS[..., :1])
+    with pytest.raises(InputError, match="channel of gray images"):
+        data.arrays(PIXELS[..., 0], LABELS, channels=3)
 
 
 def test_a_pipeline_that_shuffles_is_read_once():
@@ -140,9 +148,12 @@ WRONG = {
     "a data set of images": (lambda: (tf.data.Dataset.from_tensor_slices(PIXELS), None), "no labels"),
     "a data set of other names": (lambda: (slices().map(lambda a, b: {"a": a, "b": b}), None), r"\['a', 'b'\]"),
     "an empty data set": (lambda: (slices().take(0), None), "empty"),
-    "a data set that fails": (lambda: (fails(), None), "fails at element 2.*no such picture"),
+    "a data set that fails": (lambda: (fails(), None), "fails after 2 elements.*no such picture"),
     "a data set of several sizes": (lambda: (iter([(PIXELS[0], 0), (PIXELS[0, :3], 1)]), None), "differ in size"),
     "a data set without channels": (lambda: (slices(PIXELS[..., 0]).batch(3), None), r"\[batch, .*np\.newaxis"),
+    "a data set of data sets": (lambda: (slices().window(2), None), "the data set fails.*not supported"),
+    "a pair": (lambda: ((PIXELS, LABELS), None), "labels are missing"),
+    "something else": (lambda: (object(), LABELS), "images must be an array"),
     "a number": (lambda: (7, None), "labels are missing"),
 }
 

@@ -51,6 +51,11 @@ def test_unknown_names_are_refused_with_the_known_ones():
         data.load("minst", "test")
     with pytest.raises(InputError, match="train and test"):
         data.load("digits", "validation")
+    for wrong in ({"examples": 0}, {"size": 28}, {"size": (0, 28)}):
+        with pytest.raises(InputError, match=next(iter(wrong))):
+            data.load("digits", "test", **wrong)
+    with pytest.raises(InputError, match="texts"):
+        data.load(None, "test")
 
 
 @pytest.fixture(scope="module")

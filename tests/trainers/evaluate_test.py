@@ -68,3 +68,7 @@ def test_own_images_and_a_tflite_file_with_its_source(artifacts, tmp_path):
     assert len(list((tmp_path / "images").glob("*/*/*.png"))) == 2 * 30
     assert [row["source"] for row in report["attacks"]] == [str(artifacts.model)] * 2
     assert report["attacks"][1]["success_rate"] > 0.8 and report["attacks"][1]["rho_2"] is None
+    # The files are what fools the model: their folder is a data set.
+    (first, _) = sorted((tmp_path / "images").iterdir())
+    _, again = evaluate(tmp_path / "again", f"--model={artifacts.float32}", f"--dataset={first}", "--noactive_checks")
+    assert again["clean_accuracy"] == report["attacks"][0]["robust_accuracy_uint8"]

@@ -138,7 +138,7 @@ def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate
     for folder in filter(None, (plan.output, plan.save_adversarial)):
         files.check_writable(folder)
     targets = load_targets(paths, surrogate)
-    test = data.load(plan.dataset, "test", plan.examples, tfr.evaluation.prepare.channels(targets.values()))
+    test = data.load(plan.dataset, "test", plan.examples, **tfr.evaluation.prepare.accepted(targets.values()))
     config = plan.config()
     return [tfr.evaluate(targets[path], test.floats(), test.labels, plan.attacks, config=config) for path in paths]
 

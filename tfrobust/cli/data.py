@@ -35,8 +35,8 @@ class DataSource:
     test_split: str | None = dataclasses.field(default=None, repr=False)
     image_size: tuple[int, int] | None = dataclasses.field(default=None, repr=False)
 
-    def load(self, name: str, split: str, examples: int | None = None, channels: int | None = None) -> "tfr.data.Split":
-        """The split of a data set: see `tfrobust.data.load`."""
+    def load(self, name: str, split: str, examples: int | None = None, **form) -> "tfr.data.Split":
+        """The split of a data set: see `tfrobust.data.load`, which `form` is passed to."""
         if split == "test":
             split = self.test_split or split
         return tfr.data.load(
@@ -45,8 +45,8 @@ class DataSource:
             self.data_dir,
             self.download,
             examples=examples,
-            channels=channels,
             size=self.image_size,
+            **form,
         )
 
 

@@ -37,10 +37,10 @@ def as_array(values, what):
         array = np.asarray(values)
     except Exception as error:  # each kind of array has its own
         raise InputError(
-            f"{what} do not form one array: their parts differ in shape or kind ({_line(error)})"
+            f"{what} do not form one array: their parts differ in shape or kind ({reason(error)})"
         ) from error
     if array.dtype == object:
-        raise InputError(f"{what} must be numbers, got {type(values).__name__} of objects: their parts differ in kind")
+        raise InputError(f"{what} must be an array of numbers, got {type(values).__name__} that is none")
     return array
 
 
@@ -127,5 +127,6 @@ def _first_bad(images, is_bad):
     return next(place for place, image in enumerate(images) if is_bad(image).any())
 
 
-def _line(error):
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+def reason(error: Exception) -> str:
+    """The first line of an exception's message, without TensorFlow's name of the operation before it."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).rsplit("}}", 1)[-1].strip()

@@ -23,7 +23,7 @@ def arrays(
         numbers of another integer type are pixels in 0 to 255 as uint8 is. Or, with `labels` None, a `Split`, a
         `tf.data.Dataset` of (image, label) or {"image", "label"}, in batches or not, a Keras `PyDataset`, or an iterable of
         such pairs: each is read once.
-      labels: int [examples] or [examples, 1], or one-hot rows [examples, classes].
+      labels: class numbers [examples] or [examples, 1], or one-hot rows [examples, classes].
       bounds: floats on this scale are taken too, where they do not all lie in [0, 1].
       channels: of the model; with 1, images [examples, height, width] get their channel.
 
@@ -44,10 +44,9 @@ def arrays(
         if labels is not None:
             raise InputError("a data set of (image, label) holds the labels already: give labels=None beside it")
         images, labels = streams.read(images)
-    images = checks.as_array(images, "images")
-    if labels is None:
+    if labels is None and images is not None:
         raise InputError("labels are missing: give them beside the images, or give a tf.data.Dataset of (image, label)")
-    labels = checks.as_array(labels, "labels")
+    images, labels = checks.as_array(images, "images"), checks.as_array(labels, "labels")
     checks.check_lengths(images, labels)
     if channels == 1 and images.ndim == 3:
         images = images[..., np.newaxis]
@@ -88,7 +87,7 @@ def pixels(images: np.ndarray, bounds: tuple[float, float] = (0.0, 1.0)) -> np.n
 
 
 def class_numbers(labels: np.ndarray) -> np.ndarray:
-    """int64 [examples] from class numbers [examples] or [examples, 1] and one-hot rows [examples, classes].
+    """int64 [examples] from class numbers [examples] or [examples, 1], or one-hot rows [examples, classes], of any type.
 
     Raises:
       InputError: for other labels.
@@ -97,6 +96,8 @@ def class_numbers(labels: np.ndarray) -> np.ndarray:
         labels = labels[:, 0]
     elif labels.ndim == 2:
         labels = _from_one_hot(labels)
+    if labels.dtype == bool or (checks.is_floating(labels) and (labels == np.round(labels)).all()):
+        labels = labels.astype("int64")  # Keras' label_mode="binary" gives 0.0 and 1.0
     checks.check_integers(labels)
     return labels.astype("int64", copy=False)
 

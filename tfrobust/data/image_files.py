@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.data import streams
+from tfrobust.data import checks, streams
 from tfrobust.data.class_folders import list_images
 from tfrobust.data.split import Split
 from tfrobust.errors import InputError
@@ -107,7 +107,7 @@ def _read_one(path, channels) -> np.ndarray:
     try:
         return decode(tf.io.read_file(path), channels).numpy()
     except (tf.errors.OpError, ValueError) as error:
-        raise InputError(f"{path} is not a readable PNG or JPEG file: {_reason(error)}") from error
+        raise InputError(f"{path} is not a readable PNG or JPEG file: {checks.reason(error)}") from error
 
 
 def _find_fault(paths, channels, shape) -> None:
@@ -119,7 +119,3 @@ def _find_fault(paths, channels, shape) -> None:
                 f"{path} is {found[0]}x{found[1]}, {paths[0]} is {shape[0]}x{shape[1]}: images must have one size; resize "
                 "them, or say to which, by --image_size=HEIGHT,WIDTH or load(size=(height, width))"
             )
-
-
-def _reason(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).rsplit("}}", 1)[-1].strip()

@@ -3,6 +3,8 @@
 import os
 import pathlib
 
+import numpy as np
+
 from tfrobust.data import archive, digits, image_files, tfds
 from tfrobust.data.split import Split
 from tfrobust.errors import InputError
@@ -50,6 +52,12 @@ def load(
       >>> load("digits", "test").images.shape
       (359, 28, 28, 1)
     """
+    if not isinstance(name, (str, os.PathLike)) or not isinstance(split, str):
+        raise InputError(f"a data set and its split are named by texts, got {name!r}, {split!r}")
+    if examples is not None and examples < 1:
+        raise InputError(f"examples must be at least 1, got {examples}")
+    if size is not None and not (np.shape(size) == (2,) and min(size) >= 1):
+        raise InputError(f"size must be (height, width) in pixels, got {size}")
     text = os.fspath(name)
     if text.endswith(".npz"):
         return archive.load(pathlib.Path(text).expanduser(), split, examples, bounds)

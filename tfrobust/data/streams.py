@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
+from tfrobust.data import checks
 from tfrobust.errors import InputError
 
 _KEYS = (("image", "label"), ("images", "labels"), ("x", "y"))
@@ -70,29 +71,27 @@ def _batches(stream, name):
 
 def _elements(stream, name):
     """What a stream gives, one after the other; what goes wrong in it is the user's to mend."""
+    count = 0
+    try:
+        for element in _iterator(stream, name):
+            count += 1
+            yield element
+    except (InputError, GeneratorExit):
+        raise
+    except Exception as error:  # of the user's own functions, or of TensorFlow for files and shapes
+        raise InputError(f"{name} fails after {count} elements: {checks.reason(error)}") from error
+
+
+def _iterator(stream, name):
     if isinstance(stream, tf.data.Dataset):
         if stream.cardinality() == tf.data.INFINITE_CARDINALITY:
             raise InputError(f"{name} has no end: limit it, such as by .take(1000), or leave out .repeat()")
-        elements = _rebatched(stream).as_numpy_iterator()
-    elif isinstance(stream, keras.utils.PyDataset):
+        return _rebatched(stream).as_numpy_iterator()
+    if isinstance(stream, keras.utils.PyDataset):
         if stream.num_batches is None:
             raise InputError(f"{name} has no end: give it a __len__")
-        elements = (stream[place] for place in range(stream.num_batches))
-    else:
-        elements = iter(stream)
-    place = 0
-    while True:
-        try:
-            element = next(elements)
-        except StopIteration:
-            return
-        except InputError:
-            raise
-        except Exception as error:  # of the user's own functions, or of TensorFlow for files and shapes
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise InputError(f"{name} fails at element {place}: {reason}") from error
-        yield element
-        place += 1
+        return (stream[place] for place in range(stream.num_batches))
+    return iter(stream)
 
 
 def _rebatched(dataset):

@@ -9,7 +9,7 @@ import urllib.request
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.data import image_files, streams
+from tfrobust.data import checks, image_files, streams
 from tfrobust.data.split import Split
 from tfrobust.errors import InputError
 
@@ -80,7 +80,7 @@ def _builder(name, data_dir, known):
             near = difflib.get_close_matches(str(name), tfds.list_builders(with_community_datasets=False), 1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             raise InputError(f"unknown dataset {str(name)!r}; {hint}{known}") from error
-        raise InputError(f"TFDS cannot make the dataset {name!r}: {_reason(error)}") from error
+        raise InputError(f"TFDS cannot make the dataset {name!r}: {checks.reason(error)}") from error
 
 
 def _download(name, builder, allowed):
@@ -96,7 +96,7 @@ def _download(name, builder, allowed):
     try:
         builder.download_and_prepare()
     except Exception as error:  # TFDS and what it downloads with each have their own
-        raise InputError(f"{where}, and its download fails: {_reason(error)}") from error
+        raise InputError(f"{where}, and its download fails: {checks.reason(error)}") from error
 
 
 def _keys(name, info) -> tuple[str, str]:
@@ -142,7 +142,9 @@ def _read(name, builder, split, keys, examples, size) -> tuple[np.ndarray, np.nd
 
 
 def _damaged(builder, error):
-    return InputError(f"{builder.data_path} is incomplete or damaged: remove it or copy it anew ({_reason(error)})")
+    return InputError(
+        f"{builder.data_path} is incomplete or damaged: remove it or copy it anew ({checks.reason(error)})"
+    )
 
 
 def reachable(builder, seconds=5.0) -> bool:
@@ -163,7 +165,3 @@ def reachable(builder, seconds=5.0) -> bool:
     thread.start()
     thread.join(seconds)
     return answered.is_set()
-
-
-def _reason(error):
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)

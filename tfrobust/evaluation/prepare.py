@@ -94,18 +94,25 @@ def images_and_labels(
       InputError: for images outside [0, 1] or of another kind or size, or labels that do not match.
     """
     models = list(models)
+    form = accepted(models)
     if isinstance(images, (str, pathlib.PurePath)):
-        images = data.load(images, "test", channels=channels(models))
-    images, labels = data.arrays(images, labels, bounds=scale.shared(models))
+        images = data.load(images, "test", **form)
+    images, labels = data.arrays(images, labels, **form)
     images = data.floats(images)
     for model in models:
         model.check(images)
     return pixels_lib.round_to_uint8(images, images) if pixels == "uint8" else images, labels
 
 
-def channels(models: Iterable[targets.Target]) -> int | None:
-    """How many channels the models' images have, by the first that says so."""
-    return next((model.input_shape[-1] for model in models if model.input_shape and model.input_shape[-1]), None)
+def accepted(models: Iterable[targets.Target]) -> dict:
+    """What `data.load` and `data.arrays` have to know about the models that see the same images.
+
+    Returns:
+      "channels", by the first model that says so, or None; "bounds", see `scale.shared`.
+    """
+    models = list(models)
+    channels = (model.input_shape[-1] for model in models if model.input_shape)
+    return {"channels": next(filter(None, channels), None), "bounds": scale.shared(models)}
 
 
 def subject(
