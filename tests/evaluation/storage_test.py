@@ -32,7 +32,9 @@ def test_parts_are_whole_batches_and_cover_all_rows(monkeypatch):
     monkeypatch.setattr(storage, "_AT_ONCE", IMAGES[:9].nbytes)
     found = list(storage.parts(IMAGES, multiple=4))
     assert [(rows.start, rows.stop) for rows in found] == [(0, 8), (8, 16), (16, 24)]
-    np.testing.assert_array_equal(storage.by_parts(lambda part: part.sum(axis=(1, 2, 3)), IMAGES), IMAGES.sum((1, 2, 3)))
+    np.testing.assert_array_equal(
+        storage.by_parts(lambda part: part.sum(axis=(1, 2, 3)), IMAGES), IMAGES.sum((1, 2, 3))
+    )
 
 
 def test_an_evaluation_on_disk_says_the_same(monkeypatch, tmp_path):

@@ -92,9 +92,7 @@ def test_trains_on_any_tfds_name(tmp_path):
     assert json.loads((tmp_path / "metrics.json").read_text())["examples"] == 10_000
     train, _ = image_sources.load("mnist", DataSource(shared.DATA_DIR, download=False))
     assert train.split_off(10_000)[1].examples == 10_000
-    one, other = (
-        [int(label) for _, label in train.shuffled(0, range(first, 2), 20)] for first in (0, 1)
-    )
+    one, other = ([int(label) for _, label in train.shuffled(0, range(first, 2), 20)] for first in (0, 1))
     assert len(one) == 40 and one[20:] == other != one[:20]
 
 
