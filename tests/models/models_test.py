@@ -151,8 +151,8 @@ def test_a_model_says_its_placement():
 
 @pytest.mark.parametrize("name", networks.MASKED)
 def test_an_unknown_block_is_refused(name):
-    with pytest.raises(InputError, match="no block 7"):
-        small(name, insert=masks.parse("7=0.5"))
+    with pytest.raises(InputError, match="no block 99"):
+        small(name, insert=masks.parse("99=0.5"))
 
 
 def test_mlp_has_no_blocks():

@@ -147,7 +147,7 @@ def test_a_crop_is_a_part_of_the_image_and_both_directions_occur():
     slopes = {np.sign(crop[0, -1, 0] - crop[0, 0, 0]) for crop in crops}
     assert slopes == {-1, 1} and all(np.ptp(crop[:, 0]) < 1e-6 and crop.max() <= 199 / 255 for crop in crops)
     widths = [255 * np.ptp(crop[0, :, 0]) for crop in crops]
-    assert min(widths) < 60 < 100 < max(widths)
+    assert min(widths) < 60 and max(widths) > 100
 
 
 def test_the_center_is_seven_eighths_of_the_shorter_side_and_an_image_that_fits_stays():

@@ -44,7 +44,7 @@ class AttackRunner:
         self.name, self.attack, self.pixels = name, attack, pixels
         self._victim = target.attacked_by(attack)
         self.source = None if target.allows(attack) else self._victim.name
-        self._queries, self._backward_passes = _counter(), _counter()
+        self._queries, self._backward_passes, self._stages = _counter(), _counter(), []
         self._run = _on_all_devices(self._attack) if self._victim.in_graph else self._attack
 
     def identity(self) -> str | None:
@@ -61,7 +61,7 @@ class AttackRunner:
         made = self._run(tf.constant(images), tf.constant(labels), keys)
         made = {name: part.numpy() for name, part in made.items()}
         kept = {name: part for name, part in made.items() if not name.startswith("trace_")}
-        return {**kept, **traces.of_batch(made, count), "totals": self._totals() - before}
+        return {**kept, **traces.of_batch(made, count, self._stages), "totals": self._totals() - before}
 
     def _attack(self, images, labels, keys):
         trace = Trace(self.attack.ball)
@@ -71,7 +71,7 @@ class AttackRunner:
         problem = problem.opened()
         goals, adversarial = self.attack.goals_of(problem), self.attack.solve(problem)
         made = {"adversarial": adversarial, **({} if goals is None else {"goals": goals})}
-        return {**made, **traces.as_tensors(trace, after=adversarial)}
+        return {**made, **traces.as_tensors(trace, adversarial, self._stages)}
 
     def _logits_fn(self, images):
         self._queries.assign_add(tf.shape(images, out_type=tf.int64)[0])

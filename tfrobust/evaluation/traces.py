@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfrobust.attacks.trace import Trace
 
 _COLUMNS = 640  # of a batch's trace; enough for 10 million questions
+_STAGES = 32  # of a cascade, at most
 
 
 class Curves(NamedTuple):
@@ -34,28 +35,34 @@ class Curves(NamedTuple):
         return {"questions": self.questions.tolist(), "success": self.success.tolist(), "objective": objective}
 
 
-def as_tensors(trace: Trace, after: tf.Tensor) -> dict[str, tf.Tensor]:
-    """What a trace holds once `after` is computed, in shapes that do not depend on how long the attack was."""
+def as_tensors(trace: Trace, after: tf.Tensor, names: list[str]) -> dict[str, tf.Tensor]:
+    """What a trace holds once `after` is computed, in shapes that do not depend on how long the attack was.
+
+    Args:
+      trace: of the attack.
+      after: what the attack returned.
+      names: gets the texts of a cascade's attacks.
+    """
 
     def read():
         best, numbers = trace.best(), trace.questions()
-        standing = np.zeros([len(best), len(trace.stages)], bool)
-        for column, stage in enumerate(trace.stages):
-            standing[stage.standing, column] = True
+        standing = np.zeros([len(best), _STAGES], np.int32)
+        for column, stage in enumerate(trace.stages[:_STAGES]):
+            standing[stage.standing, column] = 1
+        names[:] = [stage.attack for stage in trace.stages[:_STAGES]] or names
         columns = np.repeat(best[:, -1:], _COLUMNS, axis=1)
         columns[:, : best.shape[1]] = best
         asked = np.full([len(best), _COLUMNS], numbers[-1], np.int64)
         asked[:, : len(numbers)] = numbers
-        names = np.array([stage.attack.encode() for stage in trace.stages] or [b""])
-        return columns, asked, standing, np.broadcast_to(names, [len(best), len(names)]).astype(object)
+        return columns, asked, standing
 
     with tf.control_dependencies([after]):
-        best, asked, standing, names = tf.numpy_function(read, [], [tf.float32, tf.int64, tf.bool, tf.string])
-    return {"trace_best": best, "trace_asked": asked, "trace_standing": standing, "trace_names": names}
+        best, asked, standing = tf.numpy_function(read, [], [tf.float32, tf.int64, tf.int32])
+    return {"trace_best": best, "trace_asked": asked, "trace_standing": standing}
 
 
-def of_batch(made: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
-    """The trace of a batch's first `count` examples, as sums that are small enough to keep."""
+def of_batch(made: dict[str, np.ndarray], count: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The trace of a batch's first `count` examples, as sums that are small enough to keep; names of a cascade's attacks."""
     best, asked = made["trace_best"][:count], made["trace_asked"].max(axis=0)
     best = np.where(np.isneginf(best), np.nanmin(np.where(np.isneginf(best), np.nan, best), initial=0.0), best)
     reached = best[:, -1] > 0
@@ -64,8 +71,8 @@ def of_batch(made: dict[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
         "trace_success": (best > 0).sum(axis=0),
         "trace_objective": best[~reached].sum(axis=0),
         "trace_reached": reached,
-        "trace_standing": made["trace_standing"][:count].sum(axis=0),
-        "trace_names": np.array([name.decode() for name in made["trace_names"][0]]),
+        "trace_standing": made["trace_standing"][:count, : len(names)].sum(axis=0),
+        "trace_names": np.array(names, dtype=str),
     }
 
 

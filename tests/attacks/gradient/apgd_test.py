@@ -24,7 +24,7 @@ def hard_network():
 
     def logits_fn(images):
         flat = tf.reshape(images, [-1, 12])
-        return tf.sin(3.0 * flat @ matrix) + 5.0 * tf.constant([[1.0, 0, 0, 0, 0]])
+        return 3.0 * tf.sin(3.0 * flat @ matrix) + 15.0 * tf.constant([[1.0, 0, 0, 0, 0]])
 
     return logits_fn
 
@@ -39,7 +39,7 @@ def plain_apgd(logits_fn, image, start, ball, steps):
         x = tf.constant(x)
         with tf.GradientTape() as tape:
             tape.watch(x)
-            value = objectives.cross_entropy(logits_fn(x), tf.constant([0]))
+            value = objectives.log_odds(logits_fn(x), tf.constant([0]))
         return float(value[0]), tape.gradient(value, x)
 
     step_size, x = np.float32(2 * ball.radius), inside(image + start)
