@@ -15,9 +15,7 @@ Objective = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # (logits [batch, class
 
 def cross_entropy(logits, labels):
     """-log softmax(logits)[label] (Goodfellow et al., ICLR 2015, eq. for J)."""
-    # The kernel of the gradient rounds what is left after its last full vector differently, and so by an example's
-    # place: classes of probability zero fill each example up to full vectors of 16.
-    logits = tf.pad(logits, [[0, 0], [0, -logits.shape[1] % 16]], constant_values=logits.dtype.min)
+    logits = _in_full_vectors(logits)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
@@ -27,7 +25,11 @@ def log_odds(logits, labels):
     That is where p rounds to 1 in float32: a margin above 17.
     """
     correct = tf.gather(logits, labels, axis=1, batch_dims=1)
-    return tf.reduce_logsumexp(without(logits, labels), axis=1) - correct
+    is_label = tf.one_hot(labels, tf.shape(logits)[1], on_value=True, off_value=False)
+    wrong = tf.where(is_label, logits.dtype.min, logits)
+    # log(sum(exp(wrong))) by the kernel of the cross-entropy: the gradient of a logarithm takes approximate reciprocals.
+    likeliest = tf.argmax(wrong, axis=1, output_type=tf.int32)
+    return cross_entropy(wrong, likeliest) + tf.gather(wrong, likeliest, axis=1, batch_dims=1) - correct
 
 
 def margin(logits, labels):
@@ -83,3 +85,11 @@ def without(logits, labels):
     """The logits with the labels' at minus infinity, so that what is largest is another class's."""
     is_label = tf.one_hot(labels, tf.shape(logits)[1], on_value=True, off_value=False)
     return tf.where(is_label, tf.constant(float("-inf"), logits.dtype), logits)
+
+
+def _in_full_vectors(logits):
+    """Logits with classes of probability zero, up to full vectors of 16.
+
+    A kernel rounds what is left after its last full vector differently, and so by an example's place in the batch.
+    """
+    return tf.pad(logits, [[0, 0], [0, -logits.shape[1] % 16]], constant_values=logits.dtype.min)

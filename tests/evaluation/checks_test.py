@@ -13,6 +13,7 @@ from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Votes
 from tfrobust.evaluation.prepare import Examples
 from tfrobust.evaluation.probes.searches import Search
+from tfrobust.evaluation.storage import Images
 from tfrobust.evaluation.traces import Curves
 
 IMAGES = classifiers.random_images(40)
@@ -130,8 +131,8 @@ def outcome(text, broken=0, moved=COUNT, answer=1, trace=None):
         **{"name": text, "attack": attacks_lib.parse(text), "source": None, "invalid": 0, "goals": None},
         examples=Examples(CLEAN, np.zeros(COUNT, int), np.ones(COUNT, bool)),
         **{
-            "adversarial": adversarial,
-            "rounded": adversarial,
+            "images": Images(adversarial),
+            "storable": np.ones(COUNT, bool),
             "broken": broken,
             "broken_uint8": broken,
             "fools": broken,

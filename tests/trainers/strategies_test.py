@@ -102,7 +102,7 @@ def test_an_evaluation_does_not_depend_on_the_devices(evaluation, tmp_path, flag
         programs.succeed("trainers.evaluate", *command, *flags, f"--output={tmp_path / 'several'}")
     for row, other in zip(one["attacks"], report(tmp_path / "several")["attacks"], strict=True):
         for name in ("robust_accuracy", "robust_accuracy_uint8", "median_l2", "queries"):
-            assert row[name] == pytest.approx(other[name], rel=1e-5), name
+            assert row[name] == other[name] or row[name] == pytest.approx(other[name], rel=1e-5), name
 
 
 @pytest.mark.parametrize("value, said", [("", "needs TF_CONFIG"), ("{", "TF_CONFIG is not")])

@@ -101,7 +101,11 @@ class Outcome:
     def lies_in(self, ball: balls.Ball, rows: np.ndarray) -> np.ndarray:
         """Which of some examples' images lie in a ball, int [rows] -> bool [rows]."""
         adversarial, images = self.adversarial, self.examples.images
-        return storage.by_rows(lambda some: pixels.in_ball(adversarial[some] - images[some], ball), rows, images)
+
+        def inside(some):
+            return pixels.in_ball(adversarial[some] - images[some], ball)
+
+        return storage.by_rows(inside, rows, images, "bool")
 
     def sizes(self, norm: type[balls.Ball], rows: np.ndarray | None = None) -> np.ndarray:
         """How far the adversarial images of some examples, int [rows], or of all are from the clean ones: float32 [rows]."""
@@ -110,6 +114,6 @@ class Outcome:
         def size(some):
             change = adversarial[some] - images[some]
             moved = change.reshape(len(change), -1).any(axis=1)  # L2 of nothing is not exactly 0
-            return np.where(moved, norm.size(change), 0).astype("float32")
+            return np.where(moved, norm.size(change), 0)
 
-        return storage.by_rows(size, np.arange(len(images)) if rows is None else rows, images)
+        return storage.by_rows(size, np.arange(len(images)) if rows is None else rows, images, "float32")

@@ -58,10 +58,10 @@ def by_parts(function: Callable, *arrays: np.ndarray) -> np.ndarray:
     return np.concatenate(found) if found else np.asarray(function(*arrays))
 
 
-def by_rows(function: Callable, rows: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """A function from the numbers of rows to as many numbers, a part at a time; as many as images may be in memory."""
+def by_rows(function: Callable, rows: np.ndarray, images: np.ndarray, dtype: str) -> np.ndarray:
+    """A function from the numbers of rows to as many values of a type, as many rows at a time as may be in memory."""
     found = [function(rows[part.start : part.stop]) for part in parts(images[: len(rows)])]
-    return np.concatenate(found) if found else np.zeros(0, "float32")
+    return np.concatenate([np.zeros(0, dtype), *found]).astype(dtype)
 
 
 def _remove(path):
