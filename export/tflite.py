@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 import tfrobust as tfr
-from export import export_flags
+from export import export_flags, network
 from tfrobust import files
 from tfrobust.cli import data, program, quiet
 
 if TYPE_CHECKING:  # `--help` does not wait for them
     import keras
     import numpy as np
-    import tensorflow as tf
 
 MODES = ("float32", "float16", "dynamic", "int8", "int16x8")
 CALIBRATED = ("int8", "int16x8")
@@ -38,8 +37,7 @@ def main():
         raise tfr.InputError(f"--quantize={quantize} needs --calibration, such as --calibration=mnist")
     files.check_writable(paths.output.parent)
     quiet.start_tensorflow()
-    model = tfr.targets.load_model(paths.model)
-    tfr.targets.check_logits(model(zeros(model)).numpy(), paths.model)
+    model = network.load(paths.model)
     images = None
     if quantize in CALIBRATED:
         images = source.load(calibration, "train", examples, channels=model.input_shape[-1]).floats()
@@ -48,13 +46,6 @@ def main():
     with files.written(paths.output) as path:
         path.write_bytes(contents)
     print(f"tflite: {paths.output} ({len(contents):,} bytes)")
-
-
-def zeros(model: "keras.Model") -> "tf.Tensor":
-    """One black image of the model's size."""
-    import tensorflow as tf
-
-    return tf.zeros([1, *model.input_shape[1:]])
 
 
 def convert(model: "keras.Model", quantize: str = "float32", calibration_images: "np.ndarray | None" = None) -> bytes:

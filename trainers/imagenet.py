@@ -8,6 +8,8 @@
 at random crops that are mirrored at random; they are measured at their center. docs/imagenet.md says more.
 """
 
+import dataclasses
+
 from absl import flags
 
 import tfrobust as tfr
@@ -21,9 +23,6 @@ DATASET = flags.DEFINE_string(
 MODEL = flags.DEFINE_string("model", "resnet18_imagenet", "A network of tfrobust.models, such as efficientnet_lite0.")
 WIDTH = flags.DEFINE_integer("width", None, "Channels of the network's stem; default: the paper's.", lower_bound=1)
 MASKS = flags.DEFINE_string("masks", "", "Where the network is masked, such as shallow=0.7: tfrobust/models/masks.py.")
-IMAGE_SIZE = flags.DEFINE_integer(
-    "image_size", None, "Pixels of the side of an image; default: the network's own.", lower_bound=1
-)
 AUGMENT = flags.DEFINE_bool("augment", True, "Crop and mirror at random; else at the center.")
 RHO_2_EXAMPLES = flags.DEFINE_integer(
     "rho_2_examples", 0, "Test images, from the first on, whose rho_2 under DeepFool is measured.", lower_bound=0
@@ -40,17 +39,17 @@ def main():
         width=WIDTH.value,
         masks=MASKS.value,
     )
-    source, size, rho_2_examples = data.from_flags(), IMAGE_SIZE.value, RHO_2_EXAMPLES.value
+    source, rho_2_examples = data.from_flags(), RHO_2_EXAMPLES.value
     training.run(
         config,
         devices.from_flags(),
-        lambda: load_feeds(config, source, size),
+        lambda: load_feeds(config, source),
         lambda network, test: measured(network, test, rho_2_examples),
     )
 
 
-def load_feeds(config: TrainingConfig, source: data.DataSource, size: int | None):
-    """The data of a training, in images of size x size; None: as the network takes them.
+def load_feeds(config: TrainingConfig, source: data.DataSource):
+    """The data of a training, in square images of --image_size or, without it, as the network takes them.
 
     Raises:
       InputError: for data that is not there, or too few examples for the batch or for what is held out.
@@ -59,7 +58,11 @@ def load_feeds(config: TrainingConfig, source: data.DataSource, size: int | None
     from trainers.feeds import Feeds
     from trainers.image_pipeline import StreamFeed
 
-    train, test = image_sources.load(config.dataset, source)
+    height, width = source.image_size or (None, None)
+    if height != width:
+        raise tfr.InputError(f"--image_size={height},{width} is not square, as crops are: give one number")
+    # Images come as they are, to be cropped at random.
+    train, test = image_sources.load(config.dataset, dataclasses.replace(source, image_size=None))
     held_out = config.validation_examples
     if config.early_stop and not held_out:
         raise tfr.InputError("--early_stop chooses by validation accuracy: hold some out by --validation_examples=5000")
@@ -70,7 +73,7 @@ def load_feeds(config: TrainingConfig, source: data.DataSource, size: int | None
     validation = test
     if held_out:
         train, validation = train.split_off(held_out)
-    size = size or image_size(config)
+    size = height or image_size(config)
     feeds = [StreamFeed(stream, size) for stream in (train, validation, test)]
     images, labels = next(iter(feeds[0].batches()))
     pixels = (images.numpy() * 255).round().astype("uint8")

@@ -54,4 +54,4 @@ def test_an_evaluation_on_disk_says_the_same(monkeypatch, tmp_path):
     parted, other_row, other_curves = run()
     assert isinstance(parted.outcomes[0].adversarial, np.memmap)
     assert (row, curves) == (other_row, other_curves)
-    np.testing.assert_array_equal(whole.outcomes[0].rounded(), parted.outcomes[0].rounded())
+    np.testing.assert_array_equal(whole.outcomes[0].rounded, parted.outcomes[0].rounded)

@@ -43,7 +43,7 @@ def _save(folder, outcome):
         raise InputError(f"PNG holds 1, 3 or 4 channels, the images have {images.shape[-1]}: keep them as arrays")
     label_digits, digits = (len(str(number)) for number in (labels.max(), len(images) - 1))
     for rows in storage.parts(images):
-        levels = np.round(outcome.rounded(rows) * 255.0).astype("uint8")
+        levels = np.round(outcome.rounded_rows(rows) * 255.0).astype("uint8")
         for place, (image, label) in enumerate(zip(levels, labels[rows]), start=rows.start):
             with files.written(folder / f"{label:0{label_digits}d}" / f"{place:0{digits}d}.png") as path:
                 path.write_bytes(tf.io.encode_png(image).numpy())

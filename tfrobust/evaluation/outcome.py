@@ -56,8 +56,13 @@ class Outcome:
         """float32 [examples, ...]; the clean image where it was not attacked. Many large ones are read from disk."""
         return self.images.array()
 
-    def rounded(self, rows: slice = slice(None)) -> np.ndarray:
+    @property
+    def rounded(self) -> np.ndarray:
         """`adversarial` in 8 bits, inside the ball; the clean image where that is not possible."""
+        return self.rounded_rows(slice(None))
+
+    def rounded_rows(self, rows: slice) -> np.ndarray:
+        """Some rows of `rounded`."""
         images, storable = self.examples.images[rows], self.storable[rows]
         found = pixels.round_to_uint8(np.nan_to_num(self.adversarial[rows]), images, self.ball)
         found[~storable] = images[~storable]
