@@ -36,7 +36,8 @@ class Evaluation:
         worst = ", ".join(
             f"{found['robust_accuracy']:.2%} robust in {found['ball']}" for found in self.report["worst_case"]
         )
-        attacks = f", {len(self.outcomes)} attacks{': ' * bool(worst)}{worst}" if self.outcomes else ""
+        count = f"{len(self.outcomes)} attack{'s' * (len(self.outcomes) > 1)}"
+        attacks = f", {count}{': ' * bool(worst)}{worst}" if self.outcomes else ""
         clean = f"{self.report['clean_accuracy']:.2%} clean"
         return f"<Evaluation of {self.report['model']}: {self.report['examples']} examples, {clean}{attacks}>"
 
