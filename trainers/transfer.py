@@ -31,7 +31,7 @@ def main():
     if folder:
         files.check_writable(folder)
     with strategy.scope():
-        targets = attacks.load_targets([*SOURCE.value, *MODEL.value])
+        targets = attacks.load_targets(plan.form, [*SOURCE.value, *MODEL.value])
         test = source.load(plan.dataset, "test", **tfr.evaluation.prepare.accepted(targets.values()))
         result = tfr.evaluation.evaluate_transfer(
             [targets[path] for path in SOURCE.value],

@@ -39,6 +39,26 @@ OUTPUT_NAME = flags.DEFINE_string("output_name", None, "Which of a model's outpu
 
 
 @dataclasses.dataclass(frozen=True)
+class ModelForm:
+    """How the files of models are opened: see `tfrobust.targets.load`.
+
+    Attributes:
+      bounds: texts of the two ends of the images' scale, or None.
+      signature: for the SavedModels among the paths, or None.
+      output_name: which output holds the scores, or None.
+    """
+
+    bounds: tuple[str, ...] | None = None
+    signature: str | None = None
+    output_name: str | None = None
+
+    def load(self, path: str) -> "tfr.targets.Target":
+        """The target of a path."""
+        signature = self.signature if pathlib.Path(path).is_dir() else None
+        return tfr.targets.load(path, bounds=self.bounds, signature=signature, output_name=self.output_name)
+
+
+@dataclasses.dataclass(frozen=True)
 class AttackPlan:
     """What a program attacks with, on which images, and where the report goes.
 
@@ -51,6 +71,7 @@ class AttackPlan:
       pixels: see `tfrobust.evaluate`.
       active_checks: see `tfrobust.evaluate`.
       save_adversarial: the adversarial images' folder, or None.
+      form: how the files of models are opened.
     """
 
     attacks: tuple[str, ...] = ()
@@ -62,6 +83,7 @@ class AttackPlan:
     pixels: str = "float"
     active_checks: bool | None = None
     save_adversarial: pathlib.Path | None = None
+    form: ModelForm = dataclasses.field(default=ModelForm(), repr=False)
 
     def parsed(self) -> list:
         """The attacks themselves.
@@ -97,28 +119,23 @@ def from_flags() -> AttackPlan:
         pixels=PIXELS.value,
         active_checks=ACTIVE_CHECKS.value,
         save_adversarial=folders[1],
+        form=ModelForm(BOUNDS.value and tuple(BOUNDS.value), SIGNATURE.value, OUTPUT_NAME.value),
     )
 
 
-def load_targets(paths: Sequence[str], surrogate: str | None = None) -> dict:
-    """The target of each path, opened as --bounds, --signature and --output_name say: see `tfrobust.targets.load`.
-
-    What native code says on loading is held back. A signature is for the SavedModels among the paths.
+def load_targets(form: ModelForm, paths: Sequence[str], surrogate: str | None = None) -> dict:
+    """The target of each path. What native code says on loading is held back.
 
     Args:
+      form: how the files are opened.
       paths: of the models.
       surrogate: path of the model on which attacks are made that another one does not allow, or None.
     """
     with quiet.held_back():
-        targets = {path: _load(path) for path in [*paths, *([surrogate] if surrogate else [])]}
+        targets = {path: form.load(path) for path in [*paths, *([surrogate] if surrogate else [])]}
     if surrogate:
         return {path: tfr.targets.WithSurrogate(target, targets[surrogate]) for path, target in targets.items()}
     return targets
-
-
-def _load(path):
-    signature = SIGNATURE.value if pathlib.Path(path).is_dir() else None
-    return tfr.targets.load(path, bounds=BOUNDS.value, signature=signature, output_name=OUTPUT_NAME.value)
 
 
 def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate: str | None = None) -> list:
@@ -137,7 +154,7 @@ def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate
     plan.parsed()
     for folder in filter(None, (plan.output, plan.save_adversarial)):
         files.check_writable(folder)
-    targets = load_targets(paths, surrogate)
+    targets = load_targets(plan.form, paths, surrogate)
     test = data.load(plan.dataset, "test", plan.examples, **tfr.evaluation.prepare.accepted(targets.values()))
     config = plan.config()
     return [tfr.evaluate(targets[path], test.floats(), test.labels, plan.attacks, config=config) for path in paths]
