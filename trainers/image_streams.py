@@ -170,7 +170,7 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
     """uint8 [height, width, 3] of the bytes of a JPEG, PNG, BMP or GIF file."""
     image = tf.cond(
         tf.io.is_jpeg(contents),
-        lambda: tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE"),
+        lambda: tfr.data.decode(contents, channels=3),
         lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
     )
     return tf.ensure_shape(image, [None, None, 3])

@@ -132,7 +132,6 @@ def outcome(text, broken=0, moved=COUNT, answer=1, trace=None):
         examples=Examples(CLEAN, np.zeros(COUNT, int), np.ones(COUNT, bool)),
         **{
             "images": Images(adversarial),
-            "storable": np.ones(COUNT, bool),
             "broken": broken,
             "broken_uint8": broken,
             "fools": broken,

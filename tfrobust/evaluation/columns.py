@@ -99,11 +99,12 @@ def _stages(outcome, target):
     return [{"attack": name, "robust_accuracy": left / examples} for name, left in outcome.trace.stages]
 
 
+_ROBUST = Column("robust_accuracy", "robust", "{:.2%}", _robust(lambda outcome: outcome.broken))
 COLUMNS = (
     Column("attack", None, "{}", lambda outcome, target: outcome.name),
     Column("norm", None, "{}", _norm),
     Column("radius", None, "{}", _radius),
-    Column("robust_accuracy", "robust", "{:.2%}", _robust(lambda outcome: outcome.broken)),
+    _ROBUST,
     Column("robust_accuracy_uint8", "rounded", "{:.2%}", _robust(lambda outcome: outcome.broken_uint8)),
     Column("success_rate", "success", "{:.2%}", _share_of_tried(lambda outcome: outcome.hit)),
     Column("target_rate", "goal", "{:.2%}", _share_of_tried(lambda outcome: outcome.reached)),
@@ -121,12 +122,12 @@ COLUMNS = (
 
 
 def shown(reports: Sequence[dict]) -> list[Column]:
-    """The columns of a table of these reports: those with a heading that hold something."""
+    """The columns of a table of these reports: those with a heading that hold something, or the one of the accuracy."""
     rows = [row for report in reports for row in report["attacks"]]
     held = [column for column in COLUMNS if column.heading and any(row[column.key] is not None for row in rows)]
     # In 8 bits nothing is left to round.
     on_grid = all(report["pixels"] == "uint8" for report in reports)
-    return [column for column in held if not (on_grid and column.heading == "rounded")] or [COLUMNS[3]]
+    return [column for column in held if not (on_grid and column.heading == "rounded")] or [_ROBUST]
 
 
 def row(outcome: Outcome, target: Target) -> dict:

@@ -6,8 +6,7 @@ from tfrobust import targets
 from tfrobust.attacks import Attack
 from tfrobust.evaluation import checks, columns, evidence, prepare, radii, report
 from tfrobust.evaluation.config import EvaluationConfig
-from tfrobust.evaluation.craft import AttackRunner, craft
-from tfrobust.evaluation.judge import judge
+from tfrobust.evaluation.judge import outcomes_of
 from tfrobust.evaluation.report import Evaluation
 
 
@@ -50,10 +49,7 @@ def evaluate(
     subject = prepare.subject(target, images, labels, config)
     predictions, predictor = subject.predictions, subject.predictor
     examples = prepare.all_of(subject, images, labels)
-    outcomes = []
-    for name, attack in named:
-        runner = AttackRunner(name, attack, subject.target, config.pixels)
-        outcomes.append(judge(runner, craft(runner, predictor, examples, config), examples, predictor, subject.votes))
+    outcomes = outcomes_of(named, subject, examples, config)
     rows = [columns.row(outcome, subject.target) for outcome in outcomes]
     found = evidence.gather(subject.target, predictor, subject.answers, examples, outcomes, rows, config)
     contents = {

@@ -8,13 +8,36 @@ A model that answers differently each time is asked several times: broken is wha
 than at the clean image, both beyond chance; and never an image that the attack has not changed.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
+from tfrobust.attacks import Attack
 from tfrobust.evaluation import pixels, storage
-from tfrobust.evaluation.craft import AttackRunner, Crafted
+from tfrobust.evaluation.config import EvaluationConfig
+from tfrobust.evaluation.craft import AttackRunner, Crafted, craft
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Predictor, Votes
-from tfrobust.evaluation.prepare import Examples
+from tfrobust.evaluation.prepare import Examples, Subject
+
+
+def outcomes_of(
+    named: Iterable[tuple[str, Attack]], subject: Subject, examples: Examples, config: EvaluationConfig
+) -> list[Outcome]:
+    """Makes each attack on a model and judges it.
+
+    Args:
+      named: attacks with their texts.
+      subject: the model, which has been asked about the clean images.
+      examples: what is attacked.
+      config: see `evaluate`.
+    """
+    found = []
+    for name, attack in named:
+        runner = AttackRunner(name, attack, subject.target, config.pixels)
+        crafted = craft(runner, subject.predictor, examples, config)
+        found.append(judge(runner, crafted, examples, subject.predictor, subject.votes))
+    return found
 
 
 def judge(runner: AttackRunner, crafted: Crafted, examples: Examples, predictor: Predictor, clean: Votes) -> Outcome:
@@ -30,7 +53,9 @@ def judge(runner: AttackRunner, crafted: Crafted, examples: Examples, predictor:
     ball, adversarial = runner.attack.ball, crafted.adversarial.array()
     fooled = crafted.votes.more_wrong(labels, clean) & storage.by_parts(_changed, adversarial, images) & attacked
     sound = storage.by_parts(lambda *both: pixels.is_valid(*both, None), adversarial, images)
-    inside = fooled & sound & storage.by_parts(lambda *both: pixels.is_valid(*both, ball), adversarial, images)
+    inside = fooled & sound
+    if ball is not None:
+        inside &= storage.by_parts(lambda made, clean: pixels.in_ball(made - clean, ball), adversarial, images)
     storable, votes = _in_8_bits(adversarial, examples, ball, predictor)
     return Outcome(
         name=runner.name,
@@ -38,7 +63,6 @@ def judge(runner: AttackRunner, crafted: Crafted, examples: Examples, predictor:
         source=runner.source,
         examples=examples,
         images=crafted.adversarial,
-        storable=storable,
         votes=crafted.votes,
         goals=crafted.goals,
         trace=crafted.trace,
@@ -57,10 +81,7 @@ def _in_8_bits(adversarial, examples, ball, predictor) -> tuple[np.ndarray, Vote
     images, labels, attacked = examples
     storable, drawn = [], []
     for rows in storage.parts(images, predictor.batch_size):
-        rounded = pixels.round_to_uint8(np.nan_to_num(adversarial[rows]), images[rows], ball)
-        fits = attacked[rows] & pixels.is_valid(adversarial[rows], images[rows], None)
-        fits &= pixels.fits(rounded, images[rows], ball)
-        rounded[~fits] = images[rows][~fits]
+        rounded, fits = pixels.in_8_bits(adversarial[rows], images[rows], attacked[rows], ball)
         storable.append(fits)
         drawn.append(predictor.votes(rounded, labels[rows]).drawn)
     return np.concatenate(storable), Votes(np.concatenate(drawn, axis=1))

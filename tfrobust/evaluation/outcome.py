@@ -23,7 +23,6 @@ class Outcome:
       source: the name of the surrogate that it was made on, or None.
       examples: what was attacked.
       images: what the attack made, in memory or, of many large ones, on disk: see `adversarial`.
-      storable: bool [examples], whether that can be stored in 8 bits inside the ball.
       votes: predictions recomputed at `adversarial`, of attacked examples; several of a random model.
       fools: bool [examples]: attacked, and the valid image at any distance changes the prediction.
       broken, broken_uint8: bool [examples], by the rule of `judge`, of `adversarial` and of `rounded`.
@@ -39,7 +38,6 @@ class Outcome:
     source: str | None
     examples: Examples
     images: Images
-    storable: np.ndarray
     votes: Votes
     fools: np.ndarray
     broken: np.ndarray
@@ -63,10 +61,8 @@ class Outcome:
 
     def rounded_rows(self, rows: slice) -> np.ndarray:
         """Some rows of `rounded`."""
-        images, storable = self.examples.images[rows], self.storable[rows]
-        found = pixels.round_to_uint8(np.nan_to_num(self.adversarial[rows]), images, self.ball)
-        found[~storable] = images[~storable]
-        return found
+        images, _, attacked = self.examples
+        return pixels.in_8_bits(self.adversarial[rows], images[rows], attacked[rows], self.ball)[0]
 
     @property
     def ball(self) -> balls.Ball | None:

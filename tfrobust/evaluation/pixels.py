@@ -21,6 +21,25 @@ def fits(rounded: np.ndarray, images: np.ndarray, ball: balls.Ball | None) -> np
     return in_ball((rounded - np.round(images * 255.0) / 255.0).astype("float32"), ball)
 
 
+def in_8_bits(
+    adversarial: np.ndarray, images: np.ndarray, attacked: np.ndarray, ball: balls.Ball | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """What can be stored of adversarial images, and the clean image where that is nothing inside the ball.
+
+    Args:
+      adversarial, images: float32 [examples, height, width, channels].
+      attacked: bool [examples]; of the others the clean image is kept.
+      ball: what the attack was confined to, or None.
+
+    Returns:
+      (float32 images like these, bool [examples]: which of them are the adversarial ones).
+    """
+    rounded = round_to_uint8(np.nan_to_num(adversarial), images, ball)
+    storable = attacked & is_valid(adversarial, images, None) & fits(rounded, images, ball)
+    rounded[~storable] = images[~storable]
+    return rounded, storable
+
+
 def in_ball(delta, ball: balls.Ball) -> np.ndarray:
     """Which perturbations lie inside: 1e-6 of the radius is tolerated, and the rounding of float32 pixels."""
     return ball.contains(tf.convert_to_tensor(delta)).numpy()

@@ -14,8 +14,7 @@ from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
 from tfrobust.evaluation import checks, columns, evidence, prepare, report
 from tfrobust.evaluation.config import EvaluationConfig
-from tfrobust.evaluation.craft import AttackRunner, craft
-from tfrobust.evaluation.judge import judge
+from tfrobust.evaluation.judge import outcomes_of
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.render import pictures, text
 
@@ -86,16 +85,18 @@ def evaluate_transfer(
     for source in sources:
         for _, attack in named:
             source.attacked_by(attack)
-    shown = [prepare.subject(model, images, labels, config) for model in models]
+    subjects = {model: prepare.subject(model, images, labels, config) for model in dict.fromkeys([*models, *sources])}
+    shown = [subjects[model] for model in models]
     rows, warnings = [], {}
     for source in sources:
-        subject = prepare.subject(source, images, labels, config)
+        subject = subjects[source]
         chosen = prepare.Examples(images, labels, _first(subject.predictions == labels, examples))
-        outcomes = _outcomes(named, subject, chosen, config)
+        outcomes = outcomes_of(named, subject, chosen, config)
         rows += [_row(source, outcome, model) for outcome in outcomes for model in shown]
-        warnings[source.name] = _warnings(subject, chosen, outcomes)
+        warnings[source.name] = _warnings(subject, chosen, outcomes, config)
     for model in shown:
-        warnings.setdefault(model.target.name, _warnings(model, prepare.all_of(model, images, labels), []))
+        if model.target.name not in warnings:
+            warnings[model.target.name] = _warnings(model, prepare.all_of(model, images, labels), [], config)
     return Transfer(
         {
             "sources": [source.name for source in sources],
@@ -111,21 +112,10 @@ def evaluate_transfer(
     )
 
 
-def _outcomes(named, subject, chosen, config):
-    """What each attack makes on a source."""
-    outcomes = []
-    for name, attack in named:
-        runner = AttackRunner(name, attack, subject.target, config.pixels)
-        crafted = craft(runner, subject.predictor, chosen, config)
-        outcomes.append(judge(runner, crafted, chosen, subject.predictor, subject.votes))
-    return outcomes
-
-
-def _warnings(subject, examples, outcomes):
+def _warnings(subject, examples, outcomes, config):
     rows = [columns.row(outcome, subject.target) for outcome in outcomes]
-    return checks.warnings(
-        evidence.gather(subject.target, subject.predictor, subject.answers, examples, outcomes, rows)
-    )
+    found = evidence.gather(subject.target, subject.predictor, subject.answers, examples, outcomes, rows, config)
+    return checks.warnings(found)
 
 
 def _first(correct, examples):

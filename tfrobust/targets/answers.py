@@ -151,8 +151,7 @@ def check_logits(logits, name) -> None:
     logits = np.asarray(logits)
     if logits.ndim != 2 or logits.shape[1] < 2:
         raise InputError(f"{name} must give logits [batch, classes] with two classes or more, got {logits.shape}")
-    if not np.all(np.isfinite(logits)):
-        raise InputError(f"{name} gives NaN or infinite logits")
+    check_finite(logits, name)
     if logits.min() >= 0 and logits.max() <= 1 and np.allclose(logits.sum(axis=1), 1, atol=1e-3):
         raise InputError(
             f"{name} gives probabilities, which hide gradients from attacks: remove its softmax so that it gives logits"

@@ -71,12 +71,8 @@ def transfer_table(transfer) -> str:
     rows = [["model", "clean", *(f"[{number}]" for number in range(1, len(columns) + 1))]]
     for model, column in zip(report["models"], rates.T):
         rows.append([model, f"{report['clean_accuracy'][model]:.2%}", *(f"{rate:.2%}" for rate in column)])
-    warnings = {}
-    for warning in report["warnings"]:
-        text = "; ".join(warning[key] for key in ("evidence", "remedy"))
-        warnings.setdefault((warning["code"], text), []).append(warning["model"])
-    lines = [f"warning {code} ({', '.join(names)}): {text}" for (code, text), names in warnings.items()]
-    return "\n".join([*aligned(rows, left=1), *notes, *lines])
+    found = [{"model": warning.pop("model"), "warnings": [warning]} for warning in map(dict, report["warnings"])]
+    return "\n".join([*aligned(rows, left=1), *notes, *map(warning_line, merged_warnings(found))])
 
 
 def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
