@@ -12,6 +12,7 @@ and classes are counted in the order of their names.
 import pathlib
 
 from tfrobust.cli.data import DataSource
+from tfrobust.data import tfds
 from tfrobust.errors import InputError
 from trainers.image_streams import ArrayStream, FileStream, ImageStream, RecordStream
 
@@ -90,19 +91,8 @@ def _every_fifth(stream):
 
 
 def _records(name, source):
-    import tensorflow_datasets as tfds
-
-    data_dir = None if source.data_dir is None else str(pathlib.Path(source.data_dir).expanduser())
-    try:
-        builder = tfds.builder(name, data_dir=data_dir)
-    except Exception as error:  # TFDS has several for a name that it does not know
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"{name} is neither a folder, an .npz file nor a data set of TFDS: {reason}") from error
-    if not builder.data_path.exists():
-        where = f"{name} is not in the data dir {builder.data_path.parent.parent}"
-        if not source.download:
-            raise InputError(f"{where}; pass --data_dir, set TFDS_DATA_DIR, or allow the download")
-        _download(builder, where)
+    known = f"{name} is neither a folder, an .npz file nor a data set of TFDS"
+    builder = tfds.prepared(name, source.data_dir, source.download, known=known)
     if not {"image", "label"} <= set(builder.info.features):
         raise InputError(f"{name} has {', '.join(builder.info.features)}; expected image and label")
     splits = {split: info.num_examples for split, info in builder.info.splits.items()}
@@ -110,11 +100,3 @@ def _records(name, source):
     if "train" not in splits or test is None:
         raise InputError(f"{name} has the splits {', '.join(splits)}; expected train, and validation or test")
     return tuple(RecordStream(builder, split, 0, splits[split]) for split in ("train", test))
-
-
-def _download(builder, where):
-    try:
-        builder.download_and_prepare()
-    except Exception as error:  # a host that does not answer, files that must be fetched by hand
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"{where}, and cannot be made: {reason}; pass --data_dir or set TFDS_DATA_DIR") from error

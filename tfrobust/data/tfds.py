@@ -40,15 +40,20 @@ def load(
     Raises:
       InputError: for an unknown name, one without image and label, or data that is neither there nor downloadable.
     """
-    data_dir = None if data_dir is None else str(pathlib.Path(data_dir).expanduser())
-    builder = _builder(name, data_dir, known)
-    if not builder.data_path.exists():
-        _download(name, builder, download)
+    builder = prepared(name, data_dir, download, known=known)
     keys = _keys(name, builder.info)
     chosen = _labeled_split(name, builder, split, keys)
     images, labels = _read(name, builder, chosen, keys, examples, size)
     label = builder.info.features[keys[1]]
     return Split(images, labels.astype("int64"), _classes(label, labels))
+
+
+def prepared(name: str, data_dir=None, download: bool = True, *, known: str = ""):
+    """The TFDS builder of a data set whose files are there, or were downloaded now; arguments and errors as of `load`."""
+    builder = _builder(name, None if data_dir is None else str(pathlib.Path(data_dir).expanduser()), known)
+    if not builder.data_path.exists():
+        _download(name, builder, download)
+    return builder
 
 
 def _labeled_split(name, builder, split, keys) -> str:
