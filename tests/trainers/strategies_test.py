@@ -57,12 +57,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def test_two_devices_train_as_one(artifacts, tmp_path):
-    programs.succeed("trainers.mnist", *QUICK, *MIRRORED, f"--workdir={tmp_path}")
-    assert_same_run(artifacts.workdir, tmp_path, tolerance=1e-4)
-
-
-def test_batch_normalization_sees_the_whole_batch_on_two_devices(few_digits, tmp_path):
+def test_two_devices_train_as_one_and_batch_normalization_sees_the_whole_batch(few_digits, tmp_path):
     """One step: in more, rounding grows. In float64 the losses agree to 14 digits; in float32 means near 0 do not."""
     for name, flags in (("one", ()), ("two", MIRRORED)):
         programs.succeed("trainers.cifar", *CIFAR, f"--dataset={few_digits}", *flags, f"--workdir={tmp_path / name}")
