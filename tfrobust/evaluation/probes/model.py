@@ -53,9 +53,10 @@ class AskedModel:
         """What was traced, where it is `in_graph`."""
         return self.logits_fn.get_concrete_function().graph
 
-    def logits(self, images: np.ndarray) -> np.ndarray:
-        """float32 [examples, classes]."""
-        return np.concatenate([self.ask(batch)[:count] for batch, count in batches.padded(self.batch_size, images)])
+    def logits(self, images) -> np.ndarray:
+        """float32 [examples, classes], of images or what gives rows of them."""
+        rows = np.arange(len(images))
+        return np.concatenate([self.ask(images[some])[:count] for some, count in batches.padded(self.batch_size, rows)])
 
     def ask(self, batch: np.ndarray) -> np.ndarray:
         """The same of one batch of any size, all of whose images the model sees at once."""
