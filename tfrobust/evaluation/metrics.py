@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfrobust import balls, objectives
 from tfrobust.attacks import LogitsFn, Problem, minimal_perturbation
 from tfrobust.attacks.gradient.deepfool import MNIST_TINY
-from tfrobust.evaluation import batches
+from tfrobust.evaluation import batches, devices
 
 
 def accuracy(predictions, labels) -> float:
@@ -48,17 +48,17 @@ def deepfool_rho_2(
       (rho_2 float32 [examples], l2 float32 [examples]); their means are the paper's rho_2 and l2.
     """
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def perturb(images):
         predicted = tf.argmax(logits_fn(images), axis=1, output_type=tf.int32)
         return minimal_perturbation(logits_fn, images, predicted, steps=steps, tiny=MNIST_TINY).delta
 
     del labels
     batch_size = batch_size or batches.default_size(images.shape[1:], most=200)
+    run = devices.shared(perturb, tf.function(perturb, autograph=False, reduce_retracing=True))
     rho_2, l2 = [], []
     for start in range(0, len(images), batch_size):
         batch = tf.constant(images[start : start + batch_size])
-        delta = perturb(batch)
+        delta = run(batch)
         rho_2.append(balls.relative_size(balls.L2, delta, batch, origin).numpy())
         l2.append(balls.L2.size(delta).numpy())
     return np.concatenate(rho_2), np.concatenate(l2)

@@ -4,7 +4,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from tfrobust.evaluation import batches, metrics
+from tfrobust.evaluation import batches, devices, metrics
 from tfrobust.targets import Target
 
 NAN = -1  # the prediction where an answer is NaN: no class, so neither right nor fooled
@@ -63,7 +63,7 @@ class Votes(NamedTuple):
 
 
 class Predictor:
-    """Answers in batches of one fixed size, so that nothing compiles twice.
+    """Answers in batches of one fixed size, so that nothing compiles twice, each on all devices of the current strategy.
 
     Attributes:
       name: the target's.
@@ -73,7 +73,8 @@ class Predictor:
 
     def __init__(self, target: Target, batch_size: int, draws: int = 1):
         self.name, self.batch_size, self.draws = target.name, batch_size, draws
-        self._predict = target.predictor()
+        alone = target.predictor()
+        self._predict = devices.shared(target.logits, alone) if target.in_graph else alone
 
     def answers(self, images, rows: np.ndarray | None = None) -> np.ndarray:
         """float32 logits [rows, classes], or int labels [rows] of a target that gives no more.
@@ -84,7 +85,7 @@ class Predictor:
         """
         rows = np.arange(len(images)) if rows is None else rows
         return np.concatenate(
-            [self._predict(images[some])[:count] for some, count in batches.padded(self.batch_size, rows)]
+            [np.asarray(self._predict(images[some]))[:count] for some, count in batches.padded(self.batch_size, rows)]
         )
 
     def predictions(self, images, rows: np.ndarray | None = None) -> np.ndarray:

@@ -5,13 +5,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from tfrobust import attacks as attacks_lib
 from tfrobust import data, targets
 from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
-from tfrobust.evaluation import batches, scale
+from tfrobust.evaluation import batches, devices, scale
 from tfrobust.evaluation import pixels as pixels_lib
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.predictor import Predictor, Votes, changes, predicted
@@ -130,9 +129,8 @@ def subject(
     Raises:
       InputError: for answers of no known kind, NaN among them, and for a label that is no class of the model.
     """
-    devices = tf.distribute.get_strategy().num_replicas_in_sync
     wanted = config.batch_size or batches.default_size(images.shape[1:])
-    batch_size = -(-min(wanted, len(images)) // devices) * devices
+    batch_size = -(-min(wanted, len(images)) // devices.count()) * devices.count()
     logits = target.mapped(
         lambda model: targets.at_logits(model, Predictor(model, batch_size).answers(images[:batch_size]))
     )

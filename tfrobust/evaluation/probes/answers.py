@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfrobust.evaluation import devices
 from tfrobust.evaluation.predictor import changes
 from tfrobust.evaluation.probes.model import AskedModel
 
@@ -50,7 +51,7 @@ def of(model: AskedModel, images, precision: float) -> Answers:
 
 
 def _in_other_company(model, images):
-    """The logits of each image in a batch whose other half are inverted images; None where a batch is one image."""
+    """The logits of each image where half of a device's batch are inverted images; None where a batch is one image."""
     half = model.batch_size // 2
     if not half:
         return None
@@ -58,5 +59,14 @@ def _in_other_company(model, images):
     for rows in np.array_split(np.arange(len(images))[::-1], -(-len(images) // half)):
         batch = images[rows]
         company = 1.0 - np.resize(batch[::-1], (model.batch_size - len(batch), *batch.shape[1:]))
-        found.append(model.ask(np.concatenate([company, batch]))[len(company) :])
+        order = _spread(len(company), len(batch), devices.count())
+        answered = model.ask(np.concatenate([company, batch])[order])
+        found.append(answered[np.argsort(order)][len(company) :])
     return np.concatenate(found)[::-1]
+
+
+def _spread(company, others, parts):
+    """int [company + others]: an order in which each device's part holds some of the company, then some of the others."""
+    size, later = (company + others) // parts, np.array_split(np.arange(company, company + others), parts)
+    first = np.split(np.arange(company), np.cumsum([size - len(part) for part in later])[:-1])
+    return np.concatenate([part for pair in zip(first, later) for part in pair])

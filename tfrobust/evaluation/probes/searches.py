@@ -43,8 +43,7 @@ def search(model: AskedModel, attack: Attack, examples, *, seed: int, pixels: st
       pixels: "float" or "uint8", as in the evaluation.
     """
     images, labels, rows = examples
-    run = functools.partial(_run, model.logits_fn, attack, pixels)
-    run = tf.function(run, autograph=False) if model.in_graph else run
+    run = model.compiled(functools.partial(_run, attack, pixels))
     answers, size = [], -(-len(rows) // -(-len(rows) // model.batch_size))
     for some, count in batches.padded(size, rows):
         keys = seeds.per_example(seed, tf.constant(some, tf.int32))
@@ -54,7 +53,7 @@ def search(model: AskedModel, attack: Attack, examples, *, seed: int, pixels: st
     return Search(str(attack), (answers.argmax(axis=1) != labels) & np.isfinite(answers).all(axis=1), labels)
 
 
-def _run(logits_fn, attack, pixels, images, labels, keys):
+def _run(attack, pixels, logits_fn, images, labels, keys):
     problem = Problem(logits_fn, images, labels, keys=keys)
     return attack.solve(problem.rounded(attack.ball) if pixels == "uint8" else problem)
 
