@@ -83,7 +83,7 @@ def evaluation(artifacts, tmp_path_factory):
     """The flags of an evaluation, and what it reports on one device."""
     folder = tmp_path_factory.mktemp("one")
     attacks = ("--attack=pgd(linf(0.05),steps=3)", "--attack=deepfool()")
-    command = (f"--model={artifacts.model}", "--examples=75", "--batch_size=20", "--noactive_checks", *attacks)
+    command = (f"--model={artifacts.model}", "--examples=75", "--batch_size=20", *attacks)
     programs.succeed("trainers.evaluate", *command, f"--output={folder}")
     return command, report(folder)
 
@@ -98,6 +98,10 @@ def test_an_evaluation_does_not_depend_on_the_devices(evaluation, tmp_path, flag
     for row, other in zip(one["attacks"], report(tmp_path / "several")["attacks"], strict=True):
         for name in ("robust_accuracy", "robust_accuracy_uint8", "median_l2", "queries"):
             assert row[name] == other[name] or row[name] == pytest.approx(other[name], rel=1e-5), name
+    alone, together = (
+        [warning["code"] for warning in found["warnings"]] for found in (one, report(tmp_path / "several"))
+    )
+    assert alone == together
 
 
 @pytest.mark.parametrize("value, said", [("", "needs TF_CONFIG"), ("{", "TF_CONFIG is not")])

@@ -14,6 +14,7 @@ from tfrobust.errors import InputError
 from tfrobust.evaluation import exported, image_files
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.render import page, pictures, text
+from tfrobust.evaluation.storage import CleanImages
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -22,12 +23,14 @@ class Evaluation:
 
     Attributes:
       report: the contents of report.json.
-      images, labels, predictions: the clean images, their labels and the model's predictions of them.
+      images, labels, predictions: the clean images, their labels and the model's predictions of them. Rows of the images
+        are float32 in [0, 1], such as `images[3]`; 8-bit ones stay so in memory, and `np.asarray(images)` makes all of
+        them floats.
       outcomes: an `Outcome` per attack, with the adversarial images.
     """
 
     report: dict
-    images: np.ndarray
+    images: CleanImages
     labels: np.ndarray
     predictions: np.ndarray
     outcomes: list[Outcome]

@@ -128,8 +128,8 @@ def _first(correct, examples):
 def _row(source: targets.Target, outcome: Outcome, model: prepare.Subject) -> dict:
     """How a model answers what an attack on the source found."""
     used = outcome.examples.attacked
-    shown, labels = outcome.adversarial[used], outcome.examples.labels[used]
-    votes = model.predictor.votes(shown, labels)
+    labels = outcome.examples.labels[used]
+    votes = model.predictor.votes(outcome.images, labels, np.flatnonzero(used))
     return {
         "source": source.name,
         "attack": outcome.name,
