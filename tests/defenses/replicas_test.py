@@ -22,7 +22,8 @@ def test_an_evaluation_with_all_its_checks_says_the_same_on_two_devices(differen
     one, two = differences["evaluations"]
     assert one["warnings"] == two["warnings"]
     for row, other in zip(one["attacks"], two["attacks"], strict=True):
-        assert row == pytest.approx(other, rel=1e-5)
+        for value, others in zip(row, other, strict=True):
+            assert value == others or value == pytest.approx(others, rel=1e-5), (row, other)
 
 
 def test_attacks_judging_and_checks_compute_on_all_devices(differences):

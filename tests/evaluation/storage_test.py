@@ -58,9 +58,9 @@ LABELS = NETWORK(LEVELS / np.float32(255)).numpy().argmax(axis=1)
 
 
 @functools.cache
-def whole(pixels, active_checks):
-    """The evaluation that the others must agree with."""
-    return run(pixels=pixels, active_checks=active_checks)
+def whole():
+    """The evaluation that the others must agree with, of a split."""
+    return run(data.Split(LEVELS, LABELS, 4), None)
 
 
 def run(images=LEVELS, labels=LABELS, **changes):
@@ -73,9 +73,9 @@ def run(images=LEVELS, labels=LABELS, **changes):
 
 
 @pytest.fixture
-def expected(pixels, active_checks):
-    """Of the test's parameters; before `reads`."""
-    return whole(pixels, active_checks)
+def expected():
+    """Made before `reads`."""
+    return whole()
 
 
 @pytest.fixture
@@ -99,10 +99,9 @@ def reads(monkeypatch):
     return counts
 
 
-@pytest.mark.parametrize("pixels, active_checks", [("float", True), ("uint8", False)])
-def test_an_evaluation_in_parts_and_on_disk_says_the_same(tmp_path, expected, reads, pixels, active_checks):
+def test_an_evaluation_in_parts_and_on_disk_says_the_same(tmp_path, expected, reads):
     """Attacks, judge, checks, curves, numbers and pictures: none of them reads more than a part."""
-    found = run(pixels=pixels, active_checks=active_checks)
+    found = run()
     for name in ("attacks", "curves", "worst_case"):
         assert expected.report[name] == found.report[name]
     codes, others = ([warning["code"] for warning in one.report["warnings"]] for one in (expected, found))
@@ -117,13 +116,8 @@ def test_an_evaluation_in_parts_and_on_disk_says_the_same(tmp_path, expected, re
         np.testing.assert_array_equal(one.rounded, other.rounded)
 
 
-@pytest.mark.parametrize("pixels", ["float", "uint8"])
-def test_images_of_8_bits_and_their_floats_are_evaluated_alike(pixels):
-    given = whole(pixels, False)
-    floats = run(LEVELS / np.float32(255), pixels=pixels, active_checks=False)
-    assert given.report == floats.report and given.images.pixels.dtype == np.uint8
-
-
-def test_a_split_is_evaluated_as_it_is():
-    found = run(data.Split(LEVELS, LABELS, 4), None, active_checks=False)
-    assert found.report == whole("float", False).report and found.images.pixels is LEVELS
+def test_images_of_8_bits_and_their_floats_are_evaluated_alike(expected):
+    floats = run(LEVELS / np.float32(255), active_checks=False)
+    assert expected.report["attacks"] == floats.report["attacks"]
+    assert expected.clean.pixels is LEVELS and floats.clean.pixels.dtype == np.float32
+    np.testing.assert_array_equal(expected.images, floats.images)

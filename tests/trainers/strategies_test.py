@@ -78,29 +78,18 @@ def report(folder):
     return json.loads((folder / "report.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def evaluation(artifacts, tmp_path_factory):
-    """The flags of an evaluation, and what it reports on one device."""
-    folder = tmp_path_factory.mktemp("one")
+def test_two_workers_evaluate_as_one(artifacts, tmp_path):
+    """Two devices of one process: `replicas_test`."""
     attacks = ("--attack=pgd(linf(0.05),steps=3)", "--attack=deepfool()")
     command = (f"--model={artifacts.model}", "--examples=75", "--batch_size=20", *attacks)
-    programs.succeed("trainers.evaluate", *command, f"--output={folder}")
-    return command, report(folder)
-
-
-@pytest.mark.parametrize("flags", [MIRRORED, ("--strategy=multi_worker",)])
-def test_an_evaluation_does_not_depend_on_the_devices(evaluation, tmp_path, flags):
-    command, one = evaluation
-    if "multi_worker" in flags[0]:
-        run_workers("trainers.evaluate", *command, *flags, workdirs=[f"--output={tmp_path / 'several'}"] * 2)
-    else:
-        programs.succeed("trainers.evaluate", *command, *flags, f"--output={tmp_path / 'several'}")
-    for row, other in zip(one["attacks"], report(tmp_path / "several")["attacks"], strict=True):
+    programs.succeed("trainers.evaluate", *command, f"--output={tmp_path / 'one'}")
+    workers = ("--strategy=multi_worker",)
+    run_workers("trainers.evaluate", *command, *workers, workdirs=[f"--output={tmp_path / 'several'}"] * 2)
+    one, several = report(tmp_path / "one"), report(tmp_path / "several")
+    for row, other in zip(one["attacks"], several["attacks"], strict=True):
         for name in ("robust_accuracy", "robust_accuracy_uint8", "median_l2", "queries"):
             assert row[name] == other[name] or row[name] == pytest.approx(other[name], rel=1e-5), name
-    alone, together = (
-        [warning["code"] for warning in found["warnings"]] for found in (one, report(tmp_path / "several"))
-    )
+    alone, together = ([warning["code"] for warning in found["warnings"]] for found in (one, several))
     assert alone == together
 
 

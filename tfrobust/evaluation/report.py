@@ -23,17 +23,21 @@ class Evaluation:
 
     Attributes:
       report: the contents of report.json.
-      images, labels, predictions: the clean images, their labels and the model's predictions of them. Rows of the images
-        are float32 in [0, 1], such as `images[3]`; 8-bit ones stay so in memory, and `np.asarray(images)` makes all of
-        them floats.
+      clean: the clean images as they were given; rows such as `clean[3]` are float32 in [0, 1].
+      labels, predictions: of the clean images, the latter the model's.
       outcomes: an `Outcome` per attack, with the adversarial images.
     """
 
     report: dict
-    images: CleanImages
+    clean: CleanImages
     labels: np.ndarray
     predictions: np.ndarray
     outcomes: list[Outcome]
+
+    @property
+    def images(self) -> np.ndarray:
+        """All clean images: float32 in [0, 1], [examples, height, width, channels]."""
+        return self.clean[:]
 
     def __repr__(self):
         worst = ", ".join(
