@@ -28,6 +28,8 @@ def main():
     tfr.distribution.wait_for_all(strategy)  # the others have written their batches too
     if not tfr.distribution.is_chief(strategy):
         return
+    if baseline:
+        evaluation.report["warnings"].extend(tfr.evaluation.checks.ablation(evaluation.report, baseline[0].report))
     print(tfr.evaluation.table([*baseline, evaluation]))
     report = {**evaluation.report, **({"baseline": baseline[0].report} if baseline else {})}
     attacks.save(plan, report, [*baseline, evaluation])

@@ -215,3 +215,47 @@ def test_logits_are_looked_at_by_their_gradients():
     for margin, code in ((200.0, ["LOGITS"]), (60.0, []), (2.0, []), (0.01, ["LOGITS"])):
         evidence = Evidence(margin * np.eye(4, dtype="float32")[labels] - margin / 3, labels)
         assert [found["code"] for found in checks.model.scale_of_logits(evidence)] == code, margin
+
+
+def trained_with(attack, *attacks):
+    """The codes about these attacks on a model that was trained with one."""
+    evidence = Evidence(
+        np.zeros([9, 4]),
+        np.zeros(9, int),
+        attacks=[attacks_lib.parse(text) for text in attacks],
+        trained_with=attack and attacks_lib.parse(attack),
+    )
+    return [warning["code"] for warning in checks.attacks.trained_with_the_same(evidence)]
+
+
+def test_the_training_attack_alone_says_little():
+    training = "pgd(linf(8/255), steps=7)"
+    assert trained_with(training, "pgd(linf(0.1), steps=40)", "restarts(fgsm(linf(0.1)), 2)") == ["TRAIN=TEST"]
+    assert trained_with("deepfool()", "deepfool(steps=9)") == ["TRAIN=TEST"]
+    for others in (["pgd(l2(1))"], ["pgd(linf(0.1))", "square(linf(0.1))"], ["deepfool(linf)"], []):
+        assert trained_with(training, *others) == []
+    assert trained_with(None, training) == []
+
+
+def test_an_evaluation_is_told_what_the_model_was_trained_with(network):
+    labels = np.argmax(network(IMAGES), axis=1)
+    options = {"trained_with": "fgsm(linf(0.02))", "active_checks": False, "progress": False}
+    report = evaluate(network, IMAGES, labels, "fgsm(linf(0.1))", **options).report
+    assert "TRAIN=TEST" in {warning["code"] for warning in report["warnings"]}
+
+
+def test_an_undefended_model_must_fall():
+    def report(robust, ball="linf(0.1)"):
+        return {"model": "plain", "worst_case": [{"ball": ball, "robust_accuracy": robust}]}
+
+    (warning,) = checks.ablation(report(0.6), report(0.4))
+    assert warning["code"] == "ABLATION" and "(plain), 40.0% still stand in linf(0.1)" in warning["evidence"]
+    assert not list(checks.ablation(report(0.6), report(0.05)))
+    assert not list(checks.ablation(report(0.6), report(0.4, "l2(1)")))
+
+
+@pytest.mark.parametrize("broken, expected", [(0, ["ACTIVETEST"]), (6, ["ACTIVETEST"]), (9, []), (10, [])])
+def test_an_attack_must_break_what_is_made_breakable(broken, expected):
+    search = Search("pgd(linf(0.1))", np.arange(10) < broken, np.zeros(10, int))
+    evidence = Evidence(np.zeros([90, 4]), np.zeros(90, int), breakable=search)
+    assert [warning["code"] for warning in checks.searches.active(evidence)] == expected

@@ -159,7 +159,20 @@ def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate
     targets = load_targets(plan.form, paths, surrogate)
     test = data.load(plan.dataset, "test", plan.examples, **tfr.evaluation.prepare.accepted(targets.values()))
     config = plan.config()
-    return [tfr.evaluate(targets[path], test, None, plan.attacks, config=config) for path in paths]
+    return [
+        tfr.evaluate(targets[path], test, None, plan.attacks, config=config.changed(trained_with=_trained_with(path)))
+        for path in paths
+    ]
+
+
+def _trained_with(path):
+    """The attack that a trainer's run used, as the flags.txt beside its model.keras says; None without one."""
+    flagfile = pathlib.Path(path).parent / "flags.txt"
+    if not (pathlib.Path(path).suffix == ".keras" and flagfile.is_file()):
+        return None
+    written = dict(line.removeprefix("--").partition("=")[::2] for line in flagfile.read_text().splitlines())
+    of_defense = {"deep_defense": "deepfool()", "adversarial_training": written.get("training_attack")}
+    return of_defense.get(written.get("defense"))
 
 
 def save(plan: AttackPlan, report: dict, evaluations: Sequence) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import os
 from typing import Literal, Self
 
+from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
 
 
@@ -24,6 +25,7 @@ class EvaluationConfig:
         further where these do not tell whether most of its answers are right.
       active_checks: make the checks that ask the model beyond what the attacks did (docs/report.md); None: of models
         in this process.
+      trained_with: the attack that the model was trained with, where there was one, such as "pgd(linf(8/255))".
       finished: a folder for the batches that are finished: called again after a stop, it goes on from there. None
         keeps nothing.
 
@@ -40,6 +42,7 @@ class EvaluationConfig:
     draws: int = 100
     active_checks: bool | None = None
     finished: str | os.PathLike | None = None
+    trained_with: Attack | str | None = None
 
     def __post_init__(self):
         if self.batch_size is not None and self.batch_size < 1:

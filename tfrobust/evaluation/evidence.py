@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tfrobust import balls
-from tfrobust.attacks import PGD, Access, Attack
+from tfrobust.attacks import PGD, Access, Attack, parse
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Predictor
-from tfrobust.evaluation.probes import answers, gradients, operations, searches
+from tfrobust.evaluation.probes import answers, breakable, gradients, operations, searches
 from tfrobust.evaluation.probes.answers import Answers
 from tfrobust.evaluation.probes.gradients import Directions, Gradients
 from tfrobust.evaluation.probes.model import AskedModel
@@ -26,6 +26,7 @@ from tfrobust.targets import Target
 SAMPLE, _SAMPLE_SHARE = 100, 1 / 4  # whose gradients are tested
 SEARCHED, _SEARCHED_SHARE = 50, 1 / 8  # that are searched from scores, or attacked in a far larger ball
 _USUAL_RADIUS = 0.1  # where no attack says one
+_BREAKABLE, _BREAKABLE_SHARE = 24, 1 / 16  # on which the attack must succeed
 LONGER, _LONGER_GRADIENTS = 200, 8.0  # that are attacked for longer, and for this the gradients per evaluated image
 
 
@@ -48,7 +49,9 @@ class Evidence:
       standing: bool [examples], what no white-box attack has broken in the ball of the strongest.
       far, longer, black_box: attacks on samples: with a far larger radius, with twice the steps, and from scores alone;
         the latter two on what stands.
+      breakable: the attack on a sample of what it left, the model made breakable.
       operations: what the model's graph holds.
+      trained_with: the attack that the model was trained with, where that is said.
     """
 
     logits: np.ndarray
@@ -66,7 +69,9 @@ class Evidence:
     far: Search | None = None
     longer: Search | None = None
     black_box: Search | None = None
+    breakable: Search | None = None
     operations: Operations | None = None
+    trained_with: Attack | None = None
 
 
 def gather(
@@ -89,6 +94,7 @@ def gather(
         outcomes=outcomes,
         draws=predictor.draws,
         white_box=not attacks or any(attack.needs is Access.WHITE_BOX for attack in attacks),
+        trained_with=config.trained_with and parse(str(config.trained_with)),
     )
     asked = target.in_graph if config.active_checks is None else config.active_checks
     if not asked or target.access < Access.SCORE_BASED:
@@ -104,6 +110,7 @@ class _Asked:
         self.model, self.config = model, config
         self.images, self.labels, self.attacked = examples
         self.generator = np.random.default_rng(config.seed)
+        self.random = any(outcome.votes.random for outcome in outcomes)
         self.direct = [o for o in outcomes if o.attack.needs is Access.WHITE_BOX]
         bounded = [o for o in self.direct if isinstance(o.ball, (balls.Linf, balls.L2))]
         self.strongest = max(bounded, key=lambda outcome: outcome.broken.mean(), default=None)
@@ -154,8 +161,19 @@ class _Asked:
             far = PGD(far.ball, steps=searches.FAR_STEPS)
         if standing.mean() > np.bincount(self.labels).max() / len(self.labels):  # else the ball is large enough
             found["far"] = self._search(far, self.attacked, SEARCHED, _SEARCHED_SHARE, least=5)
+        found["breakable"] = self._of_breakable(attack, cost)
         share = _LONGER_GRADIENTS / (2.0 * cost)
         return found | {"longer": self._search(searches.longer(attack), standing, LONGER, share, least=3)}
+
+    def _of_breakable(self, attack, cost):
+        """Of a fixed model; a long attack, one of one step and one with a goal are tried by PGD in their place."""
+        rows = self._sample(self.attacked & ~self.strongest.broken, _BREAKABLE, _BREAKABLE_SHARE)
+        if len(rows) < 3 or self.random:
+            return None
+        if cost > 2 * searches.FAR_STEPS or searches.steps(attack) == 1 or self.strongest.goals is not None:
+            attack = PGD(attack.ball, steps=searches.FAR_STEPS)
+        sample = (self.images, self.labels, rows)
+        return breakable.search(self.model, attack, sample, seed=self.config.seed, generator=self.generator)
 
     def _search(self, attack, among, most, share, least):
         rows = self._sample(among, most, share)

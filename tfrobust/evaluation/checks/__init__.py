@@ -6,6 +6,7 @@ function and its name in `CHECKS`.
 """
 
 from tfrobust.evaluation.checks import accuracy, attacks, gradients, model, searches
+from tfrobust.evaluation.checks.attacks import ablation
 from tfrobust.evaluation.checks.finding import Check, Finding
 from tfrobust.evaluation.evidence import Evidence
 
@@ -23,6 +24,7 @@ CHECKS: tuple[Check, ...] = (  # in the order of their warnings
     searches.black_box,
     searches.unbounded,
     searches.converged,
+    searches.active,
     model.few_classes,
     attacks.few_examples,
     attacks.order,
@@ -35,7 +37,11 @@ CHECKS: tuple[Check, ...] = (  # in the order of their warnings
     attacks.grid,
     attacks.budget,
     attacks.transferred,
+    attacks.trained_with_the_same,
 )
+
+
+__all__ = ["CHECKS", "Check", "Finding", "ablation", "warnings"]
 
 
 def warnings(evidence: Evidence) -> list[Finding]:

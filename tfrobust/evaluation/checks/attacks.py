@@ -1,6 +1,7 @@
 """Checks of the attacks' results against one another and against what they must be."""
 
 import itertools
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from tfrobust.evaluation.probes import searches
 TOLERANCE = 0.002  # of a robust accuracy
 LATE_GAIN = 0.12  # of an attack's progress; one that has converged makes 0.01 to 0.05 in its last quarter
 LEAST_QUESTIONS = 5
+BROKEN = 0.1  # what attacks may leave of a model without a defense
 
 
 def _bounded(evidence: Evidence):
@@ -207,3 +209,40 @@ def transferred(evidence: Evidence):
             remedy="read the robust accuracy as an upper bound: an attacker with queries to this artifact may do "
             "better",
         )
+
+
+def trained_with_the_same(evidence: Evidence):
+    """TRAIN=TEST: nothing but the attack that the model was trained with, in the same norm."""
+    known = evidence.trained_with
+    if known is None or not evidence.attacks:
+        return
+    if all(_kind(attack) == _kind(known) for attack in evidence.attacks):
+        yield Finding(
+            code="TRAIN=TEST",
+            evidence=f"the model was trained with {known}, and all attacks are of this kind and norm",
+            remedy="attack it otherwise, too: auto_attack, another norm, and a larger radius",
+        )
+
+
+def _kind(attack: Attack):
+    """The algorithm and the norm of an attack, or of the one inside."""
+    if isinstance(attack, Wrapper):
+        return _kind(attack.attack)
+    return attack.name, attack.norm if attack.ball is None else type(attack.ball)
+
+
+def ablation(report: Mapping, baseline: Mapping) -> Iterator[Finding]:
+    """ABLATION: without the defense, too, images stand that the attacks should break.
+
+    Args:
+      report, baseline: the reports of a defended model and of the one without the defense, under the same attacks.
+    """
+    for worst in baseline["worst_case"]:
+        left = worst["robust_accuracy"]
+        if left > BROKEN and any(worst["ball"] == other["ball"] for other in report["worst_case"]):
+            yield Finding(
+                code="ABLATION",
+                evidence=f"without the defense ({baseline['model']}), {left:.1%} still stand in {worst['ball']}",
+                remedy="only what is above that is the defense's: add attacks, or raise the radius, until the undefended "
+                "model falls to about 0 %",
+            )

@@ -8,6 +8,7 @@ from tfrobust.evaluation.evidence import Evidence
 
 OVER_CHANCE = 0.1  # accuracy that a ball may leave in which any image can become gray
 MORE = 3  # images
+INVALID = 0.2  # of a sample on which the attack must succeed
 MORE_SHARE = 0.01  # of the evaluated images
 
 
@@ -52,6 +53,18 @@ def converged(evidence: Evidence):
             evidence=f"{found.attack}, with twice the steps, breaks {found.broken.sum()} of {len(found.broken)} images "
             f"that were left: about {_of_all(evidence, found):.1%} of all",
             remedy="raise steps and restarts until the number does not change",
+        )
+
+
+def active(evidence: Evidence):
+    """ACTIVETEST: the attack fails on a model that is made breakable."""
+    found = evidence.breakable
+    if found is not None and (~found.broken).sum() >= 2 and (~found.broken).mean() > INVALID:
+        yield Finding(
+            code="ACTIVETEST",
+            evidence=f"{found.attack} breaks {found.broken.sum()} of {len(found.broken)} images whose scores are shifted "
+            "so that twice the effect of random noise is enough",
+            remedy="the attack does not work on this model, so what it leaves is no robustness: look for masked gradients",
         )
 
 
