@@ -1,5 +1,6 @@
 """Keras layers written in `keras.ops` alone, so that they run on every Keras back end."""
 
+from tfrobust.layers.ace import CheckerboardEnhancer, UNetEnhancer
 from tfrobust.layers.channel_order import ReverseChannels
 from tfrobust.layers.drop_block import DropBlock
 from tfrobust.layers.fixed_mask import FixedMask, FixedMaskConv2D, Placement
@@ -10,6 +11,7 @@ from tfrobust.layers.preprocessing import Standardize, origin
 from tfrobust.layers.straight_through import StraightThrough, stand_ins, straight_through
 
 __all__ = [
+    "CheckerboardEnhancer",
     "DropBlock",
     "FixedMask",
     "FixedMaskConv2D",
@@ -20,6 +22,7 @@ __all__ = [
     "ReverseChannels",
     "Standardize",
     "StraightThrough",
+    "UNetEnhancer",
     "origin",
     "stand_ins",
     "straight_through",

@@ -6,6 +6,7 @@ import keras
 
 from tfrobust.errors import InputError
 from tfrobust.models import insert, masks
+from tfrobust.models.ace import Ace, enhancer, with_ace
 from tfrobust.models.ace_toy import ace_toy
 from tfrobust.models.alexnet import alexnet
 from tfrobust.models.applications import resnet152_imagenet, vgg19_imagenet
@@ -38,17 +39,24 @@ _IMAGENET = (
 MODELS = {builder.__name__: builder for builder in (*_SMALL_IMAGES, *_IMAGENET)}
 
 
-def build(name: str, **arguments) -> keras.Model:
+def build(name: str, *, ace: float | None = None, **arguments) -> keras.Model:
     """Builds a network by its name in `MODELS`; the arguments are the builder's.
+
+    Args:
+      name: of the network.
+      ace: the lam of ACE's two-layer module, which then stands behind the preprocessing; None: there is none.
+      arguments: the builder's.
 
     Raises:
       InputError: for a name that is not in the table, and for an argument that the builder does not take.
 
     Example:
-      >>> build("resnet18", width=16, insert=masks.parse("shallow=0.7")).name
+      >>> build("resnet18", width=16, insert=masks.parse("shallow=0.7"), ace=10.0).name
       'resnet18'
     """
     known = _parameters(name)
+    if ace is not None:
+        arguments["insert"] = Ace(ace, arguments.get("insert", insert.NOTHING))
     for argument in arguments:
         if argument not in known:
             raise InputError(f"{name} takes no {argument}, but {', '.join(known)}")
@@ -70,4 +78,16 @@ def _parameters(name):
     return inspect.signature(MODELS[name]).parameters
 
 
-__all__ = ["MODELS", "assign", "build", "input_shape", "insert", "load_weights", "masks", *MODELS]  # noqa: PLE0604
+__all__ = [  # noqa: PLE0604
+    "MODELS",
+    "Ace",
+    "assign",
+    "build",
+    "enhancer",
+    "input_shape",
+    "insert",
+    "load_weights",
+    "masks",
+    "with_ace",
+    *MODELS,
+]

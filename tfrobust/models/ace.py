@@ -1,0 +1,119 @@
+"""The checkerboard enhancer of ACE in front of a network: from the start, by its builder, or before one that is there.
+
+ACE, ICLR 2019 submission, section 4.
+"""
+
+import dataclasses
+
+import keras
+
+from tfrobust.errors import InputError
+from tfrobust.layers import CheckerboardEnhancer, Standardize, UNetEnhancer
+from tfrobust.layers.ace import Enhancer
+from tfrobust.models.insert import NOTHING, Insert
+
+FORMS = {"two_layers": CheckerboardEnhancer, "unet": UNetEnhancer}
+NAME = "ace"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ace(Insert):
+    """The two-layer module behind a network's preprocessing, beside whatever else is inserted.
+
+    Attributes:
+      lam: see `CheckerboardEnhancer`.
+      others: what is inserted between the layers, such as masks.
+
+    Example:
+      >>> resnet18(insert=Ace(10.0, masks.parse("shallow=0.7"))).get_layer("ace").initial_lam
+      10.0
+    """
+
+    lam: float = 10.0
+    others: Insert = NOTHING
+
+    def opening(self):
+        return [CheckerboardEnhancer(self.lam, name=NAME), *self.others.opening()]
+
+    def layers(self, place):
+        return self.others.layers(place)
+
+    def channels(self, channels, place):
+        return self.others.channels(channels, place)
+
+    def named_blocks(self):
+        return self.others.named_blocks()
+
+    def __str__(self):
+        return str(self.others)
+
+
+def with_ace(model: keras.Model, lam: float | None = None, form: str = "two_layers") -> keras.Model:
+    """Puts a checkerboard enhancer in front of a network, which stays as it is: they share its layers.
+
+    The two-layer form stands behind the network's own `Standardize` layer, if it has one; else, and in the U-Net form,
+    the module is the first layer: it sees images as the network takes them. Layers that are frozen stay so.
+
+    Args:
+      model: a Keras model from one batch of images to logits; of any make, whose input shape is known.
+      lam: how much of the image goes through the module; None: 10 or, of the U-Net form, 0.99. It is the weight
+        `lam` of the layer "ace", see `enhancer`.
+      form: "two_layers", to train with the network, or "unet", for a network that is trained already: see
+        `CheckerboardEnhancer` and `UNetEnhancer`.
+
+    Returns:
+      A model of the same images and logits.
+
+    Raises:
+      InputError: for an unknown form, a lam that the form does not take, or a model without a known input shape.
+
+    Example:
+      >>> defended = with_ace(tfrobust.models.resnet18(), lam=10.0)
+      >>> enhancer(defended).lam.assign(100.0)
+    """
+    if form not in FORMS:
+        raise InputError(f"ACE has the forms {', '.join(FORMS)}; got {form!r}")
+    module = FORMS[form](**({} if lam is None else {"lam": lam}), name=NAME)
+    shape = _image_shape(model)
+    if form == "two_layers" and _begins_with_standardize(model):
+
+        def call(layer, *arguments, **keywords):
+            y = layer(*arguments, **keywords)
+            return module(y) if isinstance(layer, Standardize) else y
+
+        return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+    images = keras.Input(shape, name="image")
+    return keras.Model(images, model(module(images)), name=f"{model.name}_{NAME}")
+
+
+def enhancer(model: keras.Model) -> Enhancer:
+    """The checkerboard enhancer of a model, also one that was saved and loaded.
+
+    Raises:
+      InputError: for a model that has none.
+
+    Example:
+      >>> enhancer(build("vgg11", ace=10.0)).lam.assign(20.0)
+    """
+    found = [layer for layer in model._flatten_layers() if isinstance(layer, Enhancer)]
+    if not found:
+        raise InputError(f"{model.name} has no ACE module: build it with ace=10.0, or put one before it by with_ace")
+    return found[0]
+
+
+def _image_shape(model):
+    """(height, width, channels) of a functional, sequential or built model."""
+    try:
+        shape = model.input_shape
+    except AttributeError:
+        shape = None
+    if not isinstance(shape, tuple) or len(shape) != 4:
+        raise InputError(
+            f"ACE goes before a model of images [batch, height, width, channels]; {model.name} takes {shape}"
+        )
+    return shape[1:]
+
+
+def _begins_with_standardize(model):
+    """Whether preprocessing is one of the model's own layers, and not inside one of them."""
+    return any(isinstance(layer, Standardize) for layer in model.layers) and not isinstance(model, keras.Sequential)
