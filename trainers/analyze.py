@@ -34,7 +34,7 @@ OUTPUT = flags.DEFINE_string("output", None, "Folder for the .npz and PNG files.
 DATASET = flags.DEFINE_string("dataset", "cifar10", "digits, a TFDS name, an .npz file, or a folder of class folders.")
 EXAMPLES = flags.DEFINE_integer("examples", 64, "Number of test images to use.", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the attack's random draws.", lower_bound=0)
-ATTACK = flags.DEFINE_string("attack", "pgd(linf(8/255))", "What makes the perturbations of the heat-maps.")
+ATTACK = flags.DEFINE_string("attack", "pgd(l2(1.0), steps=40)", "What makes the perturbations of the heat-maps.")
 LAYERS = flags.DEFINE_list("layers", None, "Layers of which heat-maps are made; default: all convolutions.")
 PATH_WEIGHT = flags.DEFINE_float("path_weight", 1 / 108, "Weight of a path through an ACE module.", lower_bound=0.0)
 FRACTION = flags.DEFINE_float("fraction", 0.3, "p of G(p), the pixels with the largest overlap.")
@@ -50,7 +50,7 @@ class AnalysisConfig:
     output: pathlib.Path
     what: tuple[str, ...] = ("overlap",)
     seed: int = 0
-    attack: str = "pgd(linf(8/255))"
+    attack: str = "pgd(l2(1.0), steps=40)"
     layers: tuple[str, ...] | None = None
     path_weight: float = 1 / 108
     fraction: float = 0.3

@@ -12,8 +12,8 @@ from tfrobust.analysis.label_map import LabelMap
 def overlap(found: np.ndarray, fraction: float = 0.3) -> bytes:
     """A PNG of a gradient overlap, float [height, width], and beside it the pixels G(fraction)."""
     share = checkerboard_share(found, fraction)
-    top = f"G({fraction:g}), with {share:.1%}\nof the checkerboard"
-    return _maps({"gradient overlap": found, top: top_pixels(found, fraction)}, label="relative overlap")
+    top = f"G({fraction:g}), with {share:.1%} of the checkerboard"
+    return _maps({"gradient overlap": found, top: top_pixels(found, fraction)}, label="relative overlap; 1: in G")
 
 
 def gradients(found: dict[str, np.ndarray]) -> bytes:
@@ -68,16 +68,18 @@ def label_map(found: LabelMap, label: int, classes: Sequence[str] | None = None)
 
 def _maps(maps, label):
     """A panel for each map, with its own color bar."""
-    from matplotlib import figure
+    from matplotlib import figure, ticker
 
     columns = min(4, len(maps))
     rows = -(-len(maps) // columns)
-    canvas = figure.Figure(figsize=(1.2 + 3.2 * columns, 3.4 * rows), layout="constrained")
+    canvas = figure.Figure(figsize=(3.5 * columns, 2.9 * rows), layout="constrained")
     panels = canvas.subplots(rows, columns, squeeze=False).flat
     for (name, found), axis in zip(maps.items(), panels):
         shown = axis.imshow(found, cmap="viridis", interpolation="nearest")
         axis.set_title(name, fontsize=9)
         axis.set(xlabel="column", ylabel="row")
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_major_locator(ticker.MaxNLocator(5, integer=True))
         canvas.colorbar(shown, ax=axis, shrink=0.8, label=label)
     for axis in list(panels):
         axis.set_axis_off()
@@ -86,5 +88,5 @@ def _maps(maps, label):
 
 def _png(canvas):
     buffer = io.BytesIO()
-    canvas.savefig(buffer, format="png", dpi=110)
+    canvas.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
     return buffer.getvalue()
