@@ -10,6 +10,7 @@ import keras
 from tfrobust.errors import InputError
 from tfrobust.layers import CheckerboardEnhancer, Standardize, UNetEnhancer
 from tfrobust.layers.ace import Enhancer
+from tfrobust.models.front import put_before
 from tfrobust.models.insert import NOTHING, Insert
 
 FORMS = {"two_layers": CheckerboardEnhancer, "unet": UNetEnhancer}
@@ -74,7 +75,6 @@ def with_ace(model: keras.Model, lam: float | None = None, form: str = "two_laye
     if form not in FORMS:
         raise InputError(f"ACE has the forms {', '.join(FORMS)}; got {form!r}")
     module = FORMS[form](**({} if lam is None else {"lam": lam}), name=NAME)
-    shape = _image_shape(model)
     if form == "two_layers" and _begins_with_standardize(model):
 
         def call(layer, *arguments, **keywords):
@@ -82,8 +82,7 @@ def with_ace(model: keras.Model, lam: float | None = None, form: str = "two_laye
             return module(y) if isinstance(layer, Standardize) else y
 
         return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
-    images = keras.Input(shape, name="image")
-    return keras.Model(images, model(module(images)), name=f"{model.name}_{NAME}")
+    return put_before(model, module, NAME)
 
 
 def enhancer(model: keras.Model) -> Enhancer:
@@ -99,19 +98,6 @@ def enhancer(model: keras.Model) -> Enhancer:
     if not found:
         raise InputError(f"{model.name} has no ACE module: build it with ace=10.0, or put one before it by with_ace")
     return found[0]
-
-
-def _image_shape(model):
-    """(height, width, channels) of a functional, sequential or built model."""
-    try:
-        shape = model.input_shape
-    except AttributeError:
-        shape = None
-    if not isinstance(shape, tuple) or len(shape) != 4:
-        raise InputError(
-            f"ACE goes before a model of images [batch, height, width, channels]; {model.name} takes {shape}"
-        )
-    return shape[1:]
 
 
 def _begins_with_standardize(model):
