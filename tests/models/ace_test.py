@@ -99,6 +99,7 @@ def test_saves_and_loads_with_its_lam(form, tmp_path):
         (lambda: models.with_ace(keras.Sequential([keras.layers.Dense(4)])), "expected a model of images"),
         (lambda: models.with_ace(keras.Sequential([keras.Input((5,)), keras.layers.Dense(4)])), "takes"),
         (lambda: models.build("vgg11", ace=-1.0), "at least 0"),
+        (lambda: models.with_ace(vgg(ace=10.0)), "has an ACE module already"),
         (lambda: models.enhancer(vgg()), "has no ACE module"),
     ],
 )

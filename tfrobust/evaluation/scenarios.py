@@ -25,6 +25,9 @@ from tfrobust.evaluation.transfer import evaluate_transfer
 
 SCENARIOS = ("vanilla", "transfer", "restricted", "adaptive", "black_box")
 _KNOWING = ("adaptive", "black_box")
+_WORDS = ("scenario", "attack", "source", "network", "defense")
+_SHARES = ("attack_survival_rate", "defense_success_rate", "defense_success_rate_of_source", "accuracy")
+_HEADING = ("scenario", "attack", "attacked", "network", "defense", "survival", "success", "of plain", "accuracy")
 _FAR = 0.1  # by how much the accuracy may differ before it is said
 
 Defense = Callable[[keras.Model], keras.Model]
@@ -74,28 +77,17 @@ class Scenarios:
 
     def table(self) -> str:
         """A text table with a line for each row, the headlines and the warnings."""
-        heading = [
-            "scenario",
-            "attack",
-            "attacked",
-            "network",
-            "defense",
-            "survival",
-            "success",
-            "of plain",
-            "accuracy",
+        rows = [
+            [*(row[key] for key in _WORDS), *("" if row[key] is None else f"{row[key]:.1%}" for key in _SHARES)]
+            for row in self.report["rows"]
         ]
-        rows = [[*(row[key] for key in ("scenario", "attack", "source", "network", "defense")), *(
-            "" if row[key] is None else f"{row[key]:.1%}"
-            for key in ("attack_survival_rate", "defense_success_rate", "defense_success_rate_of_source", "accuracy")
-        )] for row in self.report["rows"]]  # fmt: skip
         lowest = [
-            f"lowest of {row['network']} with {row['defense']}: accuracy {row['accuracy']:.1%}, "
-            f"{row['defense_success_rate']:.1%} of its own, in {row['scenario']} under {row['attack']}"
+            f"lowest of {row['network']} with {row['defense']}: accuracy {row['accuracy']:.1%}, in {row['scenario']} "
+            f"under {row['attack']}"
             for row in self.report["headline"]
         ]
         found = [(f"{row['network']}, {row['defense']}", row) for row in self.report["warnings"]]
-        return "\n".join([*text.aligned([heading, *rows], left=5), *lowest, *map(text.warning_line, found)])
+        return "\n".join([*text.aligned([_HEADING, *rows], left=len(_WORDS)), *lowest, *map(text.warning_line, found)])
 
 
 def evaluate_scenarios(

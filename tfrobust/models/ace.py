@@ -66,7 +66,8 @@ def with_ace(model: keras.Model, lam: float | None = None, form: str = "two_laye
       A model of the same images and logits.
 
     Raises:
-      InputError: for an unknown form, a lam that the form does not take, or a model without a known input shape.
+      InputError: for an unknown form, a lam that the form does not take, a model that has a module
+        already, or one without a known input shape.
 
     Example:
       >>> defended = with_ace(tfrobust.models.resnet18(), lam=10.0)
@@ -74,6 +75,8 @@ def with_ace(model: keras.Model, lam: float | None = None, form: str = "two_laye
     """
     if form not in FORMS:
         raise InputError(f"ACE has the forms {', '.join(FORMS)}; got {form!r}")
+    if _enhancers(model):
+        raise InputError(f"{model.name} has an ACE module already: change its lam by enhancer(model).lam.assign")
     module = FORMS[form](**({} if lam is None else {"lam": lam}), name=NAME)
     if form == "two_layers" and _begins_with_standardize(model):
 
@@ -94,12 +97,17 @@ def enhancer(model: keras.Model) -> Enhancer:
     Example:
       >>> enhancer(build("vgg11", ace=10.0)).lam.assign(20.0)
     """
-    found = [layer for layer in model._flatten_layers() if isinstance(layer, Enhancer)]
+    found = _enhancers(model)
     if not found:
         raise InputError(f"{model.name} has no ACE module: build it with ace=10.0, or put one before it by with_ace")
     return found[0]
 
 
+def _enhancers(model):
+    return [layer for layer in model._flatten_layers() if isinstance(layer, Enhancer)]
+
+
 def _begins_with_standardize(model):
-    """Whether preprocessing is one of the model's own layers, and not inside one of them."""
-    return any(isinstance(layer, Standardize) for layer in model.layers) and not isinstance(model, keras.Sequential)
+    """Whether preprocessing is one of a functional model's own layers, and not inside one of them."""
+    first = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)][:1]
+    return not isinstance(model, keras.Sequential) and any(isinstance(layer, Standardize) for layer in first)
