@@ -107,7 +107,7 @@ class FileStream(ImageStream):
         return _orders(self.examples, seed, epochs, examples).map(read, tf.data.AUTOTUNE)
 
     def decoded(self, stored):
-        return decode(stored)
+        return tfr.data.decode(stored, channels=3)
 
     def split_off(self, examples):
         return tuple(
@@ -159,21 +159,11 @@ class RecordStream(ImageStream):
         return functools.reduce(tf.data.Dataset.concatenate, orders, records.take(0))
 
     def decoded(self, stored):
-        return decode(stored)
+        return tfr.data.decode(stored, channels=3)
 
     def split_off(self, examples):
         middle = self.last - examples
         return dataclasses.replace(self, last=middle), dataclasses.replace(self, first=middle)
-
-
-def decode(contents: tf.Tensor) -> tf.Tensor:
-    """uint8 [height, width, 3] of the bytes of a JPEG, PNG, BMP or GIF file."""
-    image = tf.cond(
-        tf.io.is_jpeg(contents),
-        lambda: tfr.data.decode(contents, channels=3),
-        lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
-    )
-    return tf.ensure_shape(image, [None, None, 3])
 
 
 def _orders(count, seed, epochs, examples):

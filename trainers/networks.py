@@ -23,7 +23,7 @@ class NetworkConfig:
       std: what a new network divides its input by, after it subtracted the training set's mean image; None: the
         preprocessing that the network of `tfrobust.models` has by default.
       width: channels of the first stage; None: the paper's.
-      masks: where the network is masked, as `tfrobust.models.masks.parse` takes it.
+      masks: where the network is masked, as `tfrobust.models.build` takes it.
       ace: lam of ACE's two-layer module behind the preprocessing; None: there is none.
       padding: of convolutions with strides, "same" or "symmetric"; None: the network's own.
       members: the networks of an ensemble, which differ in masks and initial weights; 1: no ensemble.
@@ -64,10 +64,8 @@ def _make_member(config, train, member):
         return _load_network(config.init_weights, train)
     arguments = {"width": config.width} if config.width else {}
     if config.masks:
-        from tfrobust.models import masks
-
-        placement = masks.parse(config.masks)
-        arguments["insert"] = dataclasses.replace(placement, seed=placement.seed + member)
+        placement = tfr.models.masks.parse(config.masks)
+        arguments["masks"] = dataclasses.replace(placement, seed=placement.seed + member)
     if config.padding is not None:
         arguments["padding"] = config.padding
     shape, weights = train.images.shape[1:], config.init_weights

@@ -37,8 +37,8 @@ def main():
             [targets[path] for path in SOURCE.value],
             [targets[path] for path in MODEL.value],
             plan.attacks,
-            test.floats(),
-            test.labels,
+            test,
+            None,
             examples=plan.examples,
             config=plan.config(),
         )

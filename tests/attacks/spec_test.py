@@ -229,3 +229,8 @@ def test_arrays_are_equal_by_contents_and_print_their_path(tmp_path):
         attack = attacks.parse(text)
         assert str(attack) == text and attack == same and hash(attack) == hash(same)
     assert attacks.Boundary(starts=images) != attacks.Boundary(starts=images / 2) != attacks.Boundary()
+
+
+@pytest.mark.parametrize("name", spec.ATTACKS)
+def test_every_attack_says_what_memory_it_takes(name):
+    assert "\n    Memory: " in spec.ATTACKS[name].__doc__

@@ -67,6 +67,48 @@ def test_files_and_labels_of_a_folder(tmp_path, layout):
     assert listed(write(tmp_path, files)) == (expected, classes)
 
 
+def both(folder):
+    """What is trained and what is tested on: paths inside the folder, and labels."""
+    parts = data.training_and_test_images(folder)
+    return [[path.removeprefix(f"{folder}/") for path in part.paths.tolist()] for part in parts], [
+        part.labels.tolist() for part in parts
+    ]
+
+
+def test_every_fifth_file_in_the_order_of_names_is_tested_on_for_good(tmp_path):
+    """Which ones these are must never change: networks were trained on the others."""
+    files = names(*[f"{name}/{place}.png" for name in ("b", "a", "a-z") for place in range(4)], "10/x.png")
+    (train, test), (_, labels) = both(write(tmp_path, files))
+    assert test == ["a/3.png", "b/0.png"] and labels == [1, 3] and len(train) == 11
+    assert train[:5] == ["10/x.png", "a/0.png", "a/1.png", "a/2.png", "a-z/0.png"]
+
+
+def test_of_numbered_classes_the_labels_are_the_numbers_in_training_too(tmp_path):
+    (train, test), labels = both(write(tmp_path, names(*[f"{number}/0.png" for number in (0, 1, 2, 10, 3)])))
+    assert (train, test) == (["0/0.png", "1/0.png", "10/0.png", "2/0.png"], ["3/0.png"]) and labels == [
+        [0, 1, 10, 2],
+        [3],
+    ]
+
+
+@pytest.mark.parametrize("other", ["val", "validation", "test"])
+def test_a_split_folder_is_trained_on_as_it_is_split(tmp_path, other):
+    files = names("train/b/1.png", "train/a/1.png", f"{other}/b/1.png")
+    assert both(write(tmp_path, files)) == ([["train/a/1.png", "train/b/1.png"], [f"{other}/b/1.png"]], [[0, 1], [1]])
+
+
+def test_validation_images_come_before_test_images(tmp_path):
+    files = names("train/a/1.png", "test/a/1.png", "val/a/2.png")
+    assert both(write(tmp_path, files))[0][1] == ["val/a/2.png"]
+
+
+def test_what_cannot_be_trained_on_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"4 images in .* are too few: every fifth"):
+        data.training_and_test_images(write(tmp_path / "few", names(*[f"a/{place}.png" for place in range(4)])))
+    with pytest.raises(InputError, match=r"no training images of the class of .*val/b/1\.png"):
+        data.training_and_test_images(write(tmp_path / "unknown", names("train/a/1.png", "val/b/1.png")))
+
+
 def test_the_training_split_of_a_split_folder(tmp_path):
     files = LAYOUTS["Tiny-ImageNet"][0]
     expected = [("train/n1/images/n1_0.JPEG", 0), ("train/n2/images/n2_0.JPEG", 1)]

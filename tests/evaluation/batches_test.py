@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import attacks, evaluate, targets
-from tfrobust.evaluation.batches import FinishedBatches
+from tfrobust.evaluation.batches import FinishedBatches, default_size
 from tfrobust.targets import identity
 
 IMAGES = classifiers.random_images(23)
@@ -127,3 +127,19 @@ def test_a_graphs_identity_is_what_it_computes(changed):
 
     other = {"weights": {"scale": 2.0}, "wiring": {"swapped": True}, "function": {"function": tf.sin}}[changed]
     assert make() == make() != make(**other)
+
+
+def test_the_default_batch_is_100_images_or_16_mib_of_floats():
+    assert [default_size((side, side, 3)) for side in (28, 64, 128, 224, 320, 4000)] == [100, 100, 85, 27, 13, 1]
+    assert default_size((28, 28, 1), most=200) == 200
+    asked = []
+
+    def scores(images):
+        asked.append(len(images))
+        return np.stack([images.mean((1, 2, 3)), -images.mean((1, 2, 3))], axis=1)
+
+    images = np.full([20, 300, 300, 3], 51, "uint8")
+    evaluate(scores, images, np.zeros(20, int), [], progress=False)
+    assert set(asked) == {15}
+    evaluate(scores, images, np.zeros(20, int), [], progress=False, batch_size=4)
+    assert set(asked) == {15, 4}

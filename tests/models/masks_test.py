@@ -2,6 +2,7 @@
 
 import pytest
 
+from tfrobust import models
 from tfrobust.errors import InputError
 from tfrobust.models import masks
 
@@ -43,3 +44,28 @@ def test_anything_else_is_refused_in_one_line(text):
     with pytest.raises(InputError, match="masks") as raised:
         masks.parse(text)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("given", ["shallow=0.5,kind=same", masks.parse("shallow=0.5,kind=same")])
+def test_a_network_is_built_with_masks_given_as_text(given):
+    network = models.build("lenet", width=4, masks=given)
+    assert str(masks.placement(network)) == "shallow=0.5,kind=same"
+    assert (
+        masks.placement(models.build("lenet", width=4))
+        == masks.NO_MASKS
+        == masks.placement(models.build("lenet", width=4, masks=""))
+    )
+
+
+@pytest.mark.parametrize(
+    "name, arguments, said",
+    [
+        ("lenet", {"masks": "shalow=0.5"}, "masks 'shalow=0.5': 'shalow=0.5' is not one of"),
+        ("lenet", {"masks": "9=0.5"}, "there is no block 9"),
+        ("mlp", {"masks": "shallow=0.5"}, "no blocks that could be masked"),
+        ("lenet", {"masks": "shallow=0.5", "insert": masks.NO_MASKS}, "masks or insert, not both"),
+    ],
+)
+def test_masks_that_a_network_cannot_have_are_refused(name, arguments, said):
+    with pytest.raises(InputError, match=said):
+        models.build(name, **arguments)

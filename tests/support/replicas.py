@@ -1,9 +1,10 @@
-"""Two training steps on one device and on two, as a process of its own: the devices must be set before TensorFlow starts.
+"""Two training steps and an evaluation on one device and on two, as a process of its own, before TensorFlow starts.
 
     python -m tests.support.replicas
 
 prints, as its last line, a JSON object: of each way of training the largest relative differences of what `fit` and
-`evaluate` report ("logs"), and of how far the steps moved the weights ("steps").
+`evaluate` report ("logs"), and of how far the steps moved the weights ("steps"); and of an evaluation, what it says on
+each number of devices and the shares of a batch that the model saw there.
 """
 
 import json
@@ -12,11 +13,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import data
+from tfrobust import data, evaluate, targets
 from tfrobust.defenses import AdversarialTraining, DeepDefense, IndependentMembers, ensemble
 from tfrobust.layers import Standardize
 
 STEPS = 2
+ATTACKS = ("pgd(linf(0.02), steps=2)", "square(linf(0.05), queries=5)", "deepfool(steps=2)")
 DEFENSES = {
     "deep_defense": lambda: DeepDefense(network(), steps=3),
     "adversarial_training": lambda: AdversarialTraining(network(), "pgd(linf(0.1), steps=2)"),
@@ -53,6 +55,30 @@ def trained(defense, strategy, images, labels):
     return {**logs, **model.evaluate(batches, verbose=0, return_dict=True)}, before, model.network.get_weights()
 
 
+def evaluated(strategy, images):
+    """An evaluation with all its checks, in batches of 8: its report, and (device, images) of each trace of the model."""
+    shares = set()
+
+    class Noted(targets.KerasTarget):
+        def logits(self, images):
+            context = tf.distribute.get_replica_context()
+            device = -1 if context is None else int(tf.get_static_value(context.replica_id_in_sync_group))
+            shares.add((device, images.shape[0] or 0))
+            return super().logits(images)
+
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = network()
+        labels = model(images).numpy().argmax(axis=1)
+        report = evaluate(Noted(model), images, labels, ATTACKS, batch_size=8, progress=False).report
+    fields = ("robust_accuracy", "robust_accuracy_uint8", "median_l2", "rho_2", "queries", "backward_passes")
+    return {
+        "attacks": [[row[name] for name in fields] for row in report["attacks"]],
+        "warnings": [warning["code"] for warning in report["warnings"]],
+        "shares": sorted(shares),
+    }
+
+
 def largest_difference(found, expected):
     """Of pairs of arrays, relative to the norm of the expected one."""
     return max(float(np.linalg.norm(one - other) / np.linalg.norm(other)) for one, other in zip(found, expected))
@@ -73,7 +99,8 @@ def main():
             "logs": largest_difference([their_logs[name] for name in logs], logs.values()),
             "steps": largest_difference(map(np.subtract, their_weights, their_start), map(np.subtract, weights, start)),
         }
-    print(json.dumps(differences))
+    evaluations = [evaluated(strategy, train.floats()[:27]) for strategy in (tf.distribute.get_strategy(), mirrored)]
+    print(json.dumps({**differences, "evaluations": evaluations}))
 
 
 if __name__ == "__main__":

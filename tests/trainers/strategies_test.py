@@ -57,12 +57,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def test_two_devices_train_as_one(artifacts, tmp_path):
-    programs.succeed("trainers.mnist", *QUICK, *MIRRORED, f"--workdir={tmp_path}")
-    assert_same_run(artifacts.workdir, tmp_path, tolerance=1e-4)
-
-
-def test_batch_normalization_sees_the_whole_batch_on_two_devices(few_digits, tmp_path):
+def test_two_devices_train_as_one_and_batch_normalization_sees_the_whole_batch(few_digits, tmp_path):
     """One step: in more, rounding grows. In float64 the losses agree to 14 digits; in float32 means near 0 do not."""
     for name, flags in (("one", ()), ("two", MIRRORED)):
         programs.succeed("trainers.cifar", *CIFAR, f"--dataset={few_digits}", *flags, f"--workdir={tmp_path / name}")
@@ -83,26 +78,19 @@ def report(folder):
     return json.loads((folder / "report.json").read_text())
 
 
-@pytest.fixture(scope="module")
-def evaluation(artifacts, tmp_path_factory):
-    """The flags of an evaluation, and what it reports on one device."""
-    folder = tmp_path_factory.mktemp("one")
+def test_two_workers_evaluate_as_one(artifacts, tmp_path):
+    """Two devices of one process: `replicas_test`."""
     attacks = ("--attack=pgd(linf(0.05),steps=3)", "--attack=deepfool()")
-    command = (f"--model={artifacts.model}", "--examples=75", "--batch_size=20", "--noactive_checks", *attacks)
-    programs.succeed("trainers.evaluate", *command, f"--output={folder}")
-    return command, report(folder)
-
-
-@pytest.mark.parametrize("flags", [MIRRORED, ("--strategy=multi_worker",)])
-def test_an_evaluation_does_not_depend_on_the_devices(evaluation, tmp_path, flags):
-    command, one = evaluation
-    if "multi_worker" in flags[0]:
-        run_workers("trainers.evaluate", *command, *flags, workdirs=[f"--output={tmp_path / 'several'}"] * 2)
-    else:
-        programs.succeed("trainers.evaluate", *command, *flags, f"--output={tmp_path / 'several'}")
-    for row, other in zip(one["attacks"], report(tmp_path / "several")["attacks"], strict=True):
+    command = (f"--model={artifacts.model}", "--examples=75", "--batch_size=20", *attacks)
+    programs.succeed("trainers.evaluate", *command, f"--output={tmp_path / 'one'}")
+    workers = ("--strategy=multi_worker",)
+    run_workers("trainers.evaluate", *command, *workers, workdirs=[f"--output={tmp_path / 'several'}"] * 2)
+    one, several = report(tmp_path / "one"), report(tmp_path / "several")
+    for row, other in zip(one["attacks"], several["attacks"], strict=True):
         for name in ("robust_accuracy", "robust_accuracy_uint8", "median_l2", "queries"):
             assert row[name] == other[name] or row[name] == pytest.approx(other[name], rel=1e-5), name
+    alone, together = ([warning["code"] for warning in found["warnings"]] for found in (one, several))
+    assert alone == together
 
 
 @pytest.mark.parametrize("value, said", [("", "needs TF_CONFIG"), ("{", "TF_CONFIG is not")])

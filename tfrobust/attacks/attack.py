@@ -43,6 +43,9 @@ class Attack(abc.ABC):
     say what they may be. It states `name`, as in the table of `spec`, `needs`, and `run`. (`ball: ... = field()`, since
     a field that only is annotated would take the None below for its default.)
 
+    The line "Memory" of each attack's docstring says what it holds beside the network's activations, measured by
+    benchmarks/memory.py: a batch of images is batch * height * width * channels * 4 bytes.
+
     Attributes:
       ball: what perturbations are confined to; None for a minimal-norm attack.
       norm: what is made small; None for a bounded attack.

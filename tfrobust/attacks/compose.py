@@ -30,6 +30,8 @@ class Cascade(Attack):
       ball: what all attacks are confined to.
       attacks: a tuple of attacks.
 
+    Memory: that of the attack that takes most, and of the images so far.
+
     Example:
       >>> ball = balls.Linf(8 / 255)
       >>> adversarial = Cascade(ball, (apgd(ball), Square(ball, queries=1000)))(logits_fn, images, labels, seed=0)
@@ -93,6 +95,8 @@ def auto_attack(ball: balls.Ball, *, version: Literal["standard", "rand"] = "sta
         (5000 queries of a schedule for 10,000, as in the authors' code). "rand", for models that answer differently
         each time: Auto-PGD on the cross-entropy and on the DLR, with gradients and decisions over 20 draws.
 
+    Memory: that of `FAB`, 19 batches of images; for version "rand" that of `APGD`, whatever the draws.
+
     Example:
       >>> adversarial = auto_attack(balls.Linf(8 / 255))(logits_fn, images, labels, seed=0)
     """
@@ -153,6 +157,8 @@ class Restarts(Wrapper):
     Attributes:
       attack: the attack inside.
       restarts: the number of runs.
+
+    Memory: that of the attack inside, and of the best images so far.
     """
 
     restarts: fields.Count = 5
@@ -186,6 +192,8 @@ class Targeted(Wrapper):
 
     Raises:
       InputError: when called on a model that has no such class.
+
+    Memory: that of the attack inside.
     """
 
     goal: int | str = "random"
@@ -235,6 +243,8 @@ class Restricted(Wrapper):
       attack: the attack inside.
       pixels: what may change, bool [height, width], or the path of an .npy file that holds it.
 
+    Memory: that of the attack inside, and of the images that are shown.
+
     Example:
       >>> left_half = np.arange(28)[None] < 14 & np.ones([28, 28], bool)
       >>> adversarial = Restricted(pgd(balls.Linf(0.3)), left_half)(logits_fn, images, labels, seed=0)
@@ -261,6 +271,8 @@ class Expectation(Wrapper):
     Attributes:
       attack: the attack inside.
       samples: draws for each gradient and each decision.
+
+    Memory: that of the attack inside, whatever `samples`: draws are one after the other.
     """
 
     samples: fields.Count = 20
@@ -284,6 +296,8 @@ class Budget(Wrapper):
     Attributes:
       attack: the attack inside.
       queries: per example, one of them for the clean image before the attack begins.
+
+    Memory: that of the attack inside, and of the images that are asked about.
 
     Example:
       >>> attack = Budget(Square(balls.Linf(8 / 255)), queries=1000)

@@ -16,7 +16,9 @@ DATASET = flags.DEFINE_string("dataset", "digits", "digits, a TFDS name, an .npz
 EXAMPLES = flags.DEFINE_integer("examples", None, "Number of test images to use; default: all.", lower_bound=1)
 ATTACK = flags.DEFINE_multi_string("attack", [], "Such as 'pgd(linf(8/255), steps=40)'; may be given several times.")
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the attacks' random draws.", lower_bound=0)
-BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images attacked at a time.", lower_bound=1)
+BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", None, "Images attacked at a time; default: 100, or as many as are 16 MiB of floats.", lower_bound=1
+)
 PIXELS = flags.DEFINE_enum(
     "pixels", "float", ["float", "uint8"], "uint8: the model sees the attacker's images as 8-bit files hold them."
 )
@@ -78,7 +80,7 @@ class AttackPlan:
     dataset: str = "digits"
     examples: int | None = None
     seed: int = 0
-    batch_size: int = 100
+    batch_size: int | None = None
     output: pathlib.Path | None = None
     pixels: str = "float"
     active_checks: bool | None = None
@@ -157,7 +159,7 @@ def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate
     targets = load_targets(plan.form, paths, surrogate)
     test = data.load(plan.dataset, "test", plan.examples, **tfr.evaluation.prepare.accepted(targets.values()))
     config = plan.config()
-    return [tfr.evaluate(targets[path], test.floats(), test.labels, plan.attacks, config=config) for path in paths]
+    return [tfr.evaluate(targets[path], test, None, plan.attacks, config=config) for path in paths]
 
 
 def save(plan: AttackPlan, report: dict, evaluations: Sequence) -> None:

@@ -2,7 +2,7 @@
 
 from tfrobust.data.archive import read_arrays
 from tfrobust.data.checks import check_images
-from tfrobust.data.class_folders import ImageFiles, list_images
+from tfrobust.data.class_folders import ImageFiles, list_images, training_and_test_images
 from tfrobust.data.given import arrays
 from tfrobust.data.image_files import decode, fit
 from tfrobust.data.pipelines import batches, pad_crop_flip, training_batches
@@ -23,5 +23,6 @@ __all__ = [
     "load",
     "pad_crop_flip",
     "read_arrays",
+    "training_and_test_images",
     "training_batches",
 ]

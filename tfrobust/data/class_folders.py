@@ -20,6 +20,7 @@ _SPLITS = {
 _SPLIT_NAMES = frozenset(name for names in _SPLITS.values() for name in names)
 _INSIDE = "images"  # Tiny-ImageNet has its files in such a folder inside each class folder
 _ANNOTATIONS = "val_annotations.txt"  # and its validation files beside this list of their classes
+_TESTED = 5  # one file in so many is tested on, where a folder is not split
 
 
 class ImageFiles(NamedTuple):
@@ -41,7 +42,11 @@ class ImageFiles(NamedTuple):
 
     def take(self, examples):
         """The first `examples` files; all of them if `examples` is None."""
-        return self._replace(paths=self.paths[:examples], labels=self.labels[:examples])
+        return self.at(slice(examples))
+
+    def at(self, rows):
+        """Some of the files, in the order of these rows."""
+        return self._replace(paths=self.paths[rows], labels=self.labels[rows])
 
 
 def list_images(folder, split: str = "test") -> ImageFiles:
@@ -67,7 +72,7 @@ def list_images(folder, split: str = "test") -> ImageFiles:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     inside = _folders(folder)
-    is_split = bool(inside) and {path.name.lower() for path in inside} <= _SPLIT_NAMES
+    is_split = _is_split(inside)
     chosen = _split_folder(folder, inside, split) if is_split else folder
     shared = [name for path in inside for name in _class_names(path)] if is_split else []
     files = _annotated(chosen) if (chosen / _ANNOTATIONS).is_file() else _in_class_folders(chosen)
@@ -78,6 +83,54 @@ def list_images(folder, split: str = "test") -> ImageFiles:
         raise InputError(f"{chosen} holds no PNG or JPEG files in class folders")
     paths, labels = zip(*ordered)
     return ImageFiles(np.array(paths), np.array(labels, "int64"), names, max(numbers.values()) + 1)
+
+
+def training_and_test_images(folder) -> tuple[ImageFiles, ImageFiles]:
+    """What a folder holds to train and to test on, each in the order of class names and then of file names.
+
+    A split folder has its own: train, and validation or else test. Of another, every fifth file in that order is a test
+    image, the 5th, the 10th and so on: where each class has one file, that is every fifth class.
+
+    Args:
+      folder: as `list_images` takes it.
+
+    Raises:
+      InputError: for what `list_images` refuses, too few files, and a class that is only tested on.
+
+    Example:
+      >>> train, test = training_and_test_images("photographs")
+      >>> len(train.paths), len(test.paths)
+      (800, 200)
+    """
+    folder = pathlib.Path(folder).expanduser()
+    if not (folder.is_dir() and _is_split(_folders(folder))):
+        files = _by_names(list_images(folder))
+        tested = np.arange(len(files.paths)) % _TESTED == _TESTED - 1
+        if not tested.any():
+            raise InputError(f"{len(files.paths)} images in {folder} are too few: every fifth is kept to test on")
+        return files.at(~tested), files.at(tested)
+    labeled = [path.name.lower() for path in _folders(folder) if _has_labels(path)]
+    validation = not {*_SPLITS["validation"]}.isdisjoint(labeled)
+    train, test = (_by_names(list_images(folder, split)) for split in ("train", "validation" if validation else "test"))
+    unknown = np.setdiff1d(test.labels, train.labels)
+    if len(unknown):
+        path = test.paths[np.argmax(test.labels == unknown[0])]
+        raise InputError(f"{folder} holds no training images of the class of {path}")
+    return train, test
+
+
+def _by_names(files):
+    """Files in the order of the names of their folders and their own."""
+    return files.at(np.array(sorted(range(len(files.paths)), key=lambda place: files.paths[place].split(os.sep))))
+
+
+def _is_split(inside) -> bool:
+    """Whether folders are splits, not classes."""
+    return bool(inside) and {path.name.lower() for path in inside} <= _SPLIT_NAMES
+
+
+def _has_labels(folder) -> bool:
+    return bool(_class_names(folder)) or (folder / _ANNOTATIONS).is_file()
 
 
 def _folders(folder) -> list[pathlib.Path]:
@@ -92,7 +145,7 @@ def _class_names(folder) -> list[str]:
 def _split_folder(folder, inside, split):
     by_name = {path.name.lower(): path for path in inside}
     for name in _SPLITS.get(split, (split,)):
-        if name in by_name and (_class_names(by_name[name]) or (by_name[name] / _ANNOTATIONS).is_file()):
+        if name in by_name and _has_labels(by_name[name]):
             return by_name[name]
     raise InputError(f"{folder} has no folder for the split {split!r}, only {', '.join(sorted(by_name))}")
 

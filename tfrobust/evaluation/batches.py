@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import math
 import pathlib
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,20 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import files
+
+_SHOWN = 2**24  # bytes of images, as floats, in a batch
+
+
+def default_size(image_shape: Sequence[int], most: int = 100) -> int:
+    """How many images are computed together where nobody says: `most`, or as many as are 16 MiB of floats.
+
+    A network's activations and their gradients are a hundred times its images and more.
+
+    Example:
+      >>> default_size((32, 32, 3)), default_size((224, 224, 3))
+      (100, 27)
+    """
+    return max(min(most, _SHOWN // (4 * math.prod(image_shape))), 1)
 
 
 def padded(batch_size: int, *arrays: np.ndarray) -> Iterator[tuple]:

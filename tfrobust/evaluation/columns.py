@@ -93,7 +93,9 @@ def _rho_2(outcome, target):
         return None
     images, labels, _ = outcome.examples
     origin = 0.0 if target.origin is None else target.origin
-    rho_2, _ = metrics.deepfool_rho_2(target.logits, images, labels, origin=origin, steps=outcome.attack.steps)
+    rho_2, _ = metrics.deepfool_rho_2(
+        target.logits, images, labels, origin=origin, steps=outcome.attack.steps, batch_size=outcome.batch_size
+    )
     return float(rho_2.mean())
 
 

@@ -13,7 +13,8 @@ class EvaluationConfig:
 
     Attributes:
       seed: of all random draws; each example folds in its position.
-      batch_size: examples at a time; results do not depend on it but for the rounding of kernels. Called in the scope
+      batch_size: examples at a time, which decide the peak memory; None: 100, or as many as are 16 MiB of floats, such as
+        27 of 224x224x3. Results do not depend on it but for the rounding of kernels. Called in the scope
         of a `tf.distribute` strategy in which the model was made, attacks compute on all of its devices.
       dataset: the data's name, for the report.
       progress: show a progress bar for each attack.
@@ -28,11 +29,11 @@ class EvaluationConfig:
 
     Example:
       >>> EvaluationConfig(seed=1).changed(progress=False)
-      EvaluationConfig(seed=1, batch_size=100, dataset=None, progress=False, pixels='float', draws=100, ...)
+      EvaluationConfig(seed=1, batch_size=None, dataset=None, progress=False, pixels='float', draws=100, ...)
     """
 
     seed: int = 0
-    batch_size: int = 100
+    batch_size: int | None = None
     dataset: str | None = None
     progress: bool = True
     pixels: Literal["float", "uint8"] = "float"
@@ -41,7 +42,7 @@ class EvaluationConfig:
     finished: str | os.PathLike | None = None
 
     def __post_init__(self):
-        if self.batch_size < 1:
+        if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {self.batch_size}")
         if self.pixels not in ("float", "uint8"):
             raise InputError(f"pixels must be float or uint8, got {self.pixels!r}")

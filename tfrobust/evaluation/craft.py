@@ -11,7 +11,7 @@ from tfrobust import seeds
 from tfrobust.attacks import Attack, Problem
 from tfrobust.attacks.trace import Trace
 from tfrobust.errors import InputError
-from tfrobust.evaluation import batches, identity, traces
+from tfrobust.evaluation import batches, devices, identity, traces
 from tfrobust.evaluation.batches import FinishedBatches
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.predictor import Predictor, Votes
@@ -45,7 +45,7 @@ class AttackRunner:
         self._victim = target.attacked_by(attack)
         self.source = None if target.allows(attack) else self._victim.name
         self._queries, self._backward_passes, self._stages = _counter(), _counter(), []
-        self._run = _on_all_devices(self._attack) if self._victim.in_graph else self._attack
+        self._run = devices.shared(self._attack, compiled(self._attack)) if self._victim.in_graph else self._attack
 
     def identity(self) -> str | None:
         """What decides the adversarial images beside the batch: None if the model cannot say what it is."""
@@ -152,23 +152,3 @@ def _counter():
         synchronization=tf.VariableSynchronization.ON_READ,
         aggregation=tf.VariableAggregation.SUM,
     )
-
-
-def _on_all_devices(function):
-    """A function of a batch, compiled, and computed in equal parts on all devices of the current strategy."""
-    strategy = tf.distribute.get_strategy()
-    devices = strategy.num_replicas_in_sync
-    if devices == 1:
-        return compiled(function)
-
-    @tf.function(autograph=False)
-    def compute(parts):
-        made = strategy.run(function, args=parts)
-        return {name: strategy.gather(part, axis=0) for name, part in made.items()}
-
-    def share(array):
-        return strategy.experimental_distribute_values_from_function(
-            lambda context: tf.split(array, devices)[context.replica_id_in_sync_group]
-        )
-
-    return lambda *arrays: compute([share(array) for array in arrays])

@@ -123,10 +123,9 @@ class _Asked:
         rows = self._sample(self.attacked, SAMPLE, _SAMPLE_SHARE)
         samples = {"beside the clean images": (gradients.beside(self.images[rows], self.generator), rows)}
         if adversarial:
-            at = np.nan_to_num(adversarial.adversarial)
-            points["adversarial"] = gradients.everywhere(self.model, at, self.labels)
+            points["adversarial"] = gradients.everywhere(self.model, adversarial.images, self.labels)
             rows = self._sample(self.attacked & ~adversarial.broken, SAMPLE, _SAMPLE_SHARE)
-            samples["at the adversarial images"] = (at[rows], rows)
+            samples["at the adversarial images"] = (np.nan_to_num(adversarial.images[rows]), rows)
         standing = None if adversarial is None else self.attacked & ~adversarial.broken
         return {
             "gradients": points,
@@ -162,7 +161,7 @@ class _Asked:
         rows = self._sample(among, most, share)
         if attack is None or len(rows) < least:
             return None
-        sample = (self.images[rows], self.labels[rows], rows)
+        sample = (self.images, self.labels, rows)
         return searches.search(self.model, attack, sample, seed=self.config.seed, pixels=self.config.pixels)
 
     def _standing(self):

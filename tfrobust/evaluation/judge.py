@@ -17,7 +17,7 @@ from tfrobust.evaluation import pixels, storage
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.craft import AttackRunner, Crafted, craft
 from tfrobust.evaluation.outcome import Outcome
-from tfrobust.evaluation.predictor import Predictor, Votes
+from tfrobust.evaluation.predictor import Votes
 from tfrobust.evaluation.prepare import Examples, Subject
 
 
@@ -36,27 +36,30 @@ def outcomes_of(
     for name, attack in named:
         runner = AttackRunner(name, attack, subject.target, config.pixels)
         crafted = craft(runner, subject.predictor, examples, config)
-        found.append(judge(runner, crafted, examples, subject.predictor, subject.votes))
+        found.append(judge(runner, crafted, examples, subject, config))
     return found
 
 
-def judge(runner: AttackRunner, crafted: Crafted, examples: Examples, predictor: Predictor, clean: Votes) -> Outcome:
+def judge(
+    runner: AttackRunner, crafted: Crafted, examples: Examples, subject: Subject, config: EvaluationConfig
+) -> Outcome:
     """Which examples an attack has broken, as it made them and after rounding to 8 bits.
 
     Args:
       runner, crafted: the attack and what it made.
       examples: what was attacked.
-      predictor: of the target.
-      clean: its predictions of the clean images.
+      subject: the model, which has been asked about the clean images.
+      config: see `evaluate`.
     """
     images, labels, attacked = examples
-    ball, adversarial = runner.attack.ball, crafted.adversarial.array()
+    clean = subject.votes
+    ball, adversarial = runner.attack.ball, crafted.adversarial
     fooled = crafted.votes.more_wrong(labels, clean) & storage.by_parts(_changed, adversarial, images) & attacked
     sound = storage.by_parts(lambda *both: pixels.is_valid(*both, None), adversarial, images)
     inside = fooled & sound
     if ball is not None:
         inside &= storage.by_parts(lambda made, clean: pixels.in_ball(made - clean, ball), adversarial, images)
-    storable, votes = _in_8_bits(adversarial, examples, ball, predictor)
+    storable, votes = _in_8_bits(adversarial, examples, ball, subject.predictor)
     return Outcome(
         name=runner.name,
         attack=runner.attack,
@@ -73,6 +76,7 @@ def judge(runner: AttackRunner, crafted: Crafted, examples: Examples, predictor:
         queries=crafted.queries,
         backward_passes=crafted.backward_passes,
         seconds=crafted.seconds,
+        batch_size=config.batch_size,
     )
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfrobust import balls, objectives
 from tfrobust.attacks import LogitsFn, Problem, minimal_perturbation
 from tfrobust.attacks.gradient.deepfool import MNIST_TINY
+from tfrobust.evaluation import batches, devices
 
 
 def accuracy(predictions, labels) -> float:
@@ -27,7 +28,7 @@ def wilson_interval(share, examples, z: float = NORMAL_95) -> tuple:
 
 
 def deepfool_rho_2(
-    logits_fn: LogitsFn, images, labels, *, origin=0.0, steps: int = 50, batch_size: int = 200
+    logits_fn: LogitsFn, images, labels, *, origin=0.0, steps: int = 50, batch_size: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """How far the nearest boundary is by DeepFool, per example, as Deep Defense reports it.
 
@@ -37,26 +38,27 @@ def deepfool_rho_2(
 
     Args:
       logits_fn: images -> logits.
-      images: float32 [examples, height, width, channels] in [0, 1].
+      images: float32 [examples, height, width, channels] in [0, 1], or what gives rows of such.
       labels: int [examples]. The distance does not depend on them.
       origin: the image that preprocessing maps to zero, from `layers.origin(model)`.
       steps: DeepFool iterations at most.
-      batch_size: examples per batch.
+      batch_size: examples per batch; None: 200, or as many as are 16 MiB of floats.
 
     Returns:
       (rho_2 float32 [examples], l2 float32 [examples]); their means are the paper's rho_2 and l2.
     """
 
-    @tf.function(autograph=False, reduce_retracing=True)
     def perturb(images):
         predicted = tf.argmax(logits_fn(images), axis=1, output_type=tf.int32)
         return minimal_perturbation(logits_fn, images, predicted, steps=steps, tiny=MNIST_TINY).delta
 
     del labels
+    batch_size = batch_size or batches.default_size(images.shape[1:], most=200)
+    run = devices.shared(perturb, tf.function(perturb, autograph=False, reduce_retracing=True))
     rho_2, l2 = [], []
     for start in range(0, len(images), batch_size):
         batch = tf.constant(images[start : start + batch_size])
-        delta = perturb(batch)
+        delta = run(batch)
         rho_2.append(balls.relative_size(balls.L2, delta, batch, origin).numpy())
         l2.append(balls.L2.size(delta).numpy())
     return np.concatenate(rho_2), np.concatenate(l2)
@@ -83,12 +85,12 @@ def fgsm_rho_inf(
         return tf.argmax(logits_fn(images + radius * signs), axis=1, output_type=labels.dtype) == labels
 
     starts = range(0, len(images), batch_size)
-    batches = [(tf.constant(images[i : i + batch_size]), tf.constant(labels[i : i + batch_size])) for i in starts]
-    signs = [direction(*batch) for batch in batches]
+    pairs = [(tf.constant(images[i : i + batch_size]), tf.constant(labels[i : i + batch_size])) for i in starts]
+    signs = [direction(*pair) for pair in pairs]
 
     def accuracy_at(radius):
         radius = tf.constant(radius, tf.float32)
-        return np.concatenate([classified(*batch, sign, radius) for batch, sign in zip(batches, signs)]).mean()
+        return np.concatenate([classified(*pair, sign, radius) for pair, sign in zip(pairs, signs)]).mean()
 
     low, high = 0.0, 1.0
     if accuracy_at(high) > 0.5:
@@ -96,5 +98,5 @@ def fgsm_rho_inf(
     while high - low > tolerance:
         middle = (low + high) / 2
         low, high = (low, middle) if accuracy_at(middle) <= 0.5 else (middle, high)
-    norms = np.concatenate([balls.Linf.size(batch - tf.cast(origin, tf.float32)) for batch, _ in batches])
+    norms = np.concatenate([balls.Linf.size(batch - tf.cast(origin, tf.float32)) for batch, _ in pairs])
     return float(np.mean(high / norms)), high

@@ -31,6 +31,7 @@ class Outcome:
       trace: how the attack came to that, by its own account, of the attacked examples; None if there are none.
       queries, backward_passes: forward and backward passes through the model per attacked example.
       seconds: wall time of the attack, compilation included.
+      batch_size: how many examples were to be computed together, None where nobody said.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Outcome:
     queries: float | None
     backward_passes: float | None
     seconds: float
+    batch_size: int | None = None
 
     @property
     def adversarial(self) -> np.ndarray:
@@ -62,7 +64,7 @@ class Outcome:
     def rounded_rows(self, rows: slice) -> np.ndarray:
         """Some rows of `rounded`."""
         images, _, attacked = self.examples
-        return pixels.in_8_bits(self.adversarial[rows], images[rows], attacked[rows], self.ball)[0]
+        return pixels.in_8_bits(self.images[rows], images[rows], attacked[rows], self.ball)[0]
 
     @property
     def ball(self) -> balls.Ball | None:
@@ -101,7 +103,7 @@ class Outcome:
 
     def lies_in(self, ball: balls.Ball, rows: np.ndarray) -> np.ndarray:
         """Which of some examples' images lie in a ball, int [rows] -> bool [rows]."""
-        adversarial, images = self.adversarial, self.examples.images
+        adversarial, images = self.images, self.examples.images
 
         def inside(some):
             return pixels.in_ball(adversarial[some] - images[some], ball)
@@ -110,7 +112,7 @@ class Outcome:
 
     def sizes(self, norm: type[balls.Ball], rows: np.ndarray | None = None) -> np.ndarray:
         """How far the adversarial images of some examples, int [rows], or of all are from the clean ones: float32 [rows]."""
-        adversarial, images = self.adversarial, self.examples.images
+        adversarial, images = self.images, self.examples.images
 
         def size(some):
             change = adversarial[some] - images[some]

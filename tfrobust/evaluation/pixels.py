@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import balls
+from tfrobust.evaluation import storage
 
 
 def is_valid(adversarial: np.ndarray, images: np.ndarray, ball: balls.Ball | None) -> np.ndarray:
@@ -38,6 +39,16 @@ def in_8_bits(
     storable = attacked & is_valid(adversarial, images, None) & fits(rounded, images, ball)
     rounded[~storable] = images[~storable]
     return rounded, storable
+
+
+def in_bytes(images: np.ndarray) -> np.ndarray:
+    """uint8 images as they are, float32 ones in [0, 1] as their nearest 8-bit values: uint8, a part at a time."""
+    if images.dtype == np.uint8:
+        return images
+    levels = np.empty(images.shape, "uint8")
+    for rows in storage.parts(images):
+        levels[rows] = np.round(round_to_uint8(images[rows], images[rows]) * 255.0)
+    return levels
 
 
 def in_ball(delta, ball: balls.Ball) -> np.ndarray:

@@ -4,7 +4,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from tfrobust.evaluation import batches, metrics
+from tfrobust.evaluation import batches, devices, metrics
 from tfrobust.targets import Target
 
 NAN = -1  # the prediction where an answer is NaN: no class, so neither right nor fooled
@@ -63,7 +63,7 @@ class Votes(NamedTuple):
 
 
 class Predictor:
-    """Answers in batches of one fixed size, so that nothing compiles twice.
+    """Answers in batches of one fixed size, so that nothing compiles twice, each on all devices of the current strategy.
 
     Attributes:
       name: the target's.
@@ -73,28 +73,43 @@ class Predictor:
 
     def __init__(self, target: Target, batch_size: int, draws: int = 1):
         self.name, self.batch_size, self.draws = target.name, batch_size, draws
-        self._predict = target.predictor()
+        alone = target.predictor()
+        self._predict = devices.shared(target.logits, alone) if target.in_graph else alone
 
-    def answers(self, images: np.ndarray) -> np.ndarray:
-        """float32 logits [examples, classes], or int labels [examples] of a target that gives no more."""
-        parts = [self._predict(batch)[:count] for batch, count in batches.padded(self.batch_size, images)]
-        return np.concatenate(parts)
+    def answers(self, images, rows: np.ndarray | None = None) -> np.ndarray:
+        """float32 logits [rows, classes], or int labels [rows] of a target that gives no more.
 
-    def predictions(self, images: np.ndarray) -> np.ndarray:
-        """int [examples] of one draw: the classes of the largest logits, NAN where one is NaN."""
-        return predicted(self.answers(images))
+        Args:
+          images: float32 [examples, height, width, channels], or what gives rows of such.
+          rows: int [rows], which of them; None: all.
+        """
+        rows = np.arange(len(images)) if rows is None else rows
+        return np.concatenate(
+            [np.asarray(self._predict(images[some]))[:count] for some, count in batches.padded(self.batch_size, rows)]
+        )
 
-    def votes(self, images: np.ndarray, expected: np.ndarray) -> Votes:
-        """The predictions of as many draws as it takes to say whether most are as expected, int [examples]."""
-        drawn = np.stack([self.predictions(images) for _ in range(min(self.draws, _FIRST))])
+    def predictions(self, images, rows: np.ndarray | None = None) -> np.ndarray:
+        """int [rows] of one draw: the classes of the largest logits, NAN where one is NaN. Arguments as of `answers`."""
+        return predicted(self.answers(images, rows))
+
+    def votes(self, images, expected: np.ndarray, rows: np.ndarray | None = None) -> Votes:
+        """The predictions of as many draws as it takes to say whether most are as expected, int [rows]."""
+        rows = np.arange(len(images)) if rows is None else rows
+        drawn = np.stack([self.predictions(images, rows) for _ in range(min(self.draws, _FIRST))])
         if self.draws <= _FIRST:
             return Votes(drawn)
         low, high = metrics.wilson_interval((drawn == expected).mean(axis=0), len(drawn))
-        open_rows = np.flatnonzero((low <= 0.5) & (high >= 0.5))
-        more = Votes.none_of(len(images), self.draws - _FIRST).drawn
-        if len(open_rows):
-            more[:, open_rows] = [self.predictions(images[open_rows]) for _ in more]
+        undecided = np.flatnonzero((low <= 0.5) & (high >= 0.5))
+        more = Votes.none_of(len(rows), self.draws - _FIRST).drawn
+        if len(undecided):
+            more[:, undecided] = [self.predictions(images, rows[undecided]) for _ in more]
         return Votes(np.concatenate([drawn, more]))
+
+
+def changes(logits: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """float64 [examples]: by how much logits [examples, classes] differ at most. What all of an image share does not count."""
+    one, other = (each - each.mean(axis=1, keepdims=True, dtype="float64") for each in (logits, others))
+    return np.abs(one - other).max(axis=1)
 
 
 def predicted(answers: np.ndarray) -> np.ndarray:

@@ -5,16 +5,16 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from tfrobust import attacks as attacks_lib
 from tfrobust import data, targets
 from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
+from tfrobust.evaluation import batches, devices, scale
 from tfrobust.evaluation import pixels as pixels_lib
-from tfrobust.evaluation import scale
 from tfrobust.evaluation.config import EvaluationConfig
-from tfrobust.evaluation.predictor import Predictor, Votes, predicted
+from tfrobust.evaluation.predictor import Predictor, Votes, changes, predicted
+from tfrobust.evaluation.storage import CleanImages
 
 _SAME = 1e-4  # of the spread of an image's logits: two passes that differ by less are rounding
 
@@ -23,12 +23,12 @@ class Examples(NamedTuple):
     """What is attacked.
 
     Attributes:
-      images: float32 [examples, height, width, channels] in [0, 1].
+      images: of [examples, height, width, channels], read as float32 in [0, 1].
       labels: int [examples].
       attacked: bool [examples], those that are attacked: the clean image is classified correctly, and is wanted.
     """
 
-    images: np.ndarray
+    images: CleanImages
     labels: np.ndarray
     attacked: np.ndarray
 
@@ -81,8 +81,10 @@ def named_attacks(attacks: Attack | str | Iterable[Attack | str]) -> list[tuple[
 
 def images_and_labels(
     images, labels, models: Iterable[targets.Target], pixels: str = "float"
-) -> tuple[np.ndarray, np.ndarray]:
-    """float32 images and int labels that all the models take; with pixels "uint8", the images' nearest 8-bit values.
+) -> tuple[CleanImages, np.ndarray]:
+    """Images and int labels that all the models take; with pixels "uint8", the images' nearest 8-bit values.
+
+    Images that come in 8 bits stay so in memory, and become float32 batch by batch.
 
     Args:
       images, labels: in any form of `tfrobust.data.arrays`, on the scale that all the models are given with, such as
@@ -98,10 +100,9 @@ def images_and_labels(
     if isinstance(images, (str, pathlib.PurePath)):
         images = data.load(images, "test", **form)
     images, labels = data.arrays(images, labels, **form)
-    images = data.floats(images)
     for model in models:
         model.check(images)
-    return pixels_lib.round_to_uint8(images, images) if pixels == "uint8" else images, labels
+    return CleanImages(pixels_lib.in_bytes(images) if pixels == "uint8" else images), labels
 
 
 def accepted(models: Iterable[targets.Target]) -> dict:
@@ -117,7 +118,7 @@ def accepted(models: Iterable[targets.Target]) -> dict:
 
 def subject(
     target: targets.Target,
-    images: np.ndarray,
+    images: CleanImages,
     labels: np.ndarray,
     config: EvaluationConfig,
 ) -> Subject:
@@ -128,8 +129,8 @@ def subject(
     Raises:
       InputError: for answers of no known kind, NaN among them, and for a label that is no class of the model.
     """
-    devices = tf.distribute.get_strategy().num_replicas_in_sync
-    batch_size = -(-min(config.batch_size, len(images)) // devices) * devices
+    wanted = config.batch_size or batches.default_size(images.shape[1:])
+    batch_size = -(-min(wanted, len(images)) // devices.count()) * devices.count()
     logits = target.mapped(
         lambda model: targets.at_logits(model, Predictor(model, batch_size).answers(images[:batch_size]))
     )
@@ -140,21 +141,20 @@ def subject(
         raise InputError(f"{target.name} has {answers.shape[1]} classes, but there is a label {labels.max()}")
     scale.refuse_wrong(logits, predictor, images[:batch_size], labels[:batch_size], answers[:batch_size])
     # A model outside the process may cost money: it is asked a second time about one batch only.
-    shown = slice(None) if logits.in_graph else slice(batch_size)
-    if _differ(answers[shown], predictor.answers(images[shown])):
+    shown = np.arange(len(images) if logits.in_graph else min(batch_size, len(images)))
+    if _differ(answers[shown], predictor.answers(images, shown)):
         predictor.draws = config.draws
     votes = predictor.votes(images, labels) if predictor.draws > 1 else Votes(predicted(answers)[None])
     return Subject(logits, predictor, answers, votes)
 
 
-def all_of(subject: Subject, images: np.ndarray, labels: np.ndarray) -> Examples:
+def all_of(subject: Subject, images: CleanImages, labels: np.ndarray) -> Examples:
     """All examples, of which those are attacked that the subject classifies correctly."""
     return Examples(images, labels, attacked=subject.predictions == labels)
 
 
 def _differ(one, other):
-    """Whether two passes over the same images do not agree. What all logits of an image share does not count."""
+    """Whether two passes over the same images do not agree."""
     if one.ndim == 1:
         return bool((one != other).any())
-    one, other = (logits - logits.mean(axis=1, keepdims=True) for logits in (one.astype(float), other.astype(float)))
-    return bool(np.abs(one - other).max() > _SAME * max(np.median(np.ptp(one, axis=1)), 1e-12))
+    return bool(changes(one, other).max() > _SAME * max(np.median(np.ptp(one, axis=1)), 1e-12))

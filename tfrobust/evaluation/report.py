@@ -14,6 +14,7 @@ from tfrobust.errors import InputError
 from tfrobust.evaluation import exported, image_files
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.render import page, pictures, text
+from tfrobust.evaluation.storage import CleanImages
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -22,15 +23,21 @@ class Evaluation:
 
     Attributes:
       report: the contents of report.json.
-      images, labels, predictions: the clean images, their labels and the model's predictions of them.
+      clean: the clean images as they were given; rows such as `clean[3]` are float32 in [0, 1].
+      labels, predictions: of the clean images, the latter the model's.
       outcomes: an `Outcome` per attack, with the adversarial images.
     """
 
     report: dict
-    images: np.ndarray
+    clean: CleanImages
     labels: np.ndarray
     predictions: np.ndarray
     outcomes: list[Outcome]
+
+    @property
+    def images(self) -> np.ndarray:
+        """All clean images: float32 in [0, 1], [examples, height, width, channels]."""
+        return self.clean[:]
 
     def __repr__(self):
         worst = ", ".join(

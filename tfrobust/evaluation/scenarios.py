@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 import keras
 import numpy as np
 
-from tfrobust import analysis, attacks, targets
+from tfrobust import analysis, attacks, data, targets
 from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
 from tfrobust.evaluation import prepare
@@ -133,7 +133,9 @@ class _Bench:
             for name, network in networks.items()
             for defense, defend in defenses.items()
         }
-        self.images, self.labels, self.config = images, labels, config
+        form = prepare.accepted([*self.plain.values(), *self.defended.values()])
+        self.images, self.labels = data.arrays(images, labels, **form)
+        self.config = config
 
     def rows(self, scenario, source, models, named):
         """What attacks on one source do to some defended models, by (network, defense)."""
@@ -157,8 +159,8 @@ class _Bench:
 
     def is_random(self, target):
         """Whether a target answers differently each time."""
-        images, labels = prepare.images_and_labels(self.images, self.labels, [target], self.config.pixels)
-        return prepare.subject(target, images[:8], labels[:8], self.config).votes.random
+        few = prepare.images_and_labels(self.images[:8], self.labels[:8], [target], self.config.pixels)
+        return prepare.subject(target, *few, self.config).votes.random
 
 
 def _vanilla(bench, plan):

@@ -130,8 +130,9 @@ def _first(correct, examples):
 
 def _row(source: prepare.Subject, outcome: Outcome, model: prepare.Subject) -> dict:
     """How a model answers what an attack on the source found."""
-    _, labels, used = outcome.examples
-    right = (model.predictor.votes(outcome.adversarial[used], labels[used]).predictions() == labels[used]).sum()
+    labels, used = outcome.examples.labels, outcome.examples.attacked
+    votes = model.predictor.votes(outcome.images, labels[used], np.flatnonzero(used))
+    right = (votes.predictions() == labels[used]).sum()
     # All images up to the last that is used.
     seen = np.arange(len(labels)) <= np.flatnonzero(used).max(initial=-1)
     own, of_source = ((subject.predictions == labels)[seen].sum() for subject in (model, source))

@@ -20,6 +20,7 @@ from tfrobust.models.efficientnet_lite import (
     efficientnet_lite4,
 )
 from tfrobust.models.lenet import lenet
+from tfrobust.models.masks import Masks, parse
 from tfrobust.models.mlp import mlp
 from tfrobust.models.nin import nin
 from tfrobust.models.resnet import resnet18, resnet18_imagenet, resnet50, resnet50_imagenet
@@ -39,22 +40,29 @@ _IMAGENET = (
 MODELS = {builder.__name__: builder for builder in (*_SMALL_IMAGES, *_IMAGENET)}
 
 
-def build(name: str, *, ace: float | None = None, **arguments) -> keras.Model:
-    """Builds a network by its name in `MODELS`; the arguments are the builder's.
+def build(name: str, *, masks: str | Masks = "", ace: float | None = None, **arguments) -> keras.Model:
+    """Builds a network by its name in `MODELS`.
 
     Args:
       name: of the network.
+      masks: where it is masked, such as "shallow=0.7" or "deep=0.5,kind=same": see `models.masks`, whose `Masks` are
+        taken too. It stands for the builder's `insert`.
       ace: the lam of ACE's two-layer module, which then stands behind the preprocessing; None: there is none.
-      arguments: the builder's.
+      **arguments: the builder's own.
 
     Raises:
-      InputError: for a name that is not in the table, and for an argument that the builder does not take.
+      InputError: for a name that is not in the table, an argument that the builder does not take, a text that is no
+        placement of masks, and masks beside another `insert`.
 
     Example:
-      >>> build("resnet18", width=16, insert=masks.parse("shallow=0.7"), ace=10.0).name
+      >>> build("resnet18", width=16, masks="shallow=0.7", ace=10.0).name
       'resnet18'
     """
     known = _parameters(name)
+    if masks:
+        if "insert" in arguments:
+            raise InputError("masks are inserted: give masks or insert, not both")
+        arguments["insert"] = parse(masks) if isinstance(masks, str) else masks
     if ace is not None:
         arguments["insert"] = Ace(ace, arguments.get("insert", insert.NOTHING))
     for argument in arguments:

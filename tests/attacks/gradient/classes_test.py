@@ -24,6 +24,18 @@ def test_folds_in_order(count):
         assert (int(found[0]), int(found[1])) == (wrapped, count)
 
 
+def test_a_gradient_waits_for_the_one_before():
+    """Also of a few, which are unrolled: side by side, DeepFool's nine would take the memory of all nine."""
+    waits = []
+
+    def add(index, total):
+        waits.append(total.op in index.op.control_inputs)
+        return total + tf.cast(index, tf.float32)
+
+    tf.function(lambda start: classes.fold(add, start, 9)).get_concrete_function(tf.constant(0.0))
+    assert waits == [True] * 9
+
+
 PROBE = """
 import resource
 import numpy as np, tensorflow as tf

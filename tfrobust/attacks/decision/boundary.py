@@ -60,6 +60,8 @@ class Boundary(Attack):
         with them; each example takes the first that is a success. What finds none, here or at random, starts from the
         nearest image of the same batch that has an answer it wants: give `starts` to be independent of the batch.
 
+    Memory: 19 batches of images whatever `steps`, and `starts`.
+
     Example:
       >>> attack = Boundary(steps=5000)
       >>> adversarial = attack(lambda images: my_python_classifier(images.numpy()), images, labels, seed=0)

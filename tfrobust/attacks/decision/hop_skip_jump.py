@@ -39,6 +39,8 @@ class HopSkipJump(Attack):
         with them; each example takes the first that is a success. What finds none, here or at random, starts from the
         nearest image of the same batch that has an answer it wants: give `starts` to be independent of the batch.
 
+    Memory: 40 batches of images whatever `samples`, and `starts`: directions are asked about a batch at a time.
+
     Example:
       >>> attack = HopSkipJump(balls.Linf, steps=30)
       >>> adversarial = attack(lambda images: my_python_classifier(images.numpy()), images, labels, seed=0)

@@ -28,6 +28,8 @@ def adam_pgd(
       steps, restarts, objective, keep: as for `PGD`.
       learning_rate: Adam's, on the [0, 1] pixel scale.
 
+    Memory: that of `PGD` with Adam, 10 batches of images.
+
     Example:
       >>> adversarial = adam_pgd(balls.Linf(8 / 255), steps=100)(logits_fn, images, labels, seed=0)
     """

@@ -8,11 +8,12 @@ _UNROLLED = 10
 def fold(function, state, count):
     """`state` after `function(index, state)` for each index below `count`, with one gradient at a time.
 
-    Up to ten are unrolled, which is a fifth faster and costs little. Of more, all would be computed at once, whatever
-    memory that takes: they are a loop, which also is traced only once.
+    Up to ten are unrolled, which is a fifth faster; more are a loop, which is traced only once. Either way an index is
+    there when the state before it is: gradients that wait for nothing would be computed at once, whatever memory that
+    takes.
 
     Args:
-      function: (index, nest of tensors) -> a nest of the same shapes.
+      function: (index int32, nest of tensors) -> a nest of the same shapes, whose gradient depends on the index.
       state: a nest of tensors, for index 0.
       count: int.
 
@@ -24,7 +25,9 @@ def fold(function, state, count):
       6
     """
     if count <= _UNROLLED:
-        for index in range(count):
+        for number in range(count):
+            with tf.control_dependencies(tf.nest.flatten(state)):
+                index = tf.constant(number)
             state = function(index, state)
         return state
     return tf.while_loop(

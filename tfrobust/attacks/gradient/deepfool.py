@@ -190,6 +190,8 @@ class DeepFool(Attack):
       steps, overshoot, candidates: as in `minimal_perturbation`; the values are the original's. At an exact tie, where
         the nearest boundary is 0 away, a step is 1e-4 long.
 
+    Memory: 7 batches of images; gradients of classes are one after the other, whatever `candidates`.
+
     Example:
       >>> attack = DeepFool(balls.Linf)
       >>> adversarial = attack(logits_fn, images, labels, seed=0)

@@ -49,6 +49,8 @@ class FAB(Attack):
         run goes to one wrong class: so many of them, in the order of the clean image's logits; a model with fewer has
         fewer. An attacker with a goal goes to that one.
 
+    Memory: 19 batches of images; gradients of classes, runs and targets are one after the other.
+
     Example:
       >>> attack = FAB(balls.Linf, targets=9)
       >>> adversarial = attack(logits_fn, images, labels, seed=0)

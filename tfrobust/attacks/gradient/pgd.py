@@ -50,6 +50,8 @@ class PGD(Attack):
       keep: "best" as said above, or "last": the last iterate, as in the papers, even where an earlier one was a success
         (Pintor et al., NeurIPS 2022, "Indicators of attack failure", call that a silent success).
 
+    Memory: 6 batches of images, 8 with momentum and 10 with Adam; restarts run one after the other.
+
     Example:
       >>> attack = PGD(balls.Linf(8 / 255), steps=40)
       >>> adversarial = attack(logits_fn, images, labels, seed=0)
@@ -125,6 +127,8 @@ def fgsm(ball: balls.Ball, *, objective: Objective = objectives.cross_entropy) -
     """One step of the ball's radius from the clean image (Goodfellow et al., ICLR 2015, section 4).
 
     In linf this is the fast gradient sign method, in l2 the fast gradient method.
+
+    Memory: that of `PGD`, 6 batches of images.
     """
     return _from_the_image(ball, 1, None, objective=objective)
 
@@ -137,7 +141,10 @@ def bim(
     objective: Objective = objectives.cross_entropy,
     keep: Literal["best", "last"] = "best",
 ) -> PGD:
-    """The basic iterative method: PGD from the clean image, by default in steps of radius / steps (Kurakin et al.)."""
+    """The basic iterative method: PGD from the clean image, by default in steps of radius / steps (Kurakin et al.).
+
+    Memory: that of `PGD`, 6 batches of images.
+    """
     return _from_the_image(ball, steps, step_size, objective=objective, keep=keep)
 
 
@@ -150,7 +157,10 @@ def mi_fgsm(
     objective: Objective = objectives.cross_entropy,
     keep: Literal["best", "last"] = "best",
 ) -> PGD:
-    """Momentum iterative FGSM: each gradient is divided by its l1 norm, then added to the decayed sum (Dong et al.)."""
+    """Momentum iterative FGSM: each gradient is divided by its l1 norm, then added to the decayed sum (Dong et al.).
+
+    Memory: that of `PGD` with momentum, 8 batches of images.
+    """
     return _from_the_image(ball, steps, step_size, objective=objective, optimizer=Momentum(momentum), keep=keep)
 
 

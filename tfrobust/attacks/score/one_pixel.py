@@ -43,6 +43,8 @@ class OnePixel(Attack):
         from the first generation's mean fitness to a success as generations are spent; half of the way always suffices.
         Saves three fifths of the queries where few images fall, and lost no success (docs/results.md).
 
+    Memory: 17 batches of images, and several arrays of batch * population * pixels * (2 + channels) * 4 bytes of members.
+
     Example:
       >>> adversarial = OnePixel(balls.L0(3))(logits_fn, images, labels, seed=0)
     """

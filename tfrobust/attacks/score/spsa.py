@@ -29,6 +29,8 @@ class SPSA(Attack):
       learning_rate: Adam's, on the [0, 1] pixel scale.
       delta: how far the points of a pair are from x in each value.
 
+    Memory: 28 batches of images whatever `samples`: points are asked about a batch at a time.
+
     Example:
       >>> adversarial = SPSA(balls.Linf(8 / 255), steps=100, samples=1024)(logits_fn, images, labels, seed=0)
     """

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfrobust.evaluation import devices
+from tfrobust.evaluation.predictor import changes
 from tfrobust.evaluation.probes.model import AskedModel
 
 PASSES = 3  # beside the one that predictions are from
@@ -28,35 +30,43 @@ class Answers(NamedTuple):
     rounding: float
 
 
-def of(model: AskedModel, images: np.ndarray, precision: float) -> Answers:
-    """Asks about all images `PASSES` + 1 times in batches of the same images, and once in others, half of them strange."""
+def of(model: AskedModel, images, precision: float) -> Answers:
+    """Asks about all images `PASSES` + 1 times in batches of the same images, and once in others, half of them strange.
+
+    Args:
+      model: what is asked.
+      images: float32 [examples, height, width, channels], or what gives rows of such.
+      precision: the smallest relative difference between numbers that the model computes in.
+    """
     first = model.logits(images)
-    spread = max(float(np.median(_centered(first).std(axis=1))), np.finfo("float32").tiny)
-    again = np.max([_change(model.logits(images), first) for _ in range(PASSES)], axis=0) / spread
+    spread = max(float(np.median(first.std(axis=1, dtype="float64"))), np.finfo("float32").tiny)
+    again = np.max([changes(model.logits(images), first) for _ in range(PASSES)], axis=0) / spread
     other = _in_other_company(model, images)
     return Answers(
         asked_again=again,
-        other_company=np.zeros(0) if other is None else _change(other, first) / spread,
+        other_company=np.zeros(0) if other is None else changes(other, first) / spread,
         flipped=0 if other is None else int((other.argmax(axis=1) != first.argmax(axis=1)).sum()),
         rounding=2.0 * precision * float(np.abs(first).max()) / spread,
     )
 
 
 def _in_other_company(model, images):
-    """The logits of each image in a batch whose other half are inverted images; None where a batch is one image."""
+    """The logits of each image where half of a device's batch are inverted images; None where a batch is one image."""
     half = model.batch_size // 2
     if not half:
         return None
     found = []
-    for batch in np.array_split(images[::-1], -(-len(images) // half)):
+    for rows in np.array_split(np.arange(len(images))[::-1], -(-len(images) // half)):
+        batch = images[rows]
         company = 1.0 - np.resize(batch[::-1], (model.batch_size - len(batch), *batch.shape[1:]))
-        found.append(model.ask(np.concatenate([company, batch]))[len(company) :])
+        order = _spread(len(company), len(batch), devices.count())
+        answered = model.ask(np.concatenate([company, batch])[order])
+        found.append(answered[np.argsort(order)][len(company) :])
     return np.concatenate(found)[::-1]
 
 
-def _centered(logits):
-    return logits - logits.mean(axis=1, keepdims=True, dtype="float64")
-
-
-def _change(logits, first):
-    return np.abs(_centered(logits) - _centered(first)).max(axis=1)
+def _spread(company, others, parts):
+    """int [company + others]: an order in which each device's part holds some of the company, then some of the others."""
+    size, later = (company + others) // parts, np.array_split(np.arange(company, company + others), parts)
+    first = np.split(np.arange(company), np.cumsum([size - len(part) for part in later])[:-1])
+    return np.concatenate([part for pair in zip(first, later) for part in pair])

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfrobust.evaluation import batches
+from tfrobust.evaluation import batches, storage
 from tfrobust.evaluation.probes.model import AskedModel
 
 RANDOM_DIRECTIONS = 3
@@ -40,11 +40,11 @@ class Directions(NamedTuple):
     random: np.ndarray
 
 
-def everywhere(model: AskedModel, images: np.ndarray, labels: np.ndarray) -> Gradients:
-    """Looks at the gradients of all images."""
+def everywhere(model: AskedModel, images, labels: np.ndarray) -> Gradients:
+    """Looks at the gradients of all images, float32 or what gives rows of such; NaN in them is taken for 0."""
     zero, broken = [], []
-    for batch, batch_labels, count in batches.padded(model.batch_size, images, labels):
-        gradient = model.slopes(batch, batch_labels).gradient.reshape(len(batch), -1)[:count]
+    for rows, count in batches.padded(model.batch_size, np.arange(len(labels))):
+        gradient = model.slopes(np.nan_to_num(images[rows]), labels[rows]).gradient.reshape(len(rows), -1)[:count]
         zero.append((gradient == 0.0).all(axis=1))
         broken.append(~np.isfinite(gradient).all(axis=1))
     return Gradients(np.concatenate(zero), np.concatenate(broken))
@@ -70,8 +70,12 @@ def directions(model: AskedModel, examples, steps: Sequence[float], precision: f
 
 def beside(images: np.ndarray, generator) -> np.ndarray:
     """Points off the images by up to `_BESIDE` in every pixel, inside (0, 1)."""
-    moved = images + generator.uniform(_BESIDE / 4, _BESIDE, images.shape) * generator.choice([-1.0, 1.0], images.shape)
-    return np.where((moved < 0) | (moved > 1), 2 * images - moved, moved).astype("float32")
+
+    def moved(some):
+        away = some + generator.uniform(_BESIDE / 4, _BESIDE, some.shape) * generator.choice([-1.0, 1.0], some.shape)
+        return np.where((away < 0) | (away > 1), 2 * some - away, away).astype("float32")
+
+    return storage.by_parts(moved, images)
 
 
 def _directions(model, images, labels, steps, precision, generator):

@@ -1,13 +1,14 @@
 """A target in this process, as the probes ask it: logits, slopes, and what its graph holds."""
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from tfrobust.attacks import Access, Problem
-from tfrobust.evaluation import batches
+from tfrobust.evaluation import batches, devices
 from tfrobust.targets import Target
 
 
@@ -26,7 +27,9 @@ class Slopes(NamedTuple):
 
 
 class AskedModel:
-    """A target as the probes ask it, about batches of any size: compiled once, where it is a TensorFlow function.
+    """A target as the probes ask it, about batches of any size, on all devices of the current strategy.
+
+    Where it is a TensorFlow function, it is compiled once.
 
     Args:
       target: what is asked.
@@ -37,29 +40,36 @@ class AskedModel:
     def __init__(self, target: Target, image_shape, batch_size: int):
         self.in_graph, self.batch_size = target.in_graph, batch_size
         self.differentiable = target.in_graph and target.access >= Access.WHITE_BOX
-        self.logits_fn = target.logits_fn
+        self._target, self.logits_fn, self._ask = target, target.logits_fn, target.logits_fn
         if not self.in_graph:
             return
         images = tf.TensorSpec([None, *image_shape], tf.float32)
         self.logits_fn = tf.function(functools.partial(target.logits_fn), input_signature=[images], autograph=False)
-        self._slopes = tf.function(
-            functools.partial(_slopes, target.logits_fn),
-            input_signature=[images, tf.TensorSpec([None], tf.int32)],
-            autograph=False,
-        )
+        self._ask = devices.shared(target.logits_fn, self.logits_fn)
+        slopes = functools.partial(_slopes, target.logits_fn)
+        specifications = [images, tf.TensorSpec([None], tf.int32)]
+        self._slopes = devices.shared(slopes, tf.function(slopes, input_signature=specifications, autograph=False))
 
     @property
     def graph(self) -> tf.Graph:
         """What was traced, where it is `in_graph`."""
         return self.logits_fn.get_concrete_function().graph
 
-    def logits(self, images: np.ndarray) -> np.ndarray:
-        """float32 [examples, classes]."""
-        return np.concatenate([self.ask(batch)[:count] for batch, count in batches.padded(self.batch_size, images)])
+    def logits(self, images) -> np.ndarray:
+        """float32 [examples, classes], of images or what gives rows of them."""
+        rows = np.arange(len(images))
+        return np.concatenate([self.ask(images[some])[:count] for some, count in batches.padded(self.batch_size, rows)])
 
     def ask(self, batch: np.ndarray) -> np.ndarray:
-        """The same of one batch of any size, all of whose images the model sees at once."""
-        return tf.cast(self.logits_fn(tf.constant(batch)), tf.float32).numpy()
+        """The same of one batch of any size, of which each device sees its part at once."""
+        return tf.cast(self._ask(tf.constant(batch)), tf.float32).numpy()
+
+    def compiled(self, function: Callable) -> Callable:
+        """A function of the target's `logits_fn` and of a batch of tensors, as one of the batch alone."""
+        if not self.in_graph:
+            return functools.partial(function, self.logits_fn)
+        alone = tf.function(functools.partial(function, self.logits_fn), autograph=False)
+        return devices.shared(functools.partial(function, self._target.logits_fn), alone)
 
     def slopes(self, images: np.ndarray, labels: np.ndarray) -> Slopes:
         """`Slopes` of one batch of any size."""

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfrobust import attacks, balls, seeds
 from tfrobust.attacks import Attack, Problem
+from tfrobust.evaluation import batches
 from tfrobust.evaluation.probes.model import AskedModel
 
 SQUARE_QUERIES = 200
@@ -22,8 +23,8 @@ class Search(NamedTuple):
 
     Attributes:
       attack: its text.
-      broken: bool [images].
-      labels: int [images].
+      broken: bool [sample].
+      labels: int [sample].
     """
 
     attack: str
@@ -32,25 +33,27 @@ class Search(NamedTuple):
 
 
 def search(model: AskedModel, attack: Attack, examples, *, seed: int, pixels: str = "float") -> Search:
-    """Runs an attack on a sample.
+    """Runs an attack on a sample, in equal batches of at most the model's batch size.
 
     Args:
       model: what is attacked.
       attack: a bounded attack.
-      examples: (images, labels, rows int [images]), the rows in the evaluation, whose seeds they have.
+      examples: (images, labels, rows int [sample]): those of the evaluation, and which of them are the sample.
       seed: that of the evaluation.
       pixels: "float" or "uint8", as in the evaluation.
     """
     images, labels, rows = examples
-
-    keys = seeds.per_example(seed, tf.constant(rows, tf.int32))
-    run = functools.partial(_run, model.logits_fn, attack, pixels)
-    run = tf.function(run, autograph=False) if model.in_graph else run
-    answers = model.ask(run(tf.constant(images), tf.constant(labels, tf.int32), keys).numpy())
+    run = model.compiled(functools.partial(_run, attack, pixels))
+    answers, size = [], -(-len(rows) // -(-len(rows) // model.batch_size))
+    for some, count in batches.padded(size, rows):
+        keys = seeds.per_example(seed, tf.constant(some, tf.int32))
+        found = run(tf.constant(images[some]), tf.constant(labels[some], tf.int32), keys)
+        answers.append(model.ask(found.numpy())[:count])
+    answers, labels = np.concatenate(answers), labels[rows]
     return Search(str(attack), (answers.argmax(axis=1) != labels) & np.isfinite(answers).all(axis=1), labels)
 
 
-def _run(logits_fn, attack, pixels, images, labels, keys):
+def _run(attack, pixels, logits_fn, images, labels, keys):
     problem = Problem(logits_fn, images, labels, keys=keys)
     return attack.solve(problem.rounded(attack.ball) if pixels == "uint8" else problem)
 
