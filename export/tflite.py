@@ -57,7 +57,7 @@ def convert(model: "keras.Model", quantize: str = "float32", calibration_images:
       calibration_images: float32 [examples, height, width, channels] in [0, 1], for int8 and int16x8.
 
     Raises:
-      InputError: if the model needs an operation that TFLite has not built in.
+      InputError: if the model needs an operation that TFLite has not built in, such as random numbers.
     """
     import tensorflow as tf
 
@@ -81,6 +81,10 @@ def convert(model: "keras.Model", quantize: str = "float32", calibration_images:
         ):
             return converter.convert()
     except Exception as error:  # the converter's own errors have no common class
+        if "StatelessRandom" in str(error):
+            raise tfr.InputError(
+                "the model draws random numbers, for which TFLite has no operation: export it by export.saved_model"
+            ) from error
         raise tfr.InputError(f"the model cannot be written as {quantize} TFLite: {error}") from error
 
 

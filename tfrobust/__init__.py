@@ -13,6 +13,7 @@ from tfrobust import registration
 __version__ = "0.1.0"
 
 _MODULES = (
+    "analysis",
     "attacks",
     "balls",
     "callbacks",

@@ -1,7 +1,8 @@
-"""Trains CIFAR-10 networks, with fixed masks or without, plainly or with a defense.
+"""Trains CIFAR-10 networks, with fixed masks or without, behind ACE's module or not, plainly or with a defense.
 
     python -m trainers.cifar --flagfile=trainers/configs/cifar_cpu_small.flags --workdir=runs/normal
     python -m trainers.cifar --flagfile=trainers/configs/cifar_cpu_small_0.7_shallow.flags --workdir=runs/0.7_shallow
+    python -m trainers.cifar --flagfile=trainers/configs/cifar_cpu_small_ace.flags --ace=100 --workdir=runs/ace_100
 
 These narrow networks take about 10 minutes each on two cores. trainers/configs/cifar_random_mask.flags is the paper's
 recipe, for a GPU. docs/results.md has the numbers to expect.
@@ -22,6 +23,12 @@ MASKS = flags.DEFINE_string(
     "",
     "Where the network is masked, such as shallow=0.7 or 0=0.5,1=0.5,kind=same: see tfrobust/models/masks.py.",
 )
+ACE = flags.DEFINE_float(
+    "ace", None, "lam of ACE's checkerboard enhancer behind the preprocessing, inf without its skip; default: none."
+)
+PADDING = flags.DEFINE_enum(
+    "padding", None, ["same", "symmetric"], "Of strided convolutions: TensorFlow's or PyTorch's; default: same."
+)
 MEMBERS = flags.DEFINE_integer(
     "members", 1, "Networks to train as one ensemble; they differ in masks and initial weights.", lower_bound=1
 )
@@ -37,6 +44,8 @@ def main():
         std=1.0,
         width=WIDTH.value,
         masks=MASKS.value,
+        ace=ACE.value,
+        padding=PADDING.value,
         members=MEMBERS.value,
         average=AVERAGE.value,
     )

@@ -9,6 +9,8 @@ from tfrobust.errors import InputError
 if TYPE_CHECKING:  # `--help` does not wait for them
     import keras
 
+ACE_NEEDS_NORMALIZATION = 10.0
+
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
@@ -22,6 +24,8 @@ class NetworkConfig:
         preprocessing that the network of `tfrobust.models` has by default.
       width: channels of the first stage; None: the paper's.
       masks: where the network is masked, as `tfrobust.models.build` takes it.
+      ace: lam of ACE's two-layer module behind the preprocessing; None: there is none.
+      padding: of convolutions with strides, "same" or "symmetric"; None: the network's own.
       members: the networks of an ensemble, which differ in masks and initial weights; 1: no ensemble.
       average: what an ensemble averages, "logits" or "probabilities".
     """
@@ -31,6 +35,8 @@ class NetworkConfig:
     std: float | None = 1 / 255
     width: int | None = None
     masks: str = ""
+    ace: float | None = None
+    padding: str | None = None
     members: int = 1
     average: str = "probabilities"
 
@@ -60,17 +66,20 @@ def _make_member(config, train, member):
     if config.masks:
         placement = tfr.models.masks.parse(config.masks)
         arguments["masks"] = dataclasses.replace(placement, seed=placement.seed + member)
+    if config.padding is not None:
+        arguments["padding"] = config.padding
     shape, weights = train.images.shape[1:], config.init_weights
     arrays = tfr.data.read_arrays(weights) if weights and weights.endswith(".npz") else None
     arguments |= {"input_shape": shape, "classes": train.classes}
     if config.std is not None:
         arguments |= {"mean": _mean(arrays, train, shape, config), "std": config.std}
     try:
-        network = tfr.models.build(config.model, **arguments)
+        network = tfr.models.build(config.model, ace=config.ace, **arguments)
     except InputError:
         raise
     except ValueError as error:
         raise InputError(f"{config.model} does not fit images of {shape}: {error}") from error
+    _check_ace(config, network)
     if arrays is not None:
         try:
             tfr.models.assign(network, arrays)
@@ -79,6 +88,18 @@ def _make_member(config, train, member):
     elif weights:
         tfr.models.load_weights(network, weights)
     return network
+
+
+def _check_ace(config, network):
+    """Refuses what did not train: a network without batch normalization behind a large lam."""
+    import keras
+
+    normalized = any(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
+    if config.ace is not None and config.ace >= ACE_NEEDS_NORMALIZATION and not normalized:
+        raise InputError(
+            f"--ace={config.ace:g}: {config.model} has no batch normalization, and such networks did not train with a "
+            f"lam of {ACE_NEEDS_NORMALIZATION:g} and above: choose a smaller one, or a network such as resnet18 or vgg11"
+        )
 
 
 def _mean(arrays, train, shape, config):

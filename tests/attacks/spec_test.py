@@ -153,6 +153,7 @@ PRINTED = [  # attacks as they print, the shortest way
     "pgd(l2(1), random_start=False)",
     "pgd(linf(0.1), optimizer=adam(second_moment=0.99))",
     "pgd(linf(0.1), optimizer=momentum())",
+    "pgd(linf(0.1), optimizer=steepest(norm=l2))",
     "mi_fgsm(linf(0.1), step_size=1/255)",
     "deepfool()",
     "deepfool(linf, targeted=True, steps=3, overshoot=0.5)",

@@ -39,6 +39,19 @@ def test_a_model_that_looks_elsewhere_answers_as_before_and_the_source_is_fooled
     assert [row["source_robust_accuracy"] for row in result.report["defense_rates"]] == [0.0, 0.0]
 
 
+def test_success_is_relative_to_the_clean_accuracies_of_model_and_source():
+    """The source misclassifies the first ten images, which are not attacked: the model is shown them as they are."""
+    labels = LABELS.copy()
+    labels[:10] = 1 - labels[:10]
+    own, clean = (np.argmax(model(IMAGES[:30]), axis=1) == labels[:30] for model in (LEFT, RIGHT))
+    result = evaluation.evaluate_transfer([LEFT], [LEFT, RIGHT], ATTACKS, IMAGES, labels, examples=20, progress=False)
+    itself, other = result.report["defense_rates"]
+    assert itself["accuracy"] == itself["defense_success_rate"] == itself["defense_success_rate_of_source"] == 0
+    assert other["accuracy"] == pytest.approx(clean.mean())
+    assert other["defense_success_rate"] == pytest.approx(1)
+    assert other["defense_success_rate_of_source"] == pytest.approx(clean.sum() / own.sum())
+
+
 def test_images_are_the_first_that_the_source_classifies_correctly():
     labels = LABELS.copy()
     labels[:10] = 1 - labels[:10]

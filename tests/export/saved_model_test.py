@@ -1,11 +1,12 @@
 """A SavedModel is published only if it gives the model's logits."""
 
 import keras
+import numpy as np
 import pytest
 
 from export import saved_model
 from tests.support import programs
-from tfrobust import models, targets
+from tfrobust import defenses, models, targets
 
 
 @pytest.fixture(scope="module")
@@ -21,6 +22,15 @@ def test_largest_difference_tells_networks_apart(networks):
     assert saved_model.largest_difference(one, other) > 1e-2
 
 
+def test_a_model_that_answers_differently_each_time_is_published_uncompared(networks, tmp_path):
+    defenses.pixel_shift(networks[0], direction="random").save(tmp_path / "model.keras")
+    flags = (f"--model={tmp_path / 'model.keras'}", f"--output={tmp_path / 'served'}")
+    assert "this difference says nothing" in programs.succeed("export.saved_model", *flags)
+    images = np.random.default_rng(0).random((4, 28, 28, 1), "float32")
+    predict = targets.load(tmp_path / "served/1").predictor()
+    assert np.any(predict(images) != predict(images))
+
+
 def test_an_export_that_differs_is_not_published(artifacts, tmp_path):
     output = tmp_path / "served"
     process = programs.run_code(
@@ -30,7 +40,7 @@ from export import saved_model
 from tfrobust.cli import program
 
 sys.argv = ["saved_model", "--model={artifacts.model}", "--output={output}"]
-saved_model.largest_difference = lambda *arguments: 0.5
+saved_model.largest_difference = lambda one, other: 0.5 * (one is not other)
 program.run(saved_model.main)
 """
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.support import programs
-from tfrobust import layers, targets
+from tfrobust import layers, models, targets
 from tfrobust.models import masks
 
 CIFAR = ("--model=vgg11", "--width=4", "--batch_size=32", "--epochs=2", "--learning_rate=0.02")
@@ -28,6 +28,12 @@ def test_masks_are_a_flag_and_the_model_says_which_it_has(train):
     network, metrics = train("--masks=shallow=0.7,kind=same", "--label_smoothing=0.1", "--schedule=cosine")
     assert str(masks.placement(network)) == "shallow=0.7,kind=same"
     assert metrics["history"]["loss"][1] < metrics["history"]["loss"][0] and 0 <= metrics["accuracy"] <= 1
+
+
+def test_ace_is_a_flag_and_its_lam_is_not_trained(train):
+    network, metrics = train("--ace=10", "--padding=symmetric", "--schedule=one_cycle", "--masks=shallow=0.5")
+    assert float(models.enhancer(network).lam) == 10 and str(masks.placement(network)) == "shallow=0.5"
+    assert metrics["history"]["loss"][1] < metrics["history"]["loss"][0]
 
 
 def test_mixed_precision_trains_and_saves_a_float32_network(train):
@@ -56,6 +62,10 @@ def test_adversarial_training_reports_robust_accuracy(train):
         (("--model=resnet81",), "unknown model 'resnet81'"),
         (("--masks=shalow=0.5",), "masks 'shalow=0.5'"),
         (("--masks=7=0.5",), "there is no block 7"),
+        (("--ace=-1",), "lam must be at least 0"),
+        (("--ace=10", "--model=ace_toy"), "ace_toy has no batch normalization"),
+        (("--ace=inf", "--model=lenet"), "did not train with a lam of 10 and above"),
+        (("--padding=symmetric", "--model=lenet"), "lenet takes no padding"),
         (("--masks=shallow=1",), "in [0, 1)"),
         (("--defense=adversarial_training", "--training_attack=pdg(linf(0.1))"), "pdg"),
     ],

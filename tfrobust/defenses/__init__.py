@@ -1,8 +1,26 @@
-"""Ways to more robust networks. Those that train are each a `Defense` around a network, to be compiled and fitted."""
+"""Ways to more robust networks. Those that train are each a `Defense` around a network, to be compiled and fitted.
+
+The others are functions from a network to one that changes its images, or its answers, when it is asked.
+"""
 
 from tfrobust.defenses.adversarial_training import AdversarialTraining
 from tfrobust.defenses.deep_defense import DeepDefense
 from tfrobust.defenses.defense import Defense
 from tfrobust.defenses.ensemble import IndependentMembers, ensemble, is_ensemble
+from tfrobust.defenses.pixel_deflection import pixel_deflection
+from tfrobust.defenses.pixel_shift import pixel_shift
+from tfrobust.defenses.region_vote import region_vote
+from tfrobust.defenses.resize_pad import resize_pad
 
-__all__ = ["AdversarialTraining", "DeepDefense", "Defense", "IndependentMembers", "ensemble", "is_ensemble"]
+__all__ = [
+    "AdversarialTraining",
+    "DeepDefense",
+    "Defense",
+    "IndependentMembers",
+    "ensemble",
+    "is_ensemble",
+    "pixel_deflection",
+    "pixel_shift",
+    "region_vote",
+    "resize_pad",
+]

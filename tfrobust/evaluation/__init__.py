@@ -6,14 +6,19 @@ from tfrobust.evaluation.evaluate import evaluate
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.render.text import table
 from tfrobust.evaluation.report import Evaluation, save
+from tfrobust.evaluation.scenarios import SCENARIOS, Plan, Scenarios, evaluate_scenarios
 from tfrobust.evaluation.transfer import Transfer, evaluate_transfer
 
 __all__ = [
+    "SCENARIOS",
     "Evaluation",
     "EvaluationConfig",
     "Outcome",
+    "Plan",
+    "Scenarios",
     "Transfer",
     "evaluate",
+    "evaluate_scenarios",
     "evaluate_transfer",
     "metrics",
     "save",

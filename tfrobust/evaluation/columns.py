@@ -55,6 +55,16 @@ def _share_of_tried(hit):
     return value
 
 
+def _survival(of_transferred):
+    """The accuracy under attack over that on clean images, of attacks on the target itself or of those made elsewhere."""
+
+    def value(outcome, target):
+        fooled = _share_of_tried(lambda outcome: outcome.hit)(outcome, target)
+        return None if fooled is None or (outcome.source is not None) != of_transferred else 1.0 - fooled
+
+    return value
+
+
 def wrong_draws(votes: Votes, labels: np.ndarray) -> dict | None:
     """Of a random model, the share of draws that are wrong, with its 95 % interval; None of a fixed one.
 
@@ -109,6 +119,8 @@ COLUMNS = (
     _ROBUST,
     Column("robust_accuracy_uint8", "rounded", "{:.2%}", _robust(lambda outcome: outcome.broken_uint8)),
     Column("success_rate", "success", "{:.2%}", _share_of_tried(lambda outcome: outcome.hit)),
+    Column("attack_survival_rate", None, "{:.2%}", _survival(of_transferred=False)),
+    Column("defense_success_rate", None, "{:.2%}", _survival(of_transferred=True)),
     Column("target_rate", "goal", "{:.2%}", _share_of_tried(lambda outcome: outcome.reached)),
     Column("wrong_draws", "wrong draws", "{0[share]:.2%} ({0[low]:.1%} to {0[high]:.1%})", _wrong_draws),
     Column("median_l2", "median l2", "{:.3f}", _median(balls.L2)),

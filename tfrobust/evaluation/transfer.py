@@ -25,8 +25,11 @@ class Transfer:
 
     Attributes:
       report: a dict with "clean_accuracy" by model, and "defense_rates": a list of rows "source", "attack", "model",
-        "examples", "source_robust_accuracy" (the white-box attack on the source itself) and "defense_rate"; and "warnings", of each
-        source under its attacks and of each model's answers.
+        "examples", "source_robust_accuracy" (the white-box attack on the source itself), "defense_rate", and over all
+        images, of which those that the source misclassifies are not attacked: "accuracy", and that divided by the
+        accuracies on clean images of the model ("defense_success_rate", which on the source itself is the attack survival
+        rate of ACE's paper) and of the source ("defense_success_rate_of_source"); and "warnings", of each source under
+        its attacks and of each model's answers.
     """
 
     report: dict
@@ -92,7 +95,7 @@ def evaluate_transfer(
         subject = subjects[source]
         chosen = prepare.Examples(images, labels, _first(subject.predictions == labels, examples))
         outcomes = outcomes_of(named, subject, chosen, config)
-        rows += [_row(source, outcome, model) for outcome in outcomes for model in shown]
+        rows += [_row(subject, outcome, model) for outcome in outcomes for model in shown]
         warnings[source.name] = _warnings(subject, chosen, outcomes, config)
     for model in shown:
         if model.target.name not in warnings:
@@ -125,16 +128,23 @@ def _first(correct, examples):
     return correct & (np.cumsum(correct) <= (examples or len(correct)))
 
 
-def _row(source: targets.Target, outcome: Outcome, model: prepare.Subject) -> dict:
+def _row(source: prepare.Subject, outcome: Outcome, model: prepare.Subject) -> dict:
     """How a model answers what an attack on the source found."""
-    used = outcome.examples.attacked
-    labels = outcome.examples.labels[used]
-    votes = model.predictor.votes(outcome.images, labels, np.flatnonzero(used))
+    labels, used = outcome.examples.labels, outcome.examples.attacked
+    votes = model.predictor.votes(outcome.images, labels[used], np.flatnonzero(used))
+    right = (votes.predictions() == labels[used]).sum()
+    # All images up to the last that is used.
+    seen = np.arange(len(labels)) <= np.flatnonzero(used).max(initial=-1)
+    own, of_source = ((subject.predictions == labels)[seen].sum() for subject in (model, source))
+    kept = right + (model.predictions == labels)[seen & ~used].sum()
     return {
-        "source": source.name,
+        "source": source.target.name,
         "attack": outcome.name,
         "model": model.target.name,
-        "examples": len(labels),
+        "examples": int(used.sum()),
         "source_robust_accuracy": float((~outcome.broken[used]).mean()),
-        "defense_rate": float((votes.predictions() == labels).mean()),
+        "defense_rate": float(right / used.sum()),
+        "accuracy": float(kept / seen.sum()),
+        "defense_success_rate": float(kept / own) if own else None,
+        "defense_success_rate_of_source": float(kept / of_source),
     }

@@ -6,6 +6,7 @@ import keras
 
 from tfrobust.errors import InputError
 from tfrobust.models import insert, masks
+from tfrobust.models.ace import Ace, enhancer, with_ace
 from tfrobust.models.ace_toy import ace_toy
 from tfrobust.models.alexnet import alexnet
 from tfrobust.models.applications import resnet152_imagenet, vgg19_imagenet
@@ -39,13 +40,14 @@ _IMAGENET = (
 MODELS = {builder.__name__: builder for builder in (*_SMALL_IMAGES, *_IMAGENET)}
 
 
-def build(name: str, *, masks: str | Masks = "", **arguments) -> keras.Model:
+def build(name: str, *, masks: str | Masks = "", ace: float | None = None, **arguments) -> keras.Model:
     """Builds a network by its name in `MODELS`.
 
     Args:
       name: of the network.
       masks: where it is masked, such as "shallow=0.7" or "deep=0.5,kind=same": see `models.masks`, whose `Masks` are
         taken too. It stands for the builder's `insert`.
+      ace: the lam of ACE's two-layer module, which then stands behind the preprocessing; None: there is none.
       **arguments: the builder's own.
 
     Raises:
@@ -53,7 +55,7 @@ def build(name: str, *, masks: str | Masks = "", **arguments) -> keras.Model:
         placement of masks, and masks beside another `insert`.
 
     Example:
-      >>> build("resnet18", width=16, masks="shallow=0.7").name
+      >>> build("resnet18", width=16, masks="shallow=0.7", ace=10.0).name
       'resnet18'
     """
     known = _parameters(name)
@@ -61,6 +63,8 @@ def build(name: str, *, masks: str | Masks = "", **arguments) -> keras.Model:
         if "insert" in arguments:
             raise InputError("masks are inserted: give masks or insert, not both")
         arguments["insert"] = parse(masks) if isinstance(masks, str) else masks
+    if ace is not None:
+        arguments["insert"] = Ace(ace, arguments.get("insert", insert.NOTHING))
     for argument in arguments:
         if argument not in known:
             raise InputError(f"{name} takes no {argument}, but {', '.join(known)}")
@@ -82,4 +86,16 @@ def _parameters(name):
     return inspect.signature(MODELS[name]).parameters
 
 
-__all__ = ["MODELS", "assign", "build", "input_shape", "insert", "load_weights", "masks", *MODELS]  # noqa: PLE0604
+__all__ = [  # noqa: PLE0604
+    "MODELS",
+    "Ace",
+    "assign",
+    "build",
+    "enhancer",
+    "input_shape",
+    "insert",
+    "load_weights",
+    "masks",
+    "with_ace",
+    *MODELS,
+]

@@ -47,6 +47,10 @@ class Insert(abc.ABC):
     def layers(self, place: Place) -> Sequence[keras.Layer]:
         """The layers to put at a place, the first right after the layer that the place is named after."""
 
+    def opening(self) -> Sequence[keras.Layer]:
+        """The layers to put behind the preprocessing, before the first block."""
+        return ()
+
     def channels(self, channels: int, place: Place) -> int:
         """How many channels a layer has in a block, of those it would have otherwise."""
         return channels
@@ -98,6 +102,8 @@ class Blocks:
         images = keras.Input(input_shape, name="image")
         mean, std = (_for_channels(values, input_shape[-1]) for values in (mean, std))
         x = Standardize(mean, std, name="preprocessing")(images)
+        for layer in self.insert.opening():
+            x = layer(x)
         text = str(self.insert)
         return images, Placement(text)(x) if text else x
 

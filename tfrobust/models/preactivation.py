@@ -15,7 +15,7 @@ def activation(x, blocks, block, name, i):
     return layers.ReLU(name=f"{name}_relu{i}")(x)
 
 
-def residual_stages(x, blocks, depths, width, gate=lambda y, name: y):
+def residual_stages(x, blocks, depths, width, gate=lambda y, name: y, padding="same"):
     """Stages of residual blocks of two 3x3 convolutions, each stage with twice the channels of the one before.
 
     Args:
@@ -25,6 +25,7 @@ def residual_stages(x, blocks, depths, width, gate=lambda y, name: y):
       depths: how many residual blocks each stage has.
       width: channels of the first stage.
       gate: a function (y, name) of what a residual block computes, applied before the addition.
+      padding: see `convolution`.
     """
     for stage, depth in enumerate(depths, start=1):
         channels = blocks.channels(width * 2 ** (stage - 1), stage)
@@ -33,7 +34,7 @@ def residual_stages(x, blocks, depths, width, gate=lambda y, name: y):
             y = activation(x, blocks, 0 if stage == i == 1 else stage, name, 1)
             if x.shape[-1] != channels or strides > 1:
                 x = convolution(y, channels, 1, strides, f"{name}_shortcut")
-            y = convolution(y, channels, 3, strides, f"{name}_conv1")
+            y = convolution(y, channels, 3, strides, f"{name}_conv1", padding=padding)
             y = convolution(activation(y, blocks, stage, name, 2), channels, 3, 1, f"{name}_conv2")
             x = layers.Add(name=f"{name}_add")([x, gate(y, name)])
     return x

@@ -5,17 +5,22 @@ max pooling, each with stride 2. Masks stand where Random Mask's authors put the
 addition or the ReLU.
 """
 
+import functools
+
 import keras
 from keras import layers
 
-from tfrobust.models.convolution import normalization, normalized_convolution
+from tfrobust.models.convolution import normalized_convolution
 from tfrobust.models.insert import NOTHING, Blocks, Insert
 
 SHALLOW, DEEP = (0, 1, 2), (3, 4)
+_centered = functools.partial(normalized_convolution, padding="symmetric")
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # what PyTorch's networks take
 
 
-def resnet18(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0) -> keras.Model:
+def resnet18(
+    input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0, padding="same"
+) -> keras.Model:
     """Two blocks of two 3x3 convolutions in each of four stages: 11,173,962 trainable weights at full width.
 
     Args:
@@ -24,6 +29,7 @@ def resnet18(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOT
       width: channels of the first stage, 64 in the paper; each later stage has twice as many.
       insert: what is inserted, see `models.insert`. Block 0 is the stem, 1 to 4 are the stages; 0 to 2 are shallow.
       mean, std: preprocessing, see `Standardize`.
+      padding: of convolutions with strides: "same" as TensorFlow's, or "symmetric", alike on all sides, as PyTorch's.
 
     Returns:
       A model from float32 images [batch, height, width, channels] in [0, 1] to logits [batch, classes].
@@ -34,11 +40,13 @@ def resnet18(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOT
     """
     blocks = Blocks(insert, SHALLOW, DEEP)
     images, x = blocks.opening(input_shape, mean, std)
-    x = layers.Dense(classes, name="logits")(_features(x, blocks, _basic_block, (2, 2, 2, 2), width))
+    x = layers.Dense(classes, name="logits")(_features(x, blocks, _basic_block, (2, 2, 2, 2), width, padding))
     return keras.Model(images, x, name="resnet18")
 
 
-def resnet50(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0) -> keras.Model:
+def resnet50(
+    input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0, padding="same"
+) -> keras.Model:
     """Bottlenecks, 3, 4, 6 and 3 of them: 23,520,842 trainable weights at full width.
 
     Something may be inserted after the stem and after their 3x3 convolutions.
@@ -47,7 +55,7 @@ def resnet50(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOT
     """
     blocks = Blocks(insert, SHALLOW, DEEP)
     images, x = blocks.opening(input_shape, mean, std)
-    x = layers.Dense(classes, name="logits")(_features(x, blocks, _bottleneck, (3, 4, 6, 3), width))
+    x = layers.Dense(classes, name="logits")(_features(x, blocks, _bottleneck, (3, 4, 6, 3), width, padding))
     return keras.Model(images, x, name="resnet50")
 
 
@@ -63,7 +71,7 @@ def resnet18_imagenet(
 
     Strided convolutions pad alike on all sides, as in PyTorch, whose model Deep Defense fine-tuned.
 
-    Arguments and result are those of `resnet18`.
+    Other arguments and the result are those of `resnet18`.
     """
     blocks = Blocks(insert, SHALLOW, DEEP)
     images, x = blocks.opening(input_shape, mean, std)
@@ -96,20 +104,12 @@ def _imagenet_stem(x, blocks, width):
     return layers.MaxPooling2D(3, 2, name="stem_pool")(x)
 
 
-def _centered(x, channels, size, strides, name):
-    """A convolution and its normalization, whose padding is the same on all sides also where it has strides."""
-    if strides == 1 or size == 1:
-        return normalized_convolution(x, channels, size, strides, name)
-    x = layers.ZeroPadding2D(size // 2, name=f"{name}_padding")(x)
-    x = layers.Conv2D(channels, size, strides, use_bias=False, kernel_initializer="he_normal", name=name)(x)
-    return normalization(x, f"{name}_norm")
-
-
-def _features(x, blocks, add_block, depths, width):
+def _features(x, blocks, add_block, depths, width, padding):
     """The stem for small images, the stages, and the mean over what is left of the image."""
     x = normalized_convolution(x, blocks.channels(width, 0), 3, 1, "stem_conv")
     x = layers.ReLU(name="stem_relu")(blocks.after(x, 0, "stem_conv"))
-    return _stages(x, blocks, add_block, depths, width, normalized_convolution)
+    convolve = functools.partial(normalized_convolution, padding=padding)
+    return _stages(x, blocks, add_block, depths, width, convolve)
 
 
 def _stages(x, blocks, add_block, depths, width, convolve):

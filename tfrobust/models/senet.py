@@ -15,7 +15,9 @@ SHALLOW, DEEP = (0, 1, 2), (3, 4)
 REDUCTION = 16
 
 
-def senet18(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0) -> keras.Model:
+def senet18(
+    input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0, padding="same"
+) -> keras.Model:
     """Two residual blocks of two 3x3 convolutions in each of four stages: 11,260,354 trainable weights at full width.
 
     Args:
@@ -25,6 +27,7 @@ def senet18(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTH
       insert: what is inserted, see `models.insert`. Block 0 is the stem, masked where the first residual block reads
         it; 1 to 4 are the stages; 0 to 2 are shallow.
       mean, std: preprocessing, see `Standardize`.
+      padding: of convolutions with strides: "same" as TensorFlow's, or "symmetric", alike on all sides.
 
     Returns:
       A model from float32 images [batch, height, width, channels] in [0, 1] to logits [batch, classes].
@@ -37,7 +40,7 @@ def senet18(input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTH
     images, x = blocks.opening(input_shape, mean, std)
     x = normalized_convolution(x, blocks.channels(width, 0), 3, 1, "stem_conv")
     x = layers.ReLU(name="stem_relu")(x)
-    x = residual_stages(x, blocks, (2, 2, 2, 2), width, gate=_squeeze_and_excite)
+    x = residual_stages(x, blocks, (2, 2, 2, 2), width, _squeeze_and_excite, padding)
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(images, layers.Dense(classes, name="logits")(x), name="senet18")
 

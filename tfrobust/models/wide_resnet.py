@@ -16,7 +16,7 @@ SHALLOW, DEEP = (0, 1), (2, 3)
 
 
 def wide_resnet32_4(
-    input_shape=(32, 32, 3), classes=10, width=16, insert: Insert = NOTHING, mean=0.0, std=1.0
+    input_shape=(32, 32, 3), classes=10, width=16, insert: Insert = NOTHING, mean=0.0, std=1.0, padding="same"
 ) -> keras.Model:
     """Three stages of 4, 8 and 16 times the stem's channels: 7,399,130 trainable weights at full width.
 
@@ -27,6 +27,7 @@ def wide_resnet32_4(
       insert: what is inserted, see `models.insert`. Block 0 is the stem, masked where the first residual block reads
         it; 1 to 3 are the stages; 0 and 1 are shallow.
       mean, std: preprocessing, see `Standardize`.
+      padding: of convolutions with strides: "same" as TensorFlow's, or "symmetric", alike on all sides.
 
     Returns:
       A model from float32 images [batch, height, width, channels] in [0, 1] to logits [batch, classes].
@@ -38,7 +39,7 @@ def wide_resnet32_4(
     blocks = Blocks(insert, SHALLOW, DEEP)
     images, x = blocks.opening(input_shape, mean, std)
     x = convolution(x, blocks.channels(width, 0), 3, 1, "stem_conv")
-    x = residual_stages(x, blocks, (5, 5, 5), 4 * width)
+    x = residual_stages(x, blocks, (5, 5, 5), 4 * width, padding=padding)
     x = layers.ReLU(name="relu")(normalization(x, "norm"))
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(images, layers.Dense(classes, name="logits")(x), name="wide_resnet32_4")

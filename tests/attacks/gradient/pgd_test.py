@@ -8,6 +8,7 @@ from tests.support import classifiers
 from tfrobust import attacks, balls, objectives
 from tfrobust.attacks import spec
 from tfrobust.attacks.problem import Problem
+from tfrobust.attacks.steps import Steepest
 from tfrobust.errors import InputError
 
 WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)  # label 0 has the logit 3 a - 4 b + 2
@@ -26,6 +27,15 @@ def test_on_a_linear_model_every_variant_ends_at_the_optimum(make, ball, expecte
     found = change(make(ball) if make is attacks.fgsm else make(ball, steps=100))
     # From a random start, l2 slides along the ball's surface toward the optimum and comes near it.
     np.testing.assert_allclose(found[0], expected, atol=1e-2 if make is attacks.pgd else 1e-5)
+
+
+def test_steps_of_another_norm_have_its_length_and_the_ball_clips_them():
+    """The gradient is (-3, 4): a step of l2 length 0.05 is (-0.03, 0.04), and from three on the ball clips them."""
+    for steps, expected in ((1, [-0.03, 0.04]), (2, [-0.06, 0.08]), (3, [-0.09, 0.1]), (9, [-0.1, 0.1])):
+        attack = attacks.pgd(
+            balls.Linf(0.1), steps=steps, step_size=0.05, random_start=False, optimizer=Steepest(balls.L2), keep="last"
+        )
+        np.testing.assert_allclose(change(attack)[0], expected, atol=1e-6)
 
 
 def test_clips_to_the_image_range():
