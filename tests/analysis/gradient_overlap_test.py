@@ -108,17 +108,17 @@ def test_what_mixes_nothing_does_not_count():
     np.testing.assert_array_equal(gradient_overlap(plain), gradient_overlap(masked))
 
 
-@pytest.mark.parametrize("name", ["resnet50", "senet18", "wide_resnet32_4", "vgg19"])
+@pytest.mark.parametrize("name", ["senet18", "vgg11"])
 def test_paddings_differ_where_a_stride_meets_an_even_size(name):
     def overlap(size, padding):
         return gradient_overlap(models.build(name, input_shape=(size, size, 3), padding=padding, width=4))
 
     same, symmetric = overlap(32, "same"), overlap(32, "symmetric")
-    assert np.allclose(same, symmetric) == (name == "vgg19")
+    assert np.allclose(same, symmetric) == (name == "vgg11")
     np.testing.assert_allclose(overlap(33, "same"), overlap(33, "symmetric"), atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["densenet121", "senet18", "nin", "alexnet", "resnet152_imagenet"])
+@pytest.mark.parametrize("name", ["densenet121", "nin", "alexnet"])
 def test_every_family_can_be_counted(name):
     """Also where float64 could not hold the number of paths."""
     found = gradient_overlap(models.build(name))
