@@ -24,14 +24,14 @@ def path(tmp_path_factory):
 
 def test_writes_the_arrays_and_a_picture_of_each_analysis(path, tmp_path):
     what = "--what=overlap,heatmap,label_map,white_pixel"
-    few = ("--examples=6", "--points=5", "--label_maps=1", "--attack=fgsm(linf(0.1))", "--layers=conv1")
+    few = ("--examples=20", "--points=5", "--label_maps=1", "--attack=fgsm(linf(0.1))", "--layers=conv1")
     said = programs.succeed(
         "trainers.analyze", f"--model={path}", what, "--dataset=digits", *few, f"--output={tmp_path}"
     )
     assert "share of the checkerboard in G(0.3): " in said
     pictures = {file.stem for file in tmp_path.glob("*.png") if file.read_bytes().startswith(b"\x89PNG")}
     arrays = {file.stem: dict(np.load(file)) for file in tmp_path.glob("*.npz")}
-    (label_map,) = pictures & {f"label_map_{number}" for number in range(6)}
+    (label_map,) = pictures & {f"label_map_{number}" for number in range(20)}
     assert pictures == set(arrays) == {"overlap", "gradients", "perturbations", label_map, "white_pixel"}
     assert arrays["overlap"]["top_pixels"].shape == (28, 28) and arrays[label_map]["labels"].shape == (5, 5)
     assert set(arrays["gradients"]) == set(arrays["perturbations"]) == {"input", "conv1"}
