@@ -5,6 +5,7 @@ images that the *source* classifies correctly (Luo et al., ICLR 2019 submission,
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable
 
 import numpy as np
@@ -85,21 +86,18 @@ def evaluate_transfer(
     sources, models = ([targets.as_target(model) for model in group] for group in (sources, models))
     named = prepare.named_attacks(attacks)
     images, labels = prepare.images_and_labels(images, labels, [*sources, *models], config.pixels)
-    for source in sources:
-        for _, attack in named:
-            source.attacked_by(attack)
+    for source, (_, attack) in itertools.product(sources, named):
+        source.attacked_by(attack)
     subjects = {model: prepare.subject(model, images, labels, config) for model in dict.fromkeys([*models, *sources])}
     shown = [subjects[model] for model in models]
     rows, warnings = [], {}
-    for source in sources:
-        subject = subjects[source]
+    for subject in [subjects[source] for source in sources]:
         chosen = prepare.Examples(images, labels, _first(subject.predictions == labels, examples))
         outcomes = outcomes_of(named, subject, chosen, config)
         rows += [_row(subject, outcome, model) for outcome in outcomes for model in shown]
-        warnings[source.name] = _warnings(subject, chosen, outcomes, config)
-    for model in shown:
-        if model.target.name not in warnings:
-            warnings[model.target.name] = _warnings(model, prepare.all_of(model, images, labels), [], config)
+        warnings[subject.target.name] = _warnings(subject, chosen, outcomes, config)
+    rest = {model.target.name: model for model in shown if model.target.name not in warnings}
+    warnings |= {name: _warnings(it, prepare.all_of(it, images, labels), [], config) for name, it in rest.items()}
     return Transfer(
         {
             "sources": [source.name for source in sources],
@@ -146,5 +144,5 @@ def _row(source: prepare.Subject, outcome: Outcome, model: prepare.Subject) -> d
         "defense_rate": float(right / used.sum()),
         "accuracy": float(kept / seen.sum()),
         "defense_success_rate": float(kept / own) if own else None,
-        "defense_success_rate_of_source": float(kept / of_source),
+        "defense_success_rate_of_source": float(kept / of_source) if of_source else None,
     }
