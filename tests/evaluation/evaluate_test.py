@@ -163,9 +163,9 @@ def test_report_is_json_with_every_field(whole):
         *("model", "answers", "dataset", "examples", "pixels", "seed", "draws", "versions", "clean_accuracy"),
         *("clean_wrong_draws", "attacks", "worst_case", "curves", "warnings"),
     }
-    fields = "attack norm radius robust_accuracy robust_accuracy_uint8 success_rate target_rate"
+    fields = "attack norm radius robust_accuracy robust_accuracy_uint8 success_rate target_rate attack_survival_rate"
     for row in report["attacks"]:
-        others = "wrong_draws median_l2 median_linf rho_2 queries backward_passes seconds stages trace source"
+        others = "defense_success_rate wrong_draws median_l2 median_linf rho_2 queries backward_passes seconds stages trace source"
         assert set(row) == {*fields.split(), *others.split()}
     _, fgsm, deepfool = report["attacks"]
     assert (fgsm["norm"], fgsm["rho_2"], fgsm["radius"]) == ("linf", None, 0.05)
