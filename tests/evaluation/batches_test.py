@@ -1,5 +1,6 @@
 """Evaluations that go on after a stop."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -127,6 +128,19 @@ def test_a_graphs_identity_is_what_it_computes(changed):
 
     other = {"weights": {"scale": 2.0}, "wiring": {"swapped": True}, "function": {"function": tf.sin}}[changed]
     assert make() == make() != make(**other)
+
+
+def test_a_files_identity_is_the_same_wherever_it_is_loaded_and_depends_on_which_weight_is_which(tmp_path):
+    """TensorFlow lists a graph's variables by where they lie in memory, which differs from process to process."""
+    layers = [keras.layers.Dense(3, use_bias=False, activation="tanh") for _ in range(8)]
+    network = keras.Sequential([keras.Input((2, 1, 3)), *layers, keras.layers.Flatten()])
+    network.save(tmp_path / "model.keras")
+    loaded = [targets.load(tmp_path / "model.keras") for _ in range(4)]
+    assert len({target.identity() for target in loaded}) == 1
+    first, second = loaded[0].model.layers[:2]
+    kernels = first.get_weights(), second.get_weights()
+    first.set_weights(kernels[1]), second.set_weights(kernels[0])
+    assert loaded[0].identity() != loaded[1].identity()
 
 
 def test_the_default_batch_is_100_images_or_16_mib_of_floats():

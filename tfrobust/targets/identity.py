@@ -45,12 +45,24 @@ def of_graph(logits_fn, input_shape) -> str | None:
     if any(node.op in _PYTHON for node in nodes):
         return None
     digest = hashlib.sha256(_Bodies(graph.library).text(graph.node).encode())
-    for variable in traced.variables:
-        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
-    for captured in traced.captured_inputs:
-        if captured.dtype not in (tf.resource, tf.variant):
-            digest.update(captured.numpy().tobytes())
+    for value in _values(traced):
+        digest.update(value)
     return digest.hexdigest()
+
+
+def _values(traced):
+    """bytes of all variables and constants, in the order in which the graph captured them.
+
+    `traced.variables` comes in another order in each process. What it holds beyond the captures, as a strategy's variables
+    do, comes last, in an order of its own.
+    """
+    variables = {id(variable.handle): np.ascontiguousarray(variable.numpy()).tobytes() for variable in traced.variables}
+    for captured in traced.captured_inputs:
+        if id(captured) in variables:
+            yield variables.pop(id(captured))
+        elif captured.dtype not in (tf.resource, tf.variant):
+            yield captured.numpy().tobytes()
+    yield from sorted(variables.values())
 
 
 class _Bodies:
