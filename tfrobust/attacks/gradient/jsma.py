@@ -29,7 +29,7 @@ class JSMA(Attack):
       theta: what is added to a value at each step; below zero, pixels are darkened.
       gamma: the largest share of an image's values that may change.
 
-    Memory: linear in the values of an image, not in their pairs: 8 rows of the matrix of pairs are looked at together.
+    Memory: 16 batches of images: of the matrix of pairs of values, 8 rows are looked at together.
 
     Example:
       >>> adversarial = JSMA(gamma=0.145)(logits_fn, images, labels, seed=0)
