@@ -105,13 +105,14 @@ def heatmap(config: AnalysisConfig, network: "keras.Model", test: "tfr.data.Spli
 
 def label_map(config: AnalysisConfig, network: "keras.Model", test: "tfr.data.Split") -> None:
     """Writes the label maps of the first images that are classified correctly."""
-    predictions = network.predict(test.floats(), verbose=0).argmax(axis=1)
+    images = test.floats()
+    predictions = network.predict(images, verbose=0).argmax(axis=1)
     chosen = (predictions == test.labels).nonzero()[0][: config.label_maps]
     if not len(chosen):
         raise tfr.InputError("no image is classified correctly: give more --examples, or the network's own --dataset")
     for number in chosen:
-        image, label = test.floats()[number], int(test.labels[number])
-        found = tfr.analysis.label_map(network, image, label, config.extent, config.points)
+        label = int(test.labels[number])
+        found = tfr.analysis.label_map(network, images[number], label, config.extent, config.points)
         _write(config, f"label_map_{number}", {**found._asdict(), "label": label})
         _draw(config, f"label_map_{number}", tfr.analysis.pictures.label_map(found, label))
 

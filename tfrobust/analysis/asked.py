@@ -1,12 +1,13 @@
-"""A model's predictions for many images, in batches of one size."""
+"""A model as analyses ask it."""
 
 import numpy as np
 
 from tfrobust import targets
+from tfrobust.evaluation.predictor import Predictor
 
 
-class Asked:
-    """A model as analyses ask it.
+def asked(model, images: np.ndarray, batch_size: int) -> tuple[targets.Target, Predictor]:
+    """The target that a model is, and its predictions in batches of one size.
 
     Args:
       model: whatever `tfrobust.targets.as_target` takes.
@@ -16,22 +17,8 @@ class Asked:
     Raises:
       InputError: for what is no classifier of such images.
     """
-
-    def __init__(self, model, images: np.ndarray, batch_size: int):
-        self.target, self.batch_size = targets.as_target(model), batch_size
-        self.target.check(images)
-        self._predict = self.target.predictor()
-        targets.check_answers(self._batch(images[:batch_size]), self.target)
-
-    def predictions(self, images: np.ndarray) -> np.ndarray:
-        """int [examples]: the classes that the model takes the images for."""
-        answers = np.concatenate([self._batch(images[at : at + self.batch_size]) for at in self._starts(images)])
-        return answers if answers.ndim == 1 else answers.argmax(axis=1)
-
-    def _starts(self, images):
-        return range(0, len(images), self.batch_size)
-
-    def _batch(self, batch):
-        """Of a batch that may be short: it is filled up, so that nothing compiles twice."""
-        missing = self.batch_size - len(batch)
-        return self._predict(np.concatenate([batch, np.repeat(batch[-1:], missing, axis=0)]))[: len(batch)]
+    target = targets.as_target(model)
+    target.check(images)
+    predictor = Predictor(target, batch_size)
+    targets.check_answers(predictor.answers(images[:batch_size]), target)
+    return target, predictor

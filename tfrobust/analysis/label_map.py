@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import objectives
-from tfrobust.analysis.asked import Asked
+from tfrobust.analysis.asked import asked
 from tfrobust.analysis.gradient_overlap import checkerboard
 from tfrobust.attacks import Access, Problem
 from tfrobust.errors import InputError
@@ -58,10 +58,11 @@ def label_map(model, image, label: int, extent: float = 100 / 255, points: int =
     if not extent > 0:
         raise InputError(f"extent must be positive, got {extent}")
     image = np.asarray(image, "float32")
-    asked = Asked(model, image[None], batch_size)
-    on, off = directions(asked.target, image, label)
+    target, predictor = asked(model, image[None], batch_size)
+    on, off = directions(target, image, label)
     steps = np.linspace(-extent, extent, points)
-    labels = [asked.predictions((image + j * on + steps[:, None, None, None] * off).astype("float32")) for j in steps]
+    columns = steps[:, None, None, None] * off
+    labels = [predictor.predictions((image + j * on + columns).astype("float32")) for j in steps]
     return LabelMap(np.stack(labels), steps)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfrobust import targets
-from tfrobust.analysis.asked import Asked
+from tfrobust.analysis.asked import asked
 from tfrobust.errors import InputError
 
 
@@ -29,8 +29,8 @@ def white_pixel_success(model: "targets.Target", images, labels, batch_size: int
       (32, 32)
     """
     images, labels = np.asarray(images, "float32"), np.asarray(labels)
-    asked = Asked(model, images, batch_size)
-    right = asked.predictions(images) == labels
+    _, predictor = asked(model, images, batch_size)
+    right = predictor.predictions(images) == labels
     if not right.any():
         raise InputError("no image is classified correctly: give more images, or the model's own data set")
     images, labels = images[right], labels[right]
@@ -38,5 +38,5 @@ def white_pixel_success(model: "targets.Target", images, labels, batch_size: int
     for row, column in np.ndindex(broken.shape):
         changed = images.copy()
         changed[:, row, column] = 1.0
-        broken[row, column] = (asked.predictions(changed) != labels).mean()
+        broken[row, column] = (predictor.predictions(changed) != labels).mean()
     return broken

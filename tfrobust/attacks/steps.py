@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfrobust import balls
 from tfrobust.attacks import fields
+from tfrobust.attacks.attack import text_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,9 @@ class Optimizer(abc.ABC):
 
     def __repr__(self):
         values = (
-            f"{f.name}={_text(vars(self)[f.name])}" for f in dataclasses.fields(self) if vars(self)[f.name] != f.default
+            f"{f.name}={text_of(vars(self)[f.name])}"
+            for f in dataclasses.fields(self)
+            if vars(self)[f.name] != f.default
         )
         return f"{type(self).__name__.lower()}({', '.join(values)})"
 
@@ -63,11 +66,6 @@ class Steepest(Optimizer):
 
     def direction(self, norm, count, gradient, state):
         return (self.norm or norm).steepest(gradient), state
-
-
-def _text(value):
-    """A value as `attacks.parse` reads it."""
-    return value.__name__.lower() if isinstance(value, type) else repr(value)
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from typing import Literal, Self
 
-from tfrobust.attacks import Attack
+from tfrobust.attacks import Attack, parse
 from tfrobust.errors import InputError
 
 
@@ -45,6 +45,8 @@ class EvaluationConfig:
     trained_with: Attack | str | None = None
 
     def __post_init__(self):
+        if isinstance(self.trained_with, str):
+            object.__setattr__(self, "trained_with", parse(self.trained_with))
         if self.batch_size is not None and self.batch_size < 1:
             raise InputError(f"batch_size must be at least 1, got {self.batch_size}")
         if self.pixels not in ("float", "uint8"):

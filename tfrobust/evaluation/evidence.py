@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tfrobust import balls
-from tfrobust.attacks import PGD, Access, Attack, parse
+from tfrobust.attacks import PGD, Access, Attack
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Predictor
@@ -94,7 +94,7 @@ def gather(
         outcomes=outcomes,
         draws=predictor.draws,
         white_box=not attacks or any(attack.needs is Access.WHITE_BOX for attack in attacks),
-        trained_with=config.trained_with and parse(str(config.trained_with)),
+        trained_with=config.trained_with,
     )
     asked = target.in_graph if config.active_checks is None else config.active_checks
     if not asked or target.access < Access.SCORE_BASED:

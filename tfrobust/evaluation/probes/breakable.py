@@ -8,7 +8,7 @@ Confidence in Adversarial Robustness Evaluations" (NeurIPS 2022), who train a ne
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import balls, seeds
+from tfrobust import balls, objectives, seeds
 from tfrobust.attacks import Attack, Problem
 from tfrobust.evaluation.probes.model import AskedModel
 from tfrobust.evaluation.probes.searches import Search
@@ -51,10 +51,10 @@ def search(model: AskedModel, attack: Attack, examples, *, seed: int, generator)
 def _shifts(model, ball, images, labels, generator):
     """What is added to the logits: float32 [images, classes], below 0 at the label, and 0 where little is missing."""
     logits = model.logits(images)
-    before = _margins(logits, labels)
+    before = objectives.margin(logits, labels).numpy()
     signs = generator.choice(np.float32([-1.0, 1.0]), (NOISE, *images.shape))
     corners = [np.clip(images + _scaled(ball, one), 0.0, 1.0) for one in signs]
-    change = np.max([_margins(model.logits(noisy), labels) - before for noisy in corners], axis=0)
+    change = np.max([objectives.margin(model.logits(noisy), labels).numpy() - before for noisy in corners], axis=0)
     least = _LEAST * np.ptp(logits, axis=1)
     shifts = np.zeros_like(logits)
     shifts[np.arange(len(labels)), labels] = np.minimum(before + EASE * np.maximum(change, least), 0.0)
@@ -63,10 +63,3 @@ def _shifts(model, ball, images, labels, generator):
 
 def _scaled(ball: balls.Ball, signs):
     return signs * np.float32(ball.radius / float(ball.size(signs[:1])[0]))
-
-
-def _margins(logits, labels):
-    """float32 [images]: the likeliest wrong class's logit minus the label's."""
-    rivals = logits.copy()
-    rivals[np.arange(len(labels)), labels] = -np.inf
-    return rivals.max(axis=1) - logits[np.arange(len(labels)), labels]
