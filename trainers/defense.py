@@ -8,7 +8,7 @@ import tfrobust as tfr
 if TYPE_CHECKING:  # `--help` does not wait for them
     import keras
 
-KINDS = ("none", "deep_defense", "adversarial_training")
+KINDS = ("none", "deep_defense", "adversarial_training")  # that the flags offer; "enhancer" goes with a U-Net
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,7 @@ class DefenseConfig:
     """A defense.
 
     Attributes:
-      kind: one of `KINDS`.
+      kind: one of `KINDS`, or "enhancer": see `tfrobust.defenses.EnhancerTraining`.
       lam, c, d, deepfool_steps, candidates, frozen_batch_norm: see `tfrobust.defenses.DeepDefense`.
       training_attack, clean_share: see `tfrobust.defenses.AdversarialTraining`.
     """
@@ -52,6 +52,8 @@ def defend(network: "keras.Model", config: DefenseConfig, seed: int = 0) -> "ker
         )
     if config.kind == "adversarial_training":
         return tfr.defenses.AdversarialTraining(network, config.training_attack, config.clean_share, seed)
+    if config.kind == "enhancer":
+        return tfr.defenses.EnhancerTraining(network)
     if tfr.defenses.is_ensemble(network):
         return tfr.defenses.IndependentMembers(network)
     return network

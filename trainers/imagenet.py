@@ -3,9 +3,12 @@
     python -m trainers.imagenet --flagfile=trainers/configs/imagenet_resnet18.flags --workdir=runs/resnet18
     python -m trainers.imagenet --flagfile=trainers/configs/imagenet_resnet18_deep_defense.flags \\
         --init_weights=runs/resnet18/model.keras --workdir=runs/resnet18_deep_defense
+    python -m trainers.imagenet --flagfile=trainers/configs/photographs_lite0_ace.flags --dataset=FOLDER \\
+        --init_weights=lite0.keras --workdir=runs/photographs_ace
 
 --dataset takes any TFDS name with image and label, or a folder of class folders. Images are read while the network trains,
-at random crops that are mirrored at random; they are measured at their center. docs/imagenet.md says more.
+at random crops that are mirrored at random; they are measured at their center. With --ace the U-Net alone is trained,
+and the network behind it, given by --init_weights, stays as it is: docs/ace.md.
 """
 
 import dataclasses
@@ -23,6 +26,13 @@ DATASET = flags.DEFINE_string(
 MODEL = flags.DEFINE_string("model", "resnet18_imagenet", "A network of tfrobust.models, such as efficientnet_lite0.")
 WIDTH = flags.DEFINE_integer("width", None, "Channels of the network's stem; default: the paper's.", lower_bound=1)
 MASKS = flags.DEFINE_string("masks", "", "Where the network is masked, such as shallow=0.7: tfrobust/models/masks.py.")
+ACE = flags.DEFINE_float(
+    "ace",
+    None,
+    "lam of ACE's U-Net before the network: it alone is trained, by mean squared error; default: none.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
 AUGMENT = flags.DEFINE_bool("augment", True, "Crop and mirror at random; else at the center.")
 RHO_2_EXAMPLES = flags.DEFINE_integer(
     "rho_2_examples", 0, "Test images, from the first on, whose rho_2 under DeepFool is measured.", lower_bound=0
@@ -38,7 +48,10 @@ def main():
         std=None,  # what the network takes, not what the data is like
         width=WIDTH.value,
         masks=MASKS.value,
+        **({} if ACE.value is None else {"ace": ACE.value, "ace_form": "unet"}),
     )
+    if ACE.value is not None:
+        config = of_the_enhancer(config)
     source, rho_2_examples = data.from_flags(), RHO_2_EXAMPLES.value
     training.run(
         config,
@@ -46,6 +59,19 @@ def main():
         lambda: load_feeds(config, source),
         lambda network, test: measured(network, test, rho_2_examples),
     )
+
+
+def of_the_enhancer(config: TrainingConfig) -> TrainingConfig:
+    """The configuration that trains the U-Net alone.
+
+    Raises:
+      InputError: where a network is to be defended otherwise, too, or none is given that is trained already.
+    """
+    if config.defense.kind != "none":
+        raise tfr.InputError(f"--ace trains the U-Net alone: leave out --defense={config.defense.kind}")
+    if not config.network.init_weights:
+        raise tfr.InputError("--ace puts a U-Net before a network that is trained already: name it by --init_weights")
+    return dataclasses.replace(config, defense=dataclasses.replace(config.defense, kind="enhancer"))
 
 
 def load_feeds(config: TrainingConfig, source: data.DataSource):

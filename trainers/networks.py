@@ -24,7 +24,8 @@ class NetworkConfig:
         preprocessing that the network of `tfrobust.models` has by default.
       width: channels of the first stage; None: the paper's.
       masks: where the network is masked, as `tfrobust.models.build` takes it.
-      ace: lam of ACE's two-layer module behind the preprocessing; None: there is none.
+      ace: lam of ACE's module; None: there is none.
+      ace_form: "two_layers", behind the preprocessing of a new network, or "unet", before any.
       padding: of convolutions with strides, "same" or "symmetric"; None: the network's own.
       members: the networks of an ensemble, which differ in masks and initial weights; 1: no ensemble.
       average: what an ensemble averages, "logits" or "probabilities".
@@ -36,6 +37,7 @@ class NetworkConfig:
     width: int | None = None
     masks: str = ""
     ace: float | None = None
+    ace_form: str = "two_layers"
     padding: str | None = None
     members: int = 1
     average: str = "probabilities"
@@ -56,11 +58,15 @@ def make_network(config: NetworkConfig, train: "tfr.data.Split", seed: int = 0) 
 
     keras.utils.set_random_seed(seed)
     members = [_make_member(config, train, member) for member in range(config.members)]
+    if config.ace_form == "unet":
+        members = [tfr.models.with_ace(member, config.ace, config.ace_form) for member in members]
     return members[0] if config.members == 1 else tfr.defenses.ensemble(members, config.average)
 
 
 def _make_member(config, train, member):
     if config.init_weights and config.init_weights.endswith(".keras"):
+        if config.ace is not None and config.ace_form == "two_layers":
+            raise InputError(f"--ace trains a new network behind ACE's module: {config.init_weights} is one already")
         return _load_network(config.init_weights, train)
     arguments = {"width": config.width} if config.width else {}
     if config.masks:
@@ -70,11 +76,13 @@ def _make_member(config, train, member):
         arguments["padding"] = config.padding
     shape, weights = train.images.shape[1:], config.init_weights
     arrays = tfr.data.read_arrays(weights) if weights and weights.endswith(".npz") else None
+    if config.ace_form == "two_layers":
+        arguments["ace"] = config.ace
     arguments |= {"input_shape": shape, "classes": train.classes}
     if config.std is not None:
         arguments |= {"mean": _mean(arrays, train, shape, config), "std": config.std}
     try:
-        network = tfr.models.build(config.model, ace=config.ace, **arguments)
+        network = tfr.models.build(config.model, **arguments)
     except InputError:
         raise
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What is minimized and how: loss, SGD, its schedule, and the precision of the arithmetic."""
+"""What is minimized and how: loss, optimizer, its schedule, and the precision of the arithmetic."""
 
 import dataclasses
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ from tfrobust.errors import InputError
 if TYPE_CHECKING:  # `--help` does not wait for them
     import keras
 
+OPTIMIZERS = ("sgd", "adam")
 SCHEDULES = ("step", "cosine", "one_cycle")
 PRECISIONS = ("float32", "mixed_bfloat16")
 
@@ -17,6 +18,7 @@ class OptimizationConfig:
     """Loss, optimizer and precision.
 
     Attributes:
+      optimizer: "sgd" or "adam".
       learning_rate: the initial or, with one_cycle, highest rate.
       schedule: "step", see `learning_rate_drops`; "cosine", which falls to 0; "one_cycle", which rises for the first
         third and then falls as a cosine.
@@ -30,6 +32,7 @@ class OptimizationConfig:
       InputError: for drops that do not rise, or with another schedule than "step".
     """
 
+    optimizer: str = "sgd"
     learning_rate: float = 5e-4
     schedule: str = "step"
     learning_rate_drops: tuple[int, ...] = ()
@@ -48,16 +51,23 @@ class OptimizationConfig:
 
 
 def make_optimizer(config: OptimizationConfig, steps_per_epoch: int, epochs: int) -> "keras.optimizers.Optimizer":
-    """SGD with momentum, L2 weight decay and the schedule."""
+    """SGD with momentum, or Adam, with L2 weight decay and the schedule."""
     import keras
 
-    class SGD(keras.optimizers.SGD):
-        """With the decay inside the gradient, as the papers train; Keras' own `weight_decay` bypasses the momentum."""
+    class InsideTheGradient:
+        """The decay, as the papers train; Keras' own `weight_decay` bypasses the momentum."""
 
         def update_step(self, gradient, variable, learning_rate):
             super().update_step(gradient + config.weight_decay * variable, variable, learning_rate)
 
-    return SGD(_schedule(config, steps_per_epoch, epochs), momentum=config.momentum)
+    class SGD(InsideTheGradient, keras.optimizers.SGD):
+        pass
+
+    class Adam(InsideTheGradient, keras.optimizers.Adam):
+        pass
+
+    rate = _schedule(config, steps_per_epoch, epochs)
+    return Adam(rate) if config.optimizer == "adam" else SGD(rate, momentum=config.momentum)
 
 
 def _schedule(config, steps_per_epoch, epochs):

@@ -3,8 +3,9 @@
 from absl import flags
 
 from tfrobust.errors import InputError
-from trainers.optimization import PRECISIONS, SCHEDULES, OptimizationConfig
+from trainers.optimization import OPTIMIZERS, PRECISIONS, SCHEDULES, OptimizationConfig
 
+OPTIMIZER = flags.DEFINE_enum("optimizer", "sgd", OPTIMIZERS, "SGD with momentum, or Adam.")
 LEARNING_RATE = flags.DEFINE_float("learning_rate", 5e-4, "Initial or, with one_cycle, highest rate.", lower_bound=0.0)
 SCHEDULE = flags.DEFINE_enum(
     "schedule",
@@ -41,6 +42,7 @@ def from_flags() -> OptimizationConfig:
     if not all(epoch.isdecimal() for epoch in drops):
         raise InputError(f"--learning_rate_drops takes rising epochs, such as 4,8; got {','.join(drops)}")
     return OptimizationConfig(
+        optimizer=OPTIMIZER.value,
         learning_rate=LEARNING_RATE.value,
         schedule=SCHEDULE.value,
         learning_rate_drops=tuple(map(int, drops)),

@@ -38,6 +38,7 @@ VOTES = flags.DEFINE_integer("votes", 1000, "Points around an image that region_
 BLACK_BOX = flags.DEFINE_multi_string(
     "black_box_attack", ["square(linf(8/255), queries=1000)"], "Attacks of the scenario black_box."
 )
+LAM = flags.DEFINE_list("lam", [], "Each --model with these lam of its ACE module in turn; default: the one it has.")
 FRACTION = flags.DEFINE_float("fraction", 0.3, "p of G(p) in the scenario restricted.", 0.0, 1.0)
 SAMPLES = flags.DEFINE_integer("samples", 20, "Draws that adaptive attacks on random defenses average.", lower_bound=1)
 
@@ -46,12 +47,12 @@ def main():
     common, source = attacks.from_flags(), data.from_flags()
     plan = functools.partial(_plan, tuple(SCENARIO.value), common.attacks, tuple(BLACK_BOX.value), FRACTION.value)
     defenses = functools.partial(_defenses, DEFENSE.value, SHIFTS.value, DIRECTION.value, VOTES.value)
-    paths, samples, folder = MODEL.value, SAMPLES.value, common.output
+    paths, lams, samples, folder = MODEL.value, LAM.value, SAMPLES.value, common.output
     devices.from_flags().start()
     plan, defenses = plan(samples), defenses()
     if folder:
         files.check_writable(folder)
-    networks = {path: tfr.targets.load_model(path) for path in paths}
+    networks = {name: network for path in paths for name, network in _networks(path, lams)}
     targets = [tfr.targets.KerasTarget(network, path) for path, network in networks.items()]
     test = source.load(common.dataset, "test", common.examples, **tfr.evaluation.prepare.accepted(targets))
     found = tfr.evaluation.evaluate_scenarios(
@@ -68,6 +69,19 @@ def _plan(scenarios, named, black_box, fraction, samples):
     """The plan that the flags say; without --attack its own."""
     given = {"attacks": named} if named else {}
     return tfr.evaluation.Plan(scenarios, black_box=black_box, fraction=fraction, samples=samples, **given)
+
+
+def _networks(path, lams):
+    """A network by its name in the table; for each lam its own."""
+    if not lams:
+        yield path, tfr.targets.load_model(path)
+    for lam in lams:
+        network = tfr.targets.load_model(path)
+        try:
+            tfr.models.enhancer(network).set_lam(float(lam))
+        except ValueError as error:
+            raise tfr.InputError(f"--lam={','.join(lams)}: {error}") from None
+        yield f"{path}, lam {lam}", network
 
 
 def _defenses(names, shifts, direction, votes):

@@ -27,7 +27,7 @@ def test_all_shares_of_the_papers_table_come_out(name):
     network = models.build(name, padding="symmetric", ace=0.0)
     shares = []
     for lam in LAMS:
-        models.enhancer(network).lam.assign(lam)
+        models.enhancer(network).set_lam(lam)
         shares.append(round(100 * checkerboard_share(gradient_overlap(network)) + 1e-9, 1))
     assert shares == list(TABLE_2[name])
 

@@ -81,6 +81,8 @@ def test_every_fifth_file_in_the_order_of_names_is_tested_on_for_good(tmp_path):
     (train, test), (_, labels) = both(write(tmp_path, files))
     assert test == ["a/3.png", "b/0.png"] and labels == [1, 3] and len(train) == 11
     assert train[:5] == ["10/x.png", "a/0.png", "a/1.png", "a/2.png", "a-z/0.png"]
+    held_out = data.load(str(tmp_path), "held_out")
+    assert held_out.labels.tolist() == labels and len(data.load(str(tmp_path), "test").labels) == 13
 
 
 def test_of_numbered_classes_the_labels_are_the_numbers_in_training_too(tmp_path):

@@ -86,7 +86,7 @@ def test_the_share_of_the_gradient_on_the_checkerboard_rises_with_lam():
     layer, shares = CheckerboardEnhancer(), []
     for lam in (0.0, 5.0, 20.0, 100.0):
         layer(images)
-        layer.lam.assign(lam)
+        layer.set_lam(lam)
         found = np.abs(gradient(layer, images, upstream))
         shares.append((found * board).sum() / found.sum())
     assert shares == sorted(shares) and shares[0] < 0.4 and shares[-1] > 0.9
@@ -115,9 +115,9 @@ def test_an_even_shift_keeps_it(down, right):
 def test_lam_zero_is_the_image_alone_and_lam_can_be_changed_at_any_time():
     images, layer = images_of((6, 5)), CheckerboardEnhancer(0.0)
     np.testing.assert_array_equal(layer(images), images)
-    layer.lam.assign(2.0)
+    layer.set_lam(2.0)
     twice = layer(images)
-    layer.lam.assign(INFINITY)
+    layer.set_lam(INFINITY)
     np.testing.assert_allclose(twice, 2 * layer(images) + images, rtol=1e-5, atol=1e-6)
     assert [weight.name for weight in layer.non_trainable_weights] == ["lam"] and len(layer.trainable_weights) == 4
 
@@ -156,7 +156,7 @@ def test_the_unet_is_trained_alone_and_reads_the_checkerboard_only():
 def test_survives_saving_with_the_lam_of_the_moment(layer, tmp_path):
     images = images_of((7, 6))
     model = keras.Sequential([keras.Input((7, 6, 3)), layer])
-    layer.lam.assign(0.75)
+    layer.set_lam(0.75)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(loaded(images), model(images))
@@ -193,6 +193,11 @@ def test_survives_export_in_every_precision(name, size, tmp_path):
         assert np.abs(found - expected).max() < tolerance * expected.std(), mode
 
 
+def built(layer):
+    layer.build((None, 6, 6, 3))
+    return layer
+
+
 @pytest.mark.parametrize(
     "wrong, said",
     [
@@ -201,6 +206,8 @@ def test_survives_export_in_every_precision(name, size, tmp_path):
         (lambda: CheckerboardEnhancer(hidden=0), "hidden must be a whole number"),
         (lambda: CheckerboardEnhancer().build((None, 3)), r"takes images \[batch"),
         (lambda: UNetEnhancer(2.0), r"in \[0, 1\]"),
+        (lambda: built(CheckerboardEnhancer()).set_lam(-1.0), "at least 0"),
+        (lambda: built(UNetEnhancer()).set_lam(2.0), r"in \[0, 1\]"),
         (lambda: UNetEnhancer(depth=0), "whole numbers"),
         (lambda: UNetEnhancer().build((None, None, None, 3)), "known size"),
     ],

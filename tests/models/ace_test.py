@@ -56,7 +56,7 @@ def test_with_lam_zero_any_network_answers_as_before(form):
     for network, images in [(vgg(), IMAGES), *((other, IMAGES[:, :8, :8]) for other in foreign_networks())]:
         defended = models.with_ace(network, lam=0.0, form=form)
         np.testing.assert_allclose(defended(images), network(images), rtol=1e-5, atol=1e-6)
-        models.enhancer(defended).lam.assign(0.5)
+        models.enhancer(defended).set_lam(0.5)
         assert np.abs(defended(images) - network(images)).max() > 1e-4
 
 
@@ -84,7 +84,7 @@ def test_saves_and_loads_with_its_lam(form, tmp_path):
         (foreign_networks()[0], IMAGES[:, :8, :8]),
     ):
         defended = models.with_ace(network, form=form)
-        models.enhancer(defended).lam.assign(0.25)
+        models.enhancer(defended).set_lam(0.25)
         defended.save(tmp_path / "model.keras")
         loaded = keras.saving.load_model(tmp_path / "model.keras")
         np.testing.assert_array_equal(loaded(images), defended(images))

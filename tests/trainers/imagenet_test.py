@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import classifiers, programs, shared
-from tfrobust import InputError, targets
+from tfrobust import InputError, models, targets
 from tfrobust.cli.data import DataSource
 from tfrobust.models import masks
 from trainers import image_pipeline, image_sources
@@ -83,6 +83,23 @@ def test_deep_defense_keeps_the_means_and_variances_of_batch_normalization(folde
     after = targets.load_model(tmp_path / "run" / "model.keras")
     for one, other in zip(before.weights, after.weights, strict=True):
         assert np.array_equal(one, other) == (not one.trainable), one.path
+
+
+def test_the_u_net_alone_is_trained_before_a_network_given_by_path(folder, tmp_path):
+    layers = [keras.layers.Conv2D(3, 5, 4), keras.layers.BatchNormalization(), keras.layers.Flatten()]
+    given = keras.Sequential([keras.Input((24, 24, 3)), *layers, keras.layers.Dense(3)])
+    given.save(tmp_path / "given.keras")
+    command = ("--batch_size=8", f"--dataset={folder}", f"--init_weights={tmp_path / 'given.keras'}", "--ace=0.9")
+    fitted = ("--optimizer=adam", "--learning_rate=0.002", "--epochs=2", "--weight_decay=0", "--noaugment")
+    programs.succeed("trainers.imagenet", *command, *fitted, f"--workdir={tmp_path / 'run'}")
+    history = json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]
+    assert history["squared_error"][1] < history["squared_error"][0]
+    assert "val_accuracy" in history and "accuracy" not in history  # in training the network is not asked
+    plugged = targets.load_model(tmp_path / "run" / "model.keras")
+    assert models.enhancer(plugged).lam == np.float32(0.9)
+    behind = [w.numpy() for w in plugged.weights if not w.path.startswith(("ace/", "autoencoder/"))]
+    for one, other in zip(given.get_weights(), behind[-len(given.weights) :], strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @shared.needs_data
@@ -167,6 +184,9 @@ def test_the_center_is_seven_eighths_of_the_shorter_side_and_an_image_that_fits_
         (("--dataset=digits", "--model=vgg19_imagenet"), "takes no width"),
         (("--dataset=digits", "--batch_size=5000"), "--batch_size=5000 is more than the 1438 examples"),
         (("--dataset=digits", "--init_weights={empty}/missing.h5"), "no such file"),
+        (("--dataset=digits", "--ace=0.9"), "name it by --init_weights"),
+        (("--dataset=digits", "--ace=0.9", "--init_weights=a.h5", "--defense=deep_defense"), "leave out --defense"),
+        (("--dataset=digits", "--ace=2"), "ace"),
     ],
 )
 def test_wrong_use_ends_in_one_line(tmp_path, flags, said):

@@ -26,6 +26,7 @@ def test_prints_the_table_and_writes_the_report(artifacts, tmp_path):
         (("--shifts=one",), "--shifts takes numbers of pixels"),
         (("--shifts=0",), "pixels must be a whole number of at least 1"),
         (("--attack=pdg()",), "pdg"),
+        (("--lam=0.5",), "--lam=0.5: lenet has no ACE module"),
         (("--model=missing.keras",), "missing.keras: no such file"),
         (("--defense=pixel_deflection",), "has no class activation maps"),
     ],

@@ -9,7 +9,10 @@ from tfrobust.errors import InputError
 
 DATA_DIR = flags.DEFINE_string("data_dir", None, "TFDS data directory; default: TFDS_DATA_DIR, else TFDS' own.")
 TEST_SPLIT = flags.DEFINE_string(
-    "test_split", None, "TFDS split of the test images, such as train[80%:]; default: test, else validation."
+    "test_split",
+    None,
+    "TFDS split of the test images, such as train[80%:]; default: test, else validation. held_out: of a folder, what "
+    "trainers.imagenet tests on.",
 )
 IMAGE_SIZE = flags.DEFINE_list(
     "image_size",

@@ -17,6 +17,7 @@ _SPLITS = {
     "test": ("test", "testing", "val", "validation", "valid"),
     "validation": ("validation", "val", "valid"),
 }
+HELD_OUT = "held_out"  # what a folder's networks were not trained on, also where the folder is not split
 _SPLIT_NAMES = frozenset(name for names in _SPLITS.values() for name in names)
 _INSIDE = "images"  # Tiny-ImageNet has its files in such a folder inside each class folder
 _ANNOTATIONS = "val_annotations.txt"  # and its validation files beside this list of their classes

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.data import checks, streams
-from tfrobust.data.class_folders import list_images
+from tfrobust.data.class_folders import HELD_OUT, list_images, training_and_test_images
 from tfrobust.data.split import Split
 from tfrobust.errors import InputError
 
@@ -21,7 +21,7 @@ def load(
     """Reads the files of `list_images` as uint8 images.
 
     Args:
-      folder, split: see `list_images`.
+      folder, split: see `list_images`; "held_out": the test images of `training_and_test_images`.
       examples: read only the first so many; None: all.
       channels: 1, 3 or 4, into which other files are turned; None: 1 if all files are gray, else 3.
       size: (height, width): images of another size are cropped and resized by `fit`; None: all must have one size.
@@ -29,7 +29,8 @@ def load(
     Raises:
       InputError: for a file that cannot be read, and for sizes that differ.
     """
-    files = list_images(folder, split).take(examples)
+    files = training_and_test_images(folder)[1] if split == HELD_OUT else list_images(folder, split)
+    files = files.take(examples)
     if channels not in (None, 1, 3, 4):
         raise InputError(f"{folder}: image files have 1, 3 or 4 channels, the model takes {channels}: give arrays")
     channels = _channels(files.paths) if channels is None else channels

@@ -6,6 +6,7 @@ The others are functions from a network to one that changes its images, or its a
 from tfrobust.defenses.adversarial_training import AdversarialTraining
 from tfrobust.defenses.deep_defense import DeepDefense
 from tfrobust.defenses.defense import Defense
+from tfrobust.defenses.enhancer_training import EnhancerTraining
 from tfrobust.defenses.ensemble import IndependentMembers, ensemble, is_ensemble
 from tfrobust.defenses.pixel_deflection import pixel_deflection
 from tfrobust.defenses.pixel_shift import pixel_shift
@@ -16,6 +17,7 @@ __all__ = [
     "AdversarialTraining",
     "DeepDefense",
     "Defense",
+    "EnhancerTraining",
     "IndependentMembers",
     "ensemble",
     "is_ensemble",

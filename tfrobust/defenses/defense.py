@@ -42,7 +42,7 @@ class Losses(NamedTuple):
 
     Attributes:
       loss: what is minimized: this replica's share of it, so that the sum over all replicas is the whole.
-      answers: what the compiled metrics are computed from, the logits of the network.
+      answers: what the compiled metrics are computed from, the logits of the network; None: they are left out.
       reported: for each of the defense's own metrics by its name, the arguments of its `update_state`.
     """
 
@@ -100,7 +100,13 @@ class Defense(keras.Model, abc.ABC):
         self._loss_tracker.update_state(unscaled(found.loss), sample_weight=tf.shape(batch.images)[0])
         for metric in self._own_metrics:
             metric.update_state(*found.reported[metric.name])
+        if found.answers is None:
+            return self.own_results()
         return self.compute_metrics(batch.images, batch.labels, found.answers, batch.sample_weight)
+
+    def own_results(self) -> dict:
+        """The loss and the defense's own metrics, without the compiled ones."""
+        return {metric.name: metric.result() for metric in (self._loss_tracker, *self._own_metrics)}
 
     def get_config(self) -> dict:
         return {

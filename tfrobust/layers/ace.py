@@ -26,12 +26,27 @@ class Enhancer(keras.layers.Layer, abc.ABC):
     """What both forms share: `lam`, a weight that is not trained and may be changed at any time.
 
     Attributes:
-      lam: the weight: float32 []; `layer.lam.assign(20.0)` changes it. It is saved with the others.
+      lam: the weight: float32 []; `set_lam` changes it, and so does `layer.lam.assign`. It is saved with the others.
     """
 
     def __init__(self, lam, **kwargs):
+        self.check_lam(lam)
         super().__init__(**kwargs)
         self.initial_lam = lam
+
+    @staticmethod
+    @abc.abstractmethod
+    def check_lam(lam):
+        """Raises `InputError` for a lam that this form does not take."""
+
+    def set_lam(self, lam: float) -> None:
+        """Changes `lam` of a layer that is built.
+
+        Raises:
+          InputError: for a lam that this form does not take.
+        """
+        self.check_lam(lam)
+        self.lam.assign(lam)
 
     def build(self, input_shape):
         """Adds `lam`; a form adds the weights of its F first."""
@@ -80,16 +95,19 @@ class CheckerboardEnhancer(Enhancer):
       >>> layer = CheckerboardEnhancer(lam=10.0)
       >>> layer(keras.ops.ones([1, 5, 4, 3])).shape
       TensorShape([1, 5, 4, 3])
-      >>> layer.lam.assign(float("inf"))
+      >>> layer.set_lam(float("inf"))
     """
 
     def __init__(self, lam=10.0, hidden=4, **kwargs):
-        if not lam >= 0:
-            raise InputError(f"ACE: lam must be at least 0 (inf drops the image itself), got {lam}")
         if not (isinstance(hidden, int) and hidden >= 1):
             raise InputError(f"ACE: hidden must be a whole number of at least 1, got {hidden!r}")
         super().__init__(lam, **kwargs)
         self.hidden = hidden
+
+    @staticmethod
+    def check_lam(lam):
+        if not lam >= 0:
+            raise InputError(f"ACE: lam must be at least 0 (inf drops the image itself), got {lam}")
 
     def build(self, input_shape):
         super().build(input_shape)
@@ -144,12 +162,15 @@ class UNetEnhancer(Enhancer):
     """
 
     def __init__(self, lam=0.99, width=16, depth=2, **kwargs):
-        if not 0 <= lam <= 1:
-            raise InputError(f"ACE: lam of the U-Net form must be in [0, 1], got {lam}")
         if not all(isinstance(number, int) and number >= 1 for number in (width, depth)):
             raise InputError(f"ACE: width and depth must be whole numbers of at least 1, got {width!r}, {depth!r}")
         super().__init__(lam, **kwargs)
         self.width, self.depth = width, depth
+
+    @staticmethod
+    def check_lam(lam):
+        if not 0 <= lam <= 1:
+            raise InputError(f"ACE: lam of the U-Net form must be in [0, 1], got {lam}")
 
     def build(self, input_shape):
         super().build(input_shape)

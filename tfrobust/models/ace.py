@@ -71,12 +71,12 @@ def with_ace(model: keras.Model, lam: float | None = None, form: str = "two_laye
 
     Example:
       >>> defended = with_ace(tfrobust.models.resnet18(), lam=10.0)
-      >>> enhancer(defended).lam.assign(100.0)
+      >>> enhancer(defended).set_lam(100.0)
     """
     if form not in FORMS:
         raise InputError(f"ACE has the forms {', '.join(FORMS)}; got {form!r}")
     if _enhancers(model):
-        raise InputError(f"{model.name} has an ACE module already: change its lam by enhancer(model).lam.assign")
+        raise InputError(f"{model.name} has an ACE module already: change its lam by enhancer(model).set_lam")
     module = FORMS[form](**({} if lam is None else {"lam": lam}), name=NAME)
     if form == "two_layers" and _begins_with_standardize(model):
 
@@ -95,7 +95,7 @@ def enhancer(model: keras.Model) -> Enhancer:
       InputError: for a model that has none.
 
     Example:
-      >>> enhancer(build("vgg11", ace=10.0)).lam.assign(20.0)
+      >>> enhancer(build("vgg11", ace=10.0)).set_lam(20.0)
     """
     found = _enhancers(model)
     if not found:
