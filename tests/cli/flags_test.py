@@ -30,7 +30,7 @@ def test_every_flag_of_a_training_arrives():
     expected = TrainingConfig(
         pathlib.Path("runs/one"),
         NetworkConfig("vgg11", "initial.keras", width=8),
-        OptimizationConfig(0.1, "step", (3, 7), 0.25, 0.8, 0.01, 0.2, "mixed_bfloat16"),
+        OptimizationConfig("adam", 0.1, "step", (3, 7), 0.25, 0.8, 0.01, 0.2, "mixed_bfloat16"),
         DefenseConfig(
             "deep_defense", 1.0, 2.0, 3.0, 4, candidates=7, training_attack="fgsm(linf(0.1))", clean_share=0.5
         ),
@@ -39,7 +39,13 @@ def test_every_flag_of_a_training_arrives():
     )
     flags = (
         *("--workdir=runs/one", "--init_weights=initial.keras", "--seed=5", "--epochs=9", "--batch_size=64"),
-        *("--validation_examples=100", "--early_stop=2", "--learning_rate=0.1", "--learning_rate_drops=3,7"),
+        *(
+            "--validation_examples=100",
+            "--early_stop=2",
+            "--optimizer=adam",
+            "--learning_rate=0.1",
+            "--learning_rate_drops=3,7",
+        ),
         *("--learning_rate_factor=0.25", "--momentum=0.8", "--weight_decay=0.01", "--label_smoothing=0.2"),
         *(
             "--precision=mixed_bfloat16",

@@ -74,7 +74,7 @@ def test_ends_where_a_plain_implementation_ends(ball):
     starts *= balls.per_example(ball.radius / ball.size(starts), starts)
     for row in range(3):
         expected, sizes = plain_apgd(logits_fn, images[row : row + 1], starts[row : row + 1].numpy(), ball, 40)
-        np.testing.assert_allclose(found[row : row + 1], expected, atol=2e-5)
+        np.testing.assert_allclose(found[row : row + 1], expected, atol=2e-4)
         assert sizes[-1] <= ball.radius / 4  # it did slow down
 
 
