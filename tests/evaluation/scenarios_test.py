@@ -9,7 +9,7 @@ import pytest
 from tests.support import classifiers
 from tfrobust import InputError, evaluation
 from tfrobust.defenses import pixel_shift
-from tfrobust.evaluation import Plan, evaluate_scenarios
+from tfrobust.evaluation import Plan, evaluate_scenarios, evaluate_transfer, scenarios
 
 GRAY = classifiers.random_images(12, (1, 1, 1), low=0.3, high=0.7)
 IMAGES = np.tile(GRAY, (1, 6, 5, 1))  # all pixels of an image are the same, so that a shift changes no clean answer
@@ -76,6 +76,21 @@ def test_of_random_defenses_the_expectation_is_attacked():
     one = evaluate_scenarios({"a": NETWORKS["a"]}, defenses, images, LABELS, plan=plan, config=CONFIG)
     attacks = {row["defense"]: row["attack"] for row in one.report["rows"]}
     assert attacks == {"random": "expectation(fgsm(linf(0.3)), 3)", "given": "fgsm(linf(0.3))"}
+
+
+def test_vanilla_and_transfer_show_the_same_adversarial_images(monkeypatch):
+    made = []
+
+    def counted(sources, *others, **keywords):
+        made.append(sources[0].name)
+        return evaluate_transfer(sources, *others, **keywords)
+
+    monkeypatch.setattr(scenarios, "evaluate_transfer", counted)
+    plan = Plan(scenarios=["vanilla", "transfer"], attacks=PLAN.attacks)
+    both = evaluate_scenarios(NETWORKS, {"shift": pixel_shift}, IMAGES, LABELS, plan=plan, config=CONFIG)
+    assert made == ["a", "b"]
+    alone = [row for row in found().report["rows"] if row["scenario"] in plan.scenarios]
+    assert both.report["rows"] == alone
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ ACE, ICLR 2019 submission, section 5.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Sequence
 
 import keras
@@ -115,7 +116,7 @@ def evaluate_scenarios(
       >>> found = evaluate_scenarios({"lam 10": network}, {"shift": pixel_shift}, images, labels)
       >>> print(found.table())
     """
-    bench = _Bench(networks, defenses, images, labels, config)
+    bench = _Bench(networks, defenses, images, labels, plan, config)
     rows = [row for scenario in plan.scenarios for row in _ROWS[scenario](bench, plan)]
     pairs = [(network, defense) for network in networks for defense in defenses]
     grouped = {pair: [row for row in rows if (row["network"], row["defense"]) == pair] for pair in pairs}
@@ -126,7 +127,7 @@ def evaluate_scenarios(
 class _Bench:
     """Networks with and without defenses as targets, and what they are shown."""
 
-    def __init__(self, networks, defenses, images, labels, config):
+    def __init__(self, networks, defenses, images, labels, plan, config):
         self.plain = {name: targets.KerasTarget(network, name) for name, network in networks.items()}
         self.defended = {
             (name, defense): targets.KerasTarget(defend(network), f"{name}, {defense}")
@@ -136,12 +137,24 @@ class _Bench:
         form = prepare.accepted([*self.plain.values(), *self.defended.values()])
         self.images, self.labels = data.arrays(images, labels, **form)
         self.config = config
+        self._transfers = "transfer" in plan.scenarios
+        self.on_plain = functools.cache(self._on_plain)
 
-    def rows(self, scenario, source, models, named):
-        """What attacks on one source do to some defended models, by (network, defense)."""
+    def _on_plain(self, name, named):
+        """What attacks on a network without its defense do to all that vanilla and transfer show them to, made once."""
+        return self._report(self.plain[name], (self.defended if self._transfers else self.of(name)).values(), named)
+
+    def _report(self, source, shown, named):
+        everyone = list(dict.fromkeys([source, *shown]))
+        return evaluate_transfer([source], everyone, named, self.images, self.labels, config=self.config).report
+
+    def attacked(self, scenario, source, models, named):
+        """The rows of attacks on one source that are shown to some defended models, by (network, defense)."""
+        return self.rows(scenario, source, models, self._report(source, models.values(), named))
+
+    def rows(self, scenario, source, models, found):
+        """What a report says of some defended models, by (network, defense)."""
         shown = {target.name: pair for pair, target in models.items()}
-        everyone = list(dict.fromkeys([source, *models.values()]))
-        found = evaluate_transfer([source], everyone, named, self.images, self.labels, config=self.config).report
         survival = {
             row["attack"]: row["defense_success_rate"]
             for row in found["defense_rates"]
@@ -165,21 +178,21 @@ class _Bench:
 
 def _vanilla(bench, plan):
     for name, target in bench.plain.items():
-        yield from bench.rows("vanilla", target, bench.of(name), plan.attacks)
+        yield from bench.rows("vanilla", target, bench.of(name), bench.on_plain(name, tuple(plan.attacks)))
 
 
 def _transfer(bench, plan):
     for name, target in bench.plain.items():
         others = {pair: defended for pair, defended in bench.defended.items() if pair[0] != name}
         if others:
-            yield from bench.rows("transfer", target, others, plan.attacks)
+            yield from bench.rows("transfer", target, others, bench.on_plain(name, tuple(plan.attacks)))
 
 
 def _restricted(bench, plan):
     for name, target in bench.plain.items():
         pixels = analysis.top_pixels(analysis.gradient_overlap(target.model), plan.fraction)
         named = [attacks.Restricted(attack, pixels) for _, attack in prepare.named_attacks(plan.attacks)]
-        yield from bench.rows("restricted", target, bench.of(name), named)
+        yield from bench.attacked("restricted", target, bench.of(name), named)
 
 
 def _adaptive(bench, plan):
@@ -187,12 +200,12 @@ def _adaptive(bench, plan):
         named = [attack for _, attack in prepare.named_attacks(plan.attacks)]
         if bench.is_random(target):
             named = [attacks.Expectation(attack, plan.samples) for attack in named]
-        yield from bench.rows("adaptive", target, {pair: target}, named)
+        yield from bench.attacked("adaptive", target, {pair: target}, named)
 
 
 def _black_box(bench, plan):
     for pair, target in bench.defended.items():
-        yield from bench.rows("black_box", target, {pair: target}, plan.black_box)
+        yield from bench.attacked("black_box", target, {pair: target}, plan.black_box)
 
 
 _ROWS = dict(zip(SCENARIOS, (_vanilla, _transfer, _restricted, _adaptive, _black_box), strict=True))
