@@ -63,8 +63,10 @@ def test_integers_reach_every_value_below_their_limit_alike():
 def test_the_largest_and_smallest_bits_stay_inside_0_and_1(monkeypatch):
     """In float32 a number of 24 bits and a half is rounded up to the next."""
     extremes = tf.constant([[0], [0xFFFFFFFF]], tf.uint32)
-    monkeypatch.setattr(seeds, "_bits", lambda keys, shape: tf.broadcast_to(extremes, [2, *shape]))
-    low, high = seeds.uniform(None, [3]).numpy()[:, 0]
+    monkeypatch.setattr(seeds, "_bits", lambda keys, count: tf.broadcast_to(extremes, [2, count]))
+    monkeypatch.setattr(seeds, "_uniform", seeds._uniform.__wrapped__)  # not kept
+    keys = seeds.per_example(0, tf.range(2))
+    low, high = seeds.uniform(keys, [3]).numpy()[:, 0]
     assert 0 < low < high < 1
-    assert np.isfinite(seeds.normal(None, [3])).all()
-    assert seeds.integers(None, [3], 10).numpy()[:, 0].tolist() == [0, 9]
+    assert np.isfinite(seeds.normal(keys, [3])).all()
+    assert seeds.integers(keys, [3], 10).numpy()[:, 0].tolist() == [0, 9]

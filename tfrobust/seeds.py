@@ -5,6 +5,7 @@ hashed. Every random draw of an attack starts from it, so an example gets the sa
 replica it is processed in.
 """
 
+import functools
 import math
 import numbers
 
@@ -44,15 +45,12 @@ def fold_in(seeds, purpose):
 
     The first number goes through a bijection: examples keep distinct seeds.
     """
-    first = tf.bitcast(seeds[:, 0], tf.uint32) + tf.cast(purpose, tf.uint32) * tf.constant(0x9E3779B9, tf.uint32)
-    return tf.stack([tf.bitcast(_mix(first), tf.int32), seeds[:, 1]], axis=1)
+    return _folded(seeds, tf.cast(purpose, tf.uint32))
 
 
 def uniform(seeds, shape):
     """Uniform draws on (0, 1), odd multiples of 2^-24, all exact: float32 [batch, *shape], a stream per example."""
-    return (
-        tf.cast(tf.bitwise.right_shift(_bits(seeds, shape), tf.constant(9, tf.uint32)), tf.float32) + 0.5
-    ) * 2.0**-23
+    return tf.reshape(_uniform(math.prod(shape))(seeds), [-1, *shape])
 
 
 def normal(seeds, shape):
@@ -69,17 +67,39 @@ def integers(seeds, shape, limits):
     return tf.cast(uniform(seeds, shape) * tf.cast(limits, tf.float32), tf.int32)
 
 
-def _bits(seeds, shape):
-    """uint32 [batch, *shape]: a counter-based generator, so that draws of a whole batch are one expression.
+# The hundred operations of a draw are traced once, and called from then on.
+_SEEDS = tf.TensorSpec([None, 2], tf.int32)
+
+
+@tf.function(input_signature=[_SEEDS, tf.TensorSpec(None, tf.uint32)], autograph=False)
+def _folded(seeds, purpose):
+    first = tf.bitcast(seeds[:, 0], tf.uint32) + purpose * tf.constant(0x9E3779B9, tf.uint32)
+    return tf.stack([tf.bitcast(_mix(first), tf.int32), seeds[:, 1]], axis=1)
+
+
+@functools.cache
+def _uniform(count):
+    """The function from seeds to so many draws of each: float32 [batch, count]."""
+
+    @tf.function(input_signature=[_SEEDS], autograph=False)
+    def draw(seeds):
+        bits = tf.bitwise.right_shift(_bits(seeds, count), tf.constant(9, tf.uint32))
+        return (tf.cast(bits, tf.float32) + 0.5) * 2.0**-23
+
+    return draw
+
+
+def _bits(seeds, count):
+    """uint32 [batch, count]: a counter-based generator, so that draws of a whole batch are one expression.
 
     TensorFlow's own stateless generators take one seed for a batch; a loop over examples was 2 to 5 times slower.
     """
-    counter = tf.bitcast(tf.range(math.prod(shape)), tf.uint32)
+    counter = tf.bitcast(tf.range(count), tf.uint32)
     first, second = tf.unstack(tf.bitcast(seeds, tf.uint32), axis=1)
     # Different constants keep the two keys apart, also for seed 0, example 0 and the first draw.
     key = _mix(_mix(first + tf.constant(0x9E3779B9, tf.uint32)) + second)
     other_key = _mix(_mix(second + tf.constant(0x7F4A7C15, tf.uint32)) + first)
-    return tf.reshape(_mix(_mix(_mix(counter) + key[:, None]) + other_key[:, None]), [-1, *shape])
+    return _mix(_mix(_mix(counter) + key[:, None]) + other_key[:, None])
 
 
 def _mix(numbers):

@@ -54,7 +54,8 @@ def deepfool_rho_2(
 
     del labels
     batch_size = batch_size or batches.default_size(images.shape[1:], most=200)
-    run = devices.shared(perturb, tf.function(perturb, autograph=False, reduce_retracing=True))
+    of_any_size = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
+    run = devices.shared(perturb, tf.function(perturb, input_signature=[of_any_size], autograph=False))
     rho_2, l2 = [], []
     for start in range(0, len(images), batch_size):
         batch = tf.constant(images[start : start + batch_size])
@@ -75,12 +76,14 @@ def fgsm_rho_inf(
       (rho_inf, radius), found by bisection to `tolerance`; (inf, inf) if even a change of 1 leaves more than half.
     """
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    batch, numbers = tf.TensorSpec([None, *images.shape[1:]], tf.float32), tf.TensorSpec([None], labels.dtype)
+
+    @tf.function(input_signature=[batch, numbers], autograph=False)
     def direction(images, labels):
         problem = Problem(logits_fn, images, labels)
         return tf.sign(problem.value_and_gradient(objectives.cross_entropy, images)[1])
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    @tf.function(input_signature=[batch, numbers, batch, tf.TensorSpec([], tf.float32)], autograph=False)
     def classified(images, labels, signs, radius):
         return tf.argmax(logits_fn(images + radius * signs), axis=1, output_type=labels.dtype) == labels
 
