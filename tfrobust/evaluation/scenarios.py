@@ -43,7 +43,7 @@ class Plan:
       attacks: of all scenarios but black_box.
       black_box: its attacks, which need scores only.
       fraction: p of the pixels G(p) of the restricted scenario.
-      samples: draws of a random network that adaptive attacks average.
+      samples: draws of a random network that adaptive attacks average, where they do not average themselves.
 
     Raises:
       InputError: for an unknown scenario, or one without attacks.
@@ -199,7 +199,8 @@ def _adaptive(bench, plan):
     for pair, target in bench.defended.items():
         named = [attack for _, attack in prepare.named_attacks(plan.attacks)]
         if bench.is_random(target):
-            named = [attacks.Expectation(attack, plan.samples) for attack in named]
+            averages = (isinstance(attack, attacks.Expectation) for attack in named)
+            named = [one if does else attacks.Expectation(one, plan.samples) for one, does in zip(named, averages)]
         yield from bench.attacked("adaptive", target, {pair: target}, named)
 
 
