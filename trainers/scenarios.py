@@ -17,6 +17,7 @@ every network is printed below the table, with a warning.
 
 import functools
 import json
+import pathlib
 
 from absl import flags
 
@@ -52,7 +53,7 @@ def main():
     plan, defenses = plan(samples), defenses()
     if folder:
         files.check_writable(folder)
-    networks = {name: network for path in paths for name, network in _networks(path, lams)}
+    networks = {name: network for path in paths for name, network in _networks(path, _short(path, paths), lams)}
     targets = [tfr.targets.KerasTarget(network, path) for path, network in networks.items()]
     test = source.load(common.dataset, "test", common.examples, **tfr.evaluation.prepare.accepted(targets))
     found = tfr.evaluation.evaluate_scenarios(
@@ -71,17 +72,23 @@ def _plan(scenarios, named, black_box, fraction, samples):
     return tfr.evaluation.Plan(scenarios, black_box=black_box, fraction=fraction, samples=samples, **given)
 
 
-def _networks(path, lams):
+def _short(path, paths):
+    """The name of a file's folder or, where several are alike, its path."""
+    names = [pathlib.Path(one).absolute().parent.name for one in paths]
+    return names[paths.index(path)] if names.count(names[paths.index(path)]) == 1 else path
+
+
+def _networks(path, name, lams):
     """A network by its name in the table; for each lam its own."""
     if not lams:
-        yield path, tfr.targets.load_model(path)
+        yield name, tfr.targets.load_model(path)
     for lam in lams:
         network = tfr.targets.load_model(path)
         try:
             tfr.models.enhancer(network).set_lam(float(lam))
         except ValueError as error:
             raise tfr.InputError(f"--lam={','.join(lams)}: {error}") from None
-        yield f"{path}, lam {lam}", network
+        yield f"{name}, lam {lam}", network
 
 
 def _defenses(names, shifts, direction, votes):

@@ -1,6 +1,7 @@
 """A defense by what the attacker knows: on networks that look at one pixel each, where every number is known."""
 
 import functools
+import re
 
 import keras
 import numpy as np
@@ -60,6 +61,19 @@ def test_the_lowest_accuracy_heads_the_report_and_a_gap_is_warned_of():
     assert "do not know of the defense leave 100.0%, those that do 0.0%" in found().report["warnings"][0]["evidence"]
     table = found().table()
     assert "lowest of a with shift: accuracy 0.0%" in table and "warning ADAPTIVE (a, shift)" in table
+
+
+def test_tables_have_an_attack_a_line_and_a_network_a_column():
+    lines = [re.split("  +", line.strip()) for line in found().table().splitlines()]
+    of = {line[0]: lines[place : place + 4] for place, line in enumerate(lines)}
+    assert [line[1:] for line in of["clean accuracy"]] == [["a", "b"], [], ["100.0%"] * 2, ["100.0%"] * 2]
+    assert [line[0] for line in of["clean accuracy"][2:]] == ["none", "shift"]
+    vanilla = of["vanilla, shift: success rate (accuracy)"]
+    assert vanilla[0][1:] == ["a", "b"] and vanilla[2] == ["fgsm(linf(0.3))", *["100.0% (100.0%)"] * 2]
+    transfer = of["transfer, shift: success rate (accuracy)"]
+    assert transfer[0][1:] == ["a", "b"] and transfer[2] == ["fgsm(linf(0.3))", "on a", "100.0% (100.0%)"]
+    assert of["adaptive, shift: success rate (accuracy)"][2] == ["fgsm(linf(0.3))", *["0.0% (0.0%)"] * 2]
+    assert of["vanilla, no defense: survival rate"][2] == ["fgsm(linf(0.3))", "0.0%", "0.0%"]
 
 
 def test_without_an_adaptive_attack_the_number_is_not_trusted():

@@ -75,7 +75,6 @@ def fgsm_rho_inf(
     Returns:
       (rho_inf, radius), found by bisection to `tolerance`; (inf, inf) if even a change of 1 leaves more than half.
     """
-
     batch, numbers = tf.TensorSpec([None, *images.shape[1:]], tf.float32), tf.TensorSpec([None], labels.dtype)
 
     @tf.function(input_signature=[batch, numbers], autograph=False)

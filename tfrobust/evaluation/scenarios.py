@@ -21,14 +21,12 @@ from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
 from tfrobust.evaluation import prepare
 from tfrobust.evaluation.config import EvaluationConfig
-from tfrobust.evaluation.render import text
+from tfrobust.evaluation.render import scenario_tables
 from tfrobust.evaluation.transfer import evaluate_transfer
 
 SCENARIOS = ("vanilla", "transfer", "restricted", "adaptive", "black_box")
 _KNOWING = ("adaptive", "black_box")
-_WORDS = ("scenario", "attack", "source", "network", "defense")
-_SHARES = ("attack_survival_rate", "defense_success_rate", "defense_success_rate_of_source", "accuracy")
-_HEADING = ("scenario", "attack", "attacked", "network", "defense", "survival", "success", "of plain", "accuracy")
+_PLAIN = "none"  # the defense of a network without one, where clean accuracies are reported
 _FAR = 0.1  # by how much the accuracy may differ before it is said
 
 Defense = Callable[[keras.Model], keras.Model]
@@ -70,25 +68,16 @@ class Scenarios:
 
     Attributes:
       report: a dict with "rows", of `evaluate_transfer` with "scenario", "network", "defense" and, of the network
-        without its defense, "attack_survival_rate" (null where it is not attacked); "headline": for each network and
-        defense the lowest accuracy, with its scenario and attack; and "warnings".
+        without its defense, "attack_survival_rate" (null where it is not attacked); "clean_accuracy": of each network
+        by defense, "none" among them; "headline": for each network and defense the lowest accuracy, with its scenario
+        and attack; and "warnings".
     """
 
     report: dict
 
     def table(self) -> str:
-        """A text table with a line for each row, the headlines and the warnings."""
-        rows = [
-            [*(row[key] for key in _WORDS), *("" if row[key] is None else f"{row[key]:.1%}" for key in _SHARES)]
-            for row in self.report["rows"]
-        ]
-        lowest = [
-            f"lowest of {row['network']} with {row['defense']}: accuracy {row['accuracy']:.1%}, in {row['scenario']} "
-            f"under {row['attack']}"
-            for row in self.report["headline"]
-        ]
-        found = [(f"{row['network']}, {row['defense']}", row) for row in self.report["warnings"]]
-        return "\n".join([*text.aligned([_HEADING, *rows], left=len(_WORDS)), *lowest, *map(text.warning_line, found)])
+        """Text tables as the paper has them, an attack a line and a network a column; the headlines and the warnings."""
+        return "\n".join(scenario_tables.lines(self.report))
 
 
 def evaluate_scenarios(
@@ -121,7 +110,9 @@ def evaluate_scenarios(
     pairs = [(network, defense) for network in networks for defense in defenses]
     grouped = {pair: [row for row in rows if (row["network"], row["defense"]) == pair] for pair in pairs}
     headline = [min(group, key=lambda row: row["accuracy"]) for group in grouped.values() if group]
-    return Scenarios({"rows": rows, "headline": headline, "warnings": [w for g in grouped.values() for w in _gap(g)]})
+    warnings = [warning for group in grouped.values() for warning in _gap(group)]
+    clean = {network: bench.clean_accuracy(network) for network in networks}
+    return Scenarios({"rows": rows, "clean_accuracy": clean, "headline": headline, "warnings": warnings})
 
 
 class _Bench:
@@ -137,6 +128,7 @@ class _Bench:
         form = prepare.accepted([*self.plain.values(), *self.defended.values()])
         self.images, self.labels = data.arrays(images, labels, **form)
         self.config = config
+        self._clean = {}
         self._transfers = "transfer" in plan.scenarios
         self.on_plain = functools.cache(self._on_plain)
 
@@ -146,7 +138,16 @@ class _Bench:
 
     def _report(self, source, shown, named):
         everyone = list(dict.fromkeys([source, *shown]))
-        return evaluate_transfer([source], everyone, named, self.images, self.labels, config=self.config).report
+        found = evaluate_transfer([source], everyone, named, self.images, self.labels, config=self.config).report
+        self._clean |= found["clean_accuracy"]
+        return found
+
+    def clean_accuracy(self, network):
+        """By defense, of what was asked."""
+        targets_of = {_PLAIN: self.plain[network], **{defense: it for (_, defense), it in self.of(network).items()}}
+        return {
+            defense: self._clean[target.name] for defense, target in targets_of.items() if target.name in self._clean
+        }
 
     def attacked(self, scenario, source, models, named):
         """The rows of attacks on one source that are shown to some defended models, by (network, defense)."""
