@@ -4,7 +4,8 @@
         --model=runs/ace_100/model.keras --defense=pixel_shift --dataset=cifar10 --examples=64 \\
         --attack='pgd(l2(1.0), steps=100)' --attack='deepfool()' --output=runs/scenarios
 
-    table 3            --scenario=vanilla, one --model for each lam
+    tables 3, 5        --scenario=vanilla, one --model for each lam
+    table 4            --scenario=vanilla --lam=0,0.5,0.99, of a U-Net that trainers.imagenet has trained
     table 7            --scenario=vanilla --shifts=1,2,3,4,5
     table 8            --scenario=vanilla with each of --defense=pixel_shift, resize_pad, pixel_deflection, region_vote
     table 9, figure 9  --scenario=transfer
@@ -17,7 +18,6 @@ every network is printed below the table, with a warning.
 
 import functools
 import json
-import pathlib
 
 from absl import flags
 
@@ -53,7 +53,8 @@ def main():
     plan, defenses = plan(samples), defenses()
     if folder:
         files.check_writable(folder)
-    networks = {name: network for path in paths for name, network in _networks(path, _short(path, paths), lams)}
+    names = tfr.evaluation.render.pictures.distinct(paths)
+    networks = {name: network for path, short in zip(paths, names) for name, network in _networks(path, short, lams)}
     targets = [tfr.targets.KerasTarget(network, path) for path, network in networks.items()]
     test = source.load(common.dataset, "test", common.examples, **tfr.evaluation.prepare.accepted(targets))
     found = tfr.evaluation.evaluate_scenarios(
@@ -70,12 +71,6 @@ def _plan(scenarios, named, black_box, fraction, samples):
     """The plan that the flags say; without --attack its own."""
     given = {"attacks": named} if named else {}
     return tfr.evaluation.Plan(scenarios, black_box=black_box, fraction=fraction, samples=samples, **given)
-
-
-def _short(path, paths):
-    """The name of a file's folder or, where several are alike, its path."""
-    names = [pathlib.Path(one).absolute().parent.name for one in paths]
-    return names[paths.index(path)] if names.count(names[paths.index(path)]) == 1 else path
 
 
 def _networks(path, name, lams):
