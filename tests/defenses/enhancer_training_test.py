@@ -17,7 +17,8 @@ def network():
 
 def compiled(plugged):
     training = defenses.EnhancerTraining(plugged)
-    training.compile(keras.optimizers.Adam(2e-3), metrics=["accuracy"])
+    optimizer = keras.optimizers.AdamW(2e-3, weight_decay=0.01)  # which would decay weights without a gradient, too
+    training.compile(optimizer, metrics=["accuracy"])
     return training
 
 
