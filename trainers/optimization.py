@@ -112,7 +112,8 @@ def in_precision(network: "keras.Model", precision: str) -> "keras.Model":
     """
     import keras
 
-    exempt = {"preprocessing", *network.output_names}
+    sequential = isinstance(network, keras.Sequential)
+    exempt = {"preprocessing", *([network.layers[-1].name] if sequential else network.output_names)}
 
     def clone(layer):
         if isinstance(layer, keras.Model):

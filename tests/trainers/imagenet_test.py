@@ -91,6 +91,7 @@ def test_the_u_net_alone_is_trained_before_a_network_given_by_path(folder, tmp_p
     given.save(tmp_path / "given.keras")
     command = ("--batch_size=8", f"--dataset={folder}", f"--init_weights={tmp_path / 'given.keras'}", "--ace=0.9")
     fitted = ("--optimizer=adam", "--learning_rate=0.002", "--epochs=2", "--weight_decay=0", "--noaugment")
+    fitted += ("--precision=mixed_bfloat16",)
     programs.succeed("trainers.imagenet", *command, *fitted, f"--workdir={tmp_path / 'run'}")
     history = json.loads((tmp_path / "run" / "metrics.json").read_text())["history"]
     assert history["squared_error"][1] < history["squared_error"][0]

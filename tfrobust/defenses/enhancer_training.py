@@ -51,7 +51,7 @@ class EnhancerTraining(Defense):
 
     def losses_of(self, batch: Batch, training: bool) -> Losses:
         images = checks.checked_images(batch.images)
-        restored = enhancer(self.network).autoencoder(images, training=training)
-        errors = tf.reduce_mean(tf.square(restored - images), axis=[1, 2, 3])
+        restored = enhancer(self.network).autoencoder(images, training=training)  # in mixed precision of 16 bits
+        errors = tf.reduce_mean(tf.square(tf.cast(restored, images.dtype) - images), axis=[1, 2, 3])
         answers = None if training else self.network(images, training=False)
         return Losses(scaled(tf.reduce_mean(errors)), answers, {"squared_error": (errors,)})
