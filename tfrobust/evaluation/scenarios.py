@@ -192,8 +192,10 @@ def _transfer(bench, plan):
 def _restricted(bench, plan):
     for name, target in bench.plain.items():
         pixels = analysis.top_pixels(analysis.gradient_overlap(target.model), plan.fraction)
-        named = [attacks.Restricted(attack, pixels) for _, attack in prepare.named_attacks(plan.attacks)]
-        yield from bench.attacked("restricted", target, bench.of(name), named)
+        named = [(text, attacks.Restricted(attack, pixels)) for text, attack in prepare.named_attacks(plan.attacks)]
+        texts = {str(attack): text for text, attack in named}  # those with the pixels differ by network
+        for row in bench.attacked("restricted", target, bench.of(name), [attack for _, attack in named]):
+            yield {**row, "attack": texts[row["attack"]]}
 
 
 def _adaptive(bench, plan):
