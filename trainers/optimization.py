@@ -18,7 +18,6 @@ class OptimizationConfig:
     """Loss, optimizer and precision.
 
     Attributes:
-      optimizer: "sgd" or "adam".
       learning_rate: the initial or, with one_cycle, highest rate.
       schedule: "step", see `learning_rate_drops`; "cosine", which falls to 0; "one_cycle", which rises for the first
         third and then falls as a cosine.
@@ -27,12 +26,12 @@ class OptimizationConfig:
       weight_decay: times each weight, added to its gradient.
       label_smoothing: share of the probability spread over all classes.
       precision: "float32" or "mixed_bfloat16", see `in_precision`.
+      optimizer: "sgd" or "adam".
 
     Raises:
       InputError: for drops that do not rise, or with another schedule than "step".
     """
 
-    optimizer: str = "sgd"
     learning_rate: float = 5e-4
     schedule: str = "step"
     learning_rate_drops: tuple[int, ...] = ()
@@ -41,6 +40,7 @@ class OptimizationConfig:
     weight_decay: float = 5e-4
     label_smoothing: float = 0.0
     precision: str = "float32"
+    optimizer: str = "sgd"
 
     def __post_init__(self):
         drops = self.learning_rate_drops

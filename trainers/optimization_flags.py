@@ -42,7 +42,6 @@ def from_flags() -> OptimizationConfig:
     if not all(epoch.isdecimal() for epoch in drops):
         raise InputError(f"--learning_rate_drops takes rising epochs, such as 4,8; got {','.join(drops)}")
     return OptimizationConfig(
-        optimizer=OPTIMIZER.value,
         learning_rate=LEARNING_RATE.value,
         schedule=SCHEDULE.value,
         learning_rate_drops=tuple(map(int, drops)),
@@ -51,4 +50,5 @@ def from_flags() -> OptimizationConfig:
         weight_decay=WEIGHT_DECAY.value,
         label_smoothing=LABEL_SMOOTHING.value,
         precision=PRECISION.value,
+        optimizer=OPTIMIZER.value,
     )

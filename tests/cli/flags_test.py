@@ -30,7 +30,7 @@ def test_every_flag_of_a_training_arrives():
     expected = TrainingConfig(
         pathlib.Path("runs/one"),
         NetworkConfig("vgg11", "initial.keras", width=8),
-        OptimizationConfig("adam", 0.1, "step", (3, 7), 0.25, 0.8, 0.01, 0.2, "mixed_bfloat16"),
+        OptimizationConfig(0.1, "step", (3, 7), 0.25, 0.8, 0.01, 0.2, "mixed_bfloat16", "adam"),
         DefenseConfig(
             "deep_defense", 1.0, 2.0, 3.0, 4, candidates=7, training_attack="fgsm(linf(0.1))", clean_share=0.5
         ),

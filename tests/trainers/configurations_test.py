@@ -25,7 +25,7 @@ def configurations(folder):
     other = TrainingConfig(
         folder / "other",
         NetworkConfig("mlp", std=1.0),
-        OptimizationConfig(0.05, "cosine", momentum=0.5, weight_decay=0.1, label_smoothing=0.2),
+        OptimizationConfig(0.05, "cosine", momentum=0.5, weight_decay=0.1, label_smoothing=0.2, optimizer="adam"),
         DefenseConfig("deep_defense", lam=2.0, deepfool_steps=1),
         seed=3,
         epochs=1,
