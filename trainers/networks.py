@@ -25,10 +25,10 @@ class NetworkConfig:
       width: channels of the first stage; None: the paper's.
       masks: where the network is masked, as `tfrobust.models.build` takes it.
       ace: lam of ACE's module; None: there is none.
-      ace_form: "two_layers", behind the preprocessing of a new network, or "unet", before any.
       padding: of convolutions with strides, "same" or "symmetric"; None: the network's own.
       members: the networks of an ensemble, which differ in masks and initial weights; 1: no ensemble.
       average: what an ensemble averages, "logits" or "probabilities".
+      ace_form: "two_layers", behind the preprocessing of a new network, or "unet", before any.
     """
 
     model: str = "lenet"
@@ -37,10 +37,10 @@ class NetworkConfig:
     width: int | None = None
     masks: str = ""
     ace: float | None = None
-    ace_form: str = "two_layers"
     padding: str | None = None
     members: int = 1
     average: str = "probabilities"
+    ace_form: str = "two_layers"
 
 
 def make_network(config: NetworkConfig, train: "tfr.data.Split", seed: int = 0) -> "keras.Model":
