@@ -48,7 +48,8 @@ def main():
         std=None,  # what the network takes, not what the data is like
         width=WIDTH.value,
         masks=MASKS.value,
-        **({} if ACE.value is None else {"ace": ACE.value, "ace_form": "unet"}),
+        ace=ACE.value,
+        ace_form="unet",
     )
     if ACE.value is not None:
         config = of_the_enhancer(config)

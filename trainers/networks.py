@@ -58,7 +58,7 @@ def make_network(config: NetworkConfig, train: "tfr.data.Split", seed: int = 0) 
 
     keras.utils.set_random_seed(seed)
     members = [_make_member(config, train, member) for member in range(config.members)]
-    if config.ace_form == "unet":
+    if config.ace is not None and config.ace_form == "unet":
         members = [tfr.models.with_ace(member, config.ace, config.ace_form) for member in members]
     return members[0] if config.members == 1 else tfr.defenses.ensemble(members, config.average)
 

@@ -39,14 +39,14 @@ def test_every_flag_of_a_training_arrives():
     )
     flags = (
         *("--workdir=runs/one", "--init_weights=initial.keras", "--seed=5", "--epochs=9", "--batch_size=64"),
+        *("--validation_examples=100", "--early_stop=2", "--learning_rate=0.1", "--learning_rate_drops=3,7"),
         *(
-            "--validation_examples=100",
-            "--early_stop=2",
             "--optimizer=adam",
-            "--learning_rate=0.1",
-            "--learning_rate_drops=3,7",
+            "--learning_rate_factor=0.25",
+            "--momentum=0.8",
+            "--weight_decay=0.01",
+            "--label_smoothing=0.2",
         ),
-        *("--learning_rate_factor=0.25", "--momentum=0.8", "--weight_decay=0.01", "--label_smoothing=0.2"),
         *(
             "--precision=mixed_bfloat16",
             "--defense=deep_defense",

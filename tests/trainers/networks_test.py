@@ -41,3 +41,10 @@ def test_initial_weights_that_give_probabilities_are_refused(tmp_path):
     keras.Sequential(layers).save(tmp_path / "softmax.keras")
     with pytest.raises(InputError, match=r"softmax\.keras gives probabilities"):
         networks.make_network(NetworkConfig(init_weights=str(tmp_path / "softmax.keras")), split())
+
+
+def test_ace_is_for_new_networks(tmp_path):
+    path = tmp_path / "model.keras"
+    networks.make_network(NetworkConfig("mlp"), split()).save(path)
+    with pytest.raises(InputError, match=r"--ace trains a new network"):
+        networks.make_network(NetworkConfig(init_weights=str(path), ace=1.0), split())

@@ -33,7 +33,8 @@ def load(
       name: "digits" (scikit-learn's); any TFDS name with image and label, such as "mnist", "cifar10" or
         "imagenet_v2"; the path of an .npz file (see `archive.load`); or a folder of class folders of PNG or JPEG files
         (see `class_folders.list_images`).
-      split: "train" or "test", or what TFDS takes. It does not matter for a file or a folder that is not split.
+      split: "train" or "test", or what TFDS takes. It does not matter for a file or a folder that is not split,
+        but for "held_out": what `trainers.imagenet` tests on (see `image_files.load`).
       data_dir: where TFDS keeps its data; None: `TFDS_DATA_DIR`, else TFDS' own default.
       download: whether missing data may be downloaded.
       examples: the first so many; None: all.

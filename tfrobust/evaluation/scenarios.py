@@ -128,13 +128,13 @@ class _Bench:
         form = prepare.accepted([*self.plain.values(), *self.defended.values()])
         self.images, self.labels = data.arrays(images, labels, **form)
         self.config = config
-        self._clean = {}
-        self._transfers = "transfer" in plan.scenarios
+        self._clean, self._plan = {}, plan
         self.on_plain = functools.cache(self._on_plain)
 
-    def _on_plain(self, name, named):
+    def _on_plain(self, name):
         """What attacks on a network without its defense do to all that vanilla and transfer show them to, made once."""
-        return self._report(self.plain[name], (self.defended if self._transfers else self.of(name)).values(), named)
+        shown = self.defended if "transfer" in self._plan.scenarios else self.of(name)
+        return self._report(self.plain[name], shown.values(), self._plan.attacks)
 
     def _report(self, source, shown, named):
         everyone = list(dict.fromkeys([source, *shown]))
@@ -179,14 +179,14 @@ class _Bench:
 
 def _vanilla(bench, plan):
     for name, target in bench.plain.items():
-        yield from bench.rows("vanilla", target, bench.of(name), bench.on_plain(name, tuple(plan.attacks)))
+        yield from bench.rows("vanilla", target, bench.of(name), bench.on_plain(name))
 
 
 def _transfer(bench, plan):
     for name, target in bench.plain.items():
         others = {pair: defended for pair, defended in bench.defended.items() if pair[0] != name}
         if others:
-            yield from bench.rows("transfer", target, others, bench.on_plain(name, tuple(plan.attacks)))
+            yield from bench.rows("transfer", target, others, bench.on_plain(name))
 
 
 def _restricted(bench, plan):
@@ -202,8 +202,7 @@ def _adaptive(bench, plan):
     for pair, target in bench.defended.items():
         named = [attack for _, attack in prepare.named_attacks(plan.attacks)]
         if bench.is_random(target):
-            averages = (isinstance(attack, attacks.Expectation) for attack in named)
-            named = [one if does else attacks.Expectation(one, plan.samples) for one, does in zip(named, averages)]
+            named = [a if isinstance(a, attacks.Expectation) else attacks.Expectation(a, plan.samples) for a in named]
         yield from bench.attacked("adaptive", target, {pair: target}, named)
 
 
