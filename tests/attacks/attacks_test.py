@@ -106,7 +106,7 @@ def test_eager_equals_compiled(case, text):
 
 @every(MINIMAL)
 def test_minimal_norm_attacks_break_everything(case, text):
-    assert case.broken(case.adversarial(text)).mean() >= (0.5 if "steps=3" in text or "jsma" in text else 0.95)
+    assert case.broken(case.adversarial(text)).mean() >= (0.5 if "jsma" in text else 0.95)
 
 
 @every([text for text in ATTACKS if "targeted(" not in text])
@@ -130,7 +130,7 @@ def test_a_ball_of_radius_zero_leaves_everything(case, text):
     np.testing.assert_array_equal(case.run_eagerly(attack, SOME), case.images[SOME])
 
 
-@every([text for text in BOUNDED if not text.startswith(("fgsm", "targeted", "one_pixel", "spsa(l2"))])
+@every([text for text in BOUNDED if not text.startswith(("fgsm", "targeted", "one_pixel"))])
 def test_a_huge_radius_reaches_chance(case, text):
     """Inside linf(1) every image is allowed. A single step need not find one, nor a few steps a given class."""
     attack = case.attack(with_radius(text, 1 if "linf" in text else 26 if "l2" in text else 28 * 24))
@@ -145,7 +145,7 @@ def test_black_and_white_digits_with_and_without_gray_pixels(case, text):
         assert np.isfinite(adversarial).all() and adversarial.min() >= 0 and adversarial.max() <= 1
         if text in BOUNDED:
             assert pixels.in_ball(adversarial - images, case.attack(text).ball).all()
-        elif "steps=3" not in text:  # too few for any
+        else:
             broken = np.argmax(case.target.logits(adversarial), axis=1) != labels
             assert broken.mean() >= (0.3 if "jsma" in text else 0.9), broken
 

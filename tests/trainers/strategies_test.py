@@ -79,9 +79,9 @@ def report(folder):
 
 
 def test_two_workers_evaluate_as_one(artifacts, tmp_path):
-    """Two devices of one process: `replicas_test`."""
+    """Two devices of one process, and the checks that ask: `replicas_test`."""
     attacks = ("--attack=pgd(linf(0.05),steps=3)", "--attack=deepfool()")
-    command = (f"--model={artifacts.model}", "--examples=75", "--batch_size=20", *attacks)
+    command = (f"--model={artifacts.model}", "--examples=75", "--batch_size=20", "--noactive_checks", *attacks)
     programs.succeed("trainers.evaluate", *command, f"--output={tmp_path / 'one'}")
     workers = ("--strategy=multi_worker",)
     run_workers("trainers.evaluate", *command, *workers, workdirs=[f"--output={tmp_path / 'several'}"] * 2)

@@ -118,7 +118,7 @@ def test_conditions_at_a_checkpoint(rises, best, was_halved, halves):
 def test_on_a_linear_model_an_image_that_resists_ends_at_the_optimum(ball, expected):
     logits_fn = classifiers.two_class_linear(np.array([3.0, -4.0], "float32").reshape(1, 2, 1), bias=2.0)
     images = tf.fill([2, 1, 2, 1], 0.5)
-    found = attacks.apgd(ball)(logits_fn, images, tf.constant([0, 0]), seed=0) - images
+    found = attacks.apgd(ball, steps=40)(logits_fn, images, tf.constant([0, 0]), seed=0) - images
     np.testing.assert_allclose(tf.reshape(found, [2, 2]), [expected] * 2, atol=1e-3)
 
 
