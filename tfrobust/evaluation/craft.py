@@ -43,7 +43,7 @@ class AttackRunner:
             raise InputError(f"{name} would take the true labels for its goals: write targeted(attack, goal=3) instead")
         self.name, self.attack, self.pixels = name, attack, pixels
         self._victim = target.attacked_by(attack)
-        self.source = None if target.allows(attack) else self._victim.name
+        self.source = None if target.represents(self._victim) else self._victim.name
         self._queries, self._backward_passes, self._stages = _counter(), _counter(), []
         self._run = devices.shared(self._attack, compiled(self._attack)) if self._victim.in_graph else self._attack
 

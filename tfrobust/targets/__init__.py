@@ -9,6 +9,7 @@ from tfrobust.targets.saved_model import SavedModelTarget
 from tfrobust.targets.surrogate import WithSurrogate
 from tfrobust.targets.target import Target, compiled
 from tfrobust.targets.tflite import TFLiteTarget
+from tfrobust.targets.tflite_graph import TFLiteGraph
 
 __all__ = [
     "CENTERED",
@@ -19,6 +20,7 @@ __all__ = [
     "KerasTarget",
     "LogProbabilities",
     "SavedModelTarget",
+    "TFLiteGraph",
     "TFLiteTarget",
     "Target",
     "WithSurrogate",

@@ -21,6 +21,13 @@ class _Rewritten(Target):
     def check(self, images):
         self.target.check(images)
 
+    def attacked_by(self, attack):
+        """The target that an attack runs on: this one; else what the target inside names, whose answers are logits."""
+        return self if self.allows(attack) else self.target.attacked_by(attack)
+
+    def represents(self, victim):
+        return victim is self or self.target.represents(victim)
+
 
 class LogProbabilities(_Rewritten):
     """The logarithm of a target's probabilities, of whatever sum: logits of the same probabilities.

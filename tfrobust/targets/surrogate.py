@@ -47,3 +47,6 @@ class WithSurrogate(Target):
     def attacked_by(self, attack):
         """The target that an attack runs on: the surrogate, if the attack needs more than the target allows."""
         return self.target if self.allows(attack) else self.surrogate.attacked_by(attack)
+
+    def represents(self, victim):
+        return self.target.represents(victim)

@@ -112,6 +112,10 @@ class Target(abc.ABC):
             "WithSurrogate(target, surrogate) or by the flag --source"
         )
 
+    def represents(self, victim: "Target") -> bool:
+        """Whether a model that `attacked_by` has named is this very one, and no surrogate."""
+        return victim is self
+
 
 def compiled(function: Callable) -> Callable:
     """A function of tensors, compiled for each of their shapes and types."""

@@ -1,5 +1,6 @@
 """A TFLite file as a target, run by the LiteRT interpreter as a device would."""
 
+import functools
 import os
 import pathlib
 
@@ -8,17 +9,19 @@ import tensorflow as tf
 
 from tfrobust.attacks import Access
 from tfrobust.errors import InputError
-from tfrobust.targets import identity, outputs, preprocessing
+from tfrobust.targets import identity, outputs, preprocessing, tflite_file
 from tfrobust.targets.bounds import PIXELS, Bounds, wrong_scale
 from tfrobust.targets.inputs import Inputs
 from tfrobust.targets.target import Target, first_line
+from tfrobust.targets.tflite_graph import TFLiteGraph
 
 
 class TFLiteTarget(Target):
     """A `.tflite` classifier: float32 or integer input and output, which are converted to and from [0, 1] here.
 
-    Its access is score-based. White-box attacks are made on the model it came from and transferred, see
-    `WithSurrogate`. A file for batches of one size, as of one image, is run batch after batch of that size.
+    Its access is score-based. Attacks that need gradients are made on the file's own graph (`TFLiteGraph`), or on the
+    model it came from and transferred, see `WithSurrogate`; judged they are here. A file for batches of one size, as of
+    one image, is run batch after batch of that size.
 
     Args:
       path: of the file.
@@ -38,16 +41,15 @@ class TFLiteTarget(Target):
         if not pathlib.Path(path).is_file():
             raise InputError(f"{path}: no such file")
         self._path, self._threads, self._output_name = path, threads or os.cpu_count(), output_name
+        self._file = tflite_file.read(path)
         self._open()
-        inputs = self._interpreter.get_input_details()
-        if len(inputs) != 1:
-            raise InputError(f"{path} takes {len(inputs)} inputs, expected one batch of images")
-        bounds = Bounds.of(bounds) or (PIXELS if _plain_integers(inputs[0]) else None)
+        bounds = Bounds.of(bounds) or self._file.own_bounds()
+        details = self._interpreter.get_input_details()[0]
         # A plain file says its batch twice; one that was made for any batch says 1 and -1.
-        declared = inputs[0]["shape_signature"] if len(inputs[0]["shape_signature"]) else inputs[0]["shape"]
-        self._own_batch = int(inputs[0]["shape"][0])
+        declared = details["shape_signature"] if len(details["shape_signature"]) else details["shape"]
+        self._own_batch = int(details["shape"][0])
         self._resizable = int(declared[0]) < 0
-        self._inputs = Inputs.of(str(path), inputs[0]["shape"], tf.float32, bounds)
+        self._inputs = Inputs.of(str(path), details["shape"], tf.float32, bounds)
         self._refuse_other_scales(bounds)
         super().__init__(path, self._inputs.shape, bounds)
 
@@ -81,80 +83,58 @@ class TFLiteTarget(Target):
             self._interpreter.allocate_tensors()
         self._interpreter.set_tensor(details["index"], _quantize(images, details))
         self._interpreter.invoke()
-        return _dequantize(self._interpreter.get_tensor(self._output["index"]), self._output)
+        output = next(one for one in self._interpreter.get_output_details() if one["index"] == self._output)
+        return _dequantize(self._interpreter.get_tensor(self._output), output)
+
+    @functools.cached_property
+    def graph(self) -> TFLiteGraph:
+        """The file as a model with gradients.
+
+        Raises:
+          InputError: if it has an operation without one here.
+        """
+        return TFLiteGraph(self._path, bounds=self.bounds, output_name=self._output_name)
+
+    def attacked_by(self, attack):
+        return self if self.allows(attack) else self.graph
+
+    def represents(self, victim):
+        return victim is self or isinstance(victim, TFLiteGraph)
 
     def _open(self):
-        try:
-            from ai_edge_litert.interpreter import Interpreter
-        except ImportError as error:
-            raise InputError("TFLite files need the LiteRT interpreter: pip install 'tfrobust[litert]'") from error
+        from ai_edge_litert.interpreter import Interpreter
+
+        flex = sorted({one.kind for one in self._file.operations if one.kind.startswith("Flex")})
+        if flex:
+            raise InputError(f"{self._path} needs TensorFlow's own operations ({', '.join(flex)})")
+        self._output = self._file.scores(self._output_name)
+        self._refuse_sigmoids()
         try:
             self._interpreter = Interpreter(model_path=str(self._path), num_threads=self._threads)
-            # Asked before they are allocated, when delegates take their place.
-            self._operations = self._interpreter._get_ops_details()
-            flex = {op["op_name"] for op in self._operations if op["op_name"].startswith("Flex")}
-            if not flex:
-                self._interpreter.allocate_tensors()
+            self._interpreter.allocate_tensors()
         except Exception as error:  # the interpreter raises ValueError or RuntimeError, by what is damaged
             raise InputError(f"{self._path} is not a readable TFLite model: {first_line(error)}") from error
-        if flex:
-            raise InputError(f"{self._path} needs TensorFlow's own operations ({', '.join(sorted(flex))})")
-        self._output = self._chosen_output()
 
-    def _chosen_output(self):
-        """The output with the scores, by the names of its signature, else of its tensors."""
-        details = self._interpreter.get_output_details()
-        signatures = self._interpreter.get_signature_list()
-        if len(signatures) == 1:
-            named = self._interpreter.get_signature_runner(next(iter(signatures))).get_output_details()
-        else:
-            named = {output["name"]: output for output in details}
-        if len(named) > 1 and self._output_name is None:
-            likely = [name for name in named if "logits" in name]
-            named = {likely[0]: named[likely[0]]} if len(likely) == 1 else named
-        index = named[outputs.named(named, self._output_name, str(self._path))]["index"]
-        output = next(output for output in details if output["index"] == index)
-        self._refuse_sigmoids(output)
-        return output
-
-    def _refuse_sigmoids(self, output):
-        made = {int(result): op for op in self._operations for result in op["outputs"]}
-        last = made.get(output["index"])
-        while last is not None and last["op_name"] in ("DEQUANTIZE", "QUANTIZE", "RESHAPE"):
-            last = made.get(int(last["inputs"][0]))
-        count = int(output["shape"][-1]) if len(output["shape"]) else 1
-        if last is not None and last["op_name"] == "LOGISTIC" and count > 1:
-            raise outputs.several_sigmoids(str(self._path), count)
+    def _refuse_sigmoids(self):
+        last, shape = self._file.maker(self._output), self._file.tensors[self._output].shape
+        if last is not None and last.kind == "LOGISTIC" and shape and shape[-1] > 1:
+            raise outputs.several_sigmoids(str(self._path), shape[-1])
 
     def _refuse_other_scales(self, bounds):
         """By the range of a quantized input, or by what the first operation does to a float one."""
-        details = self._interpreter.get_input_details()[0]
-        tensors = {tensor["index"]: tensor for tensor in self._interpreter.get_tensor_details()}
-        users = [op for op in self._operations if details["index"] in op["inputs"]]
-        if users and users[0]["op_name"] == "QUANTIZE":
-            details = tensors[int(users[0]["outputs"][0])]
-        if details["dtype"] != np.float32 and details["quantization"][0]:
-            limits, (scale, zero_point) = np.iinfo(details["dtype"]), details["quantization"]
-            low, high = ((limit - zero_point) * scale for limit in (limits.min, limits.max))
+        tensors, users = self._file.tensors, self._file.readers(self._file.input)
+        given = tensors[users[0].outputs[0] if users and users[0].kind == "QUANTIZE" else self._file.input]
+        if given.quantization is not None:
+            limits, (scale, zero_point, _) = np.iinfo(given.dtype), given.quantization
+            low, high = ((limit - zero_point[0]) * scale[0] for limit in (limits.min, limits.max))
             # 16 bits are symmetric, whatever the values were: they say nothing of negative ones.
-            low = 0.0 if details["dtype"] == np.int16 else low
+            low = 0.0 if given.dtype == np.int16 else low
             preprocessing.refuse_range(str(self._path), low, high, bounds)
-        elif users and bounds is None and users[0]["op_name"] in ("MUL", "DIV", "SUB", "ADD"):
-            evidence = preprocessing.of_operation(users[0]["op_name"], self._constant(users[0]["inputs"]))
+        elif users and bounds is None and users[0].kind in ("MUL", "DIV", "SUB", "ADD"):
+            other = tensors[users[0].inputs[1]].value
+            evidence = preprocessing.of_operation(users[0].kind, np.zeros([0]) if other is None else other)
             if evidence:
                 raise wrong_scale(str(self._path), f"its first layers {evidence}, as for pixels of 0-255", PIXELS)
-
-    def _constant(self, tensors):
-        """The second of an operation's inputs; nothing if it is computed, as from half precision."""
-        try:
-            return self._interpreter.get_tensor(int(tensors[1]))
-        except (IndexError, ValueError):
-            return np.zeros([0])
-
-
-def _plain_integers(details):
-    """Whether an input takes integers that stand for themselves."""
-    return np.issubdtype(details["dtype"], np.integer) and not details["quantization"][0]
 
 
 def _quantize(values, details):
