@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, whoever else writes to the same folder."""
 
 import contextlib
+import errno
 import os
 import pathlib
 import shutil
@@ -19,22 +20,52 @@ def written(path):
       InputError: where the folder cannot be made or written to.
     """
     path = pathlib.Path(path)
+    with temporary(path) as partial:
+        yield partial
+        if not path.exists() or path.is_file():  # in this order: another writer's file may appear in between
+            os.replace(partial, path)
+        else:
+            raise InputError(f"{path} exists and is not a file")
+
+
+@contextlib.contextmanager
+def temporary(path):
+    """Gives a hidden path beside `path`, and removes at the end what has not been moved from there.
+
+    Raises:
+      InputError: where the folder cannot be made or written to.
+    """
+    path = pathlib.Path(path)
     # The suffix stays, since Keras looks at it; the leading dot keeps servers that poll the folder away.
-    temporary = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-{path.name}")
+    partial = path.with_name(f".partial-{uuid.uuid4().hex[:8]}-{path.name}")
     made = _missing(path.parent)
     writable_folder(path.parent)
     try:
-        yield temporary
-        if not path.exists() or path.is_file():  # in this order: another writer's file may appear in between
-            os.replace(temporary, path)
-        else:
-            raise InputError(f"{path} exists and is not a file")
+        yield partial
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
+        if partial.is_dir():
+            shutil.rmtree(partial)
         else:
-            temporary.unlink(missing_ok=True)
+            partial.unlink(missing_ok=True)
         _remove_empty(made)
+
+
+def moved_to_next_number(path, folder) -> pathlib.Path:
+    """Moves a folder into another, under the first number beyond those that are there; returns where it is.
+
+    Two processes that do this at once get two numbers.
+    """
+    folder = pathlib.Path(folder)
+    number = 1 + max((int(entry.name) for entry in folder.iterdir() if entry.name.isdecimal()), default=0)
+    while True:
+        try:
+            os.rename(path, folder / str(number))
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            number += 1
+        else:
+            return folder / str(number)
 
 
 def check_writable(path) -> None:

@@ -1,5 +1,6 @@
 """The exporters and `export.verify`: what was exported is the model, and what differs is found."""
 
+import concurrent.futures
 import json
 
 import keras
@@ -39,11 +40,13 @@ def test_an_existing_version_is_not_touched_and_the_next_one_is_taken(artifacts,
     arguments = (f"--model={artifacts.model}", f"--output={tmp_path / 'served'}")
     programs.succeed("export.saved_model", *arguments)
     before = sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "served").rglob("*"))
-    process = programs.run("export.saved_model", *arguments)
+    process = programs.run("export.saved_model", *arguments, "--version=1")
     assert process.returncode == 2 and "exists" in programs.errors(process)[0]
     assert sorted((path, path.stat().st_mtime_ns) for path in (tmp_path / "served").rglob("*")) == before
     programs.succeed("export.saved_model", *arguments, "--version=12")
-    assert sorted(path.name for path in (tmp_path / "served").iterdir()) == ["1", "12"]
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:  # two at once
+        list(pool.map(lambda _: programs.succeed("export.saved_model", *arguments), range(2)))
+    assert sorted(path.name for path in (tmp_path / "served").iterdir()) == ["1", "12", "13", "14"]
 
 
 @pytest.mark.parametrize(

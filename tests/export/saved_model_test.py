@@ -3,10 +3,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from export import saved_model
 from tests.support import programs
-from tfrobust import defenses, models, targets
+from tfrobust import data, defenses, models, targets
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +48,81 @@ program.run(saved_model.main)
     assert process.returncode == 1, process.stderr[-2000:]
     assert "failed: the logits differ" in process.stdout and "saved model:" not in process.stdout
     assert not output.exists()
+
+
+@pytest.fixture(scope="module")
+def served(networks, tmp_path_factory):
+    """A SavedModel of gray images, and one of colors."""
+    keras.utils.set_random_seed(0)
+    folder = tmp_path_factory.mktemp("served")
+    color = keras.Sequential([keras.Input((6, 8, 3)), keras.layers.Flatten(), keras.layers.Dense(3)])
+    for name, model in (("gray", networks[0]), ("color", color)):
+        saved_model.write(model, folder / name)
+    return folder, {"gray": networks[0], "color": color}
+
+
+def of_files(path, *contents):
+    """What the signature of files answers."""
+    signature = tf.saved_model.load(str(path)).signatures["serve_bytes"]
+    return signature(image_bytes=tf.constant(contents))
+
+
+def test_files_of_another_size_are_cropped_and_resized_as_in_an_evaluation(served):
+    folder, models_of = served
+    random = np.random.default_rng(0)
+    pixels = [random.integers(0, 256, shape, dtype="uint8") for shape in ((6, 8, 3), (13, 9, 3), (40, 60, 3))]
+    gray = random.integers(0, 256, (20, 20, 1), dtype="uint8")
+    contents = [
+        tf.io.encode_png(pixels[0]),
+        tf.io.encode_jpeg(pixels[1]),
+        tf.io.encode_png(pixels[2]),
+        tf.io.encode_png(gray),
+    ]
+    seen = [data.fit(data.decode(one, channels=3), (6, 8)) for one in contents]
+    np.testing.assert_array_equal(seen[0], pixels[0])
+    expected = models_of["color"](np.stack(seen) / np.float32(255))
+    found = of_files(folder / "color", *(one.numpy() for one in contents))
+    np.testing.assert_allclose(found["logits"], expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(found["classes"], np.argmax(expected, axis=1))
+
+
+@pytest.mark.parametrize(
+    "name, contents, said",
+    [
+        ("color", tf.io.encode_png(np.zeros((6, 8, 3), "uint16")), "16 bits"),
+        ("gray", tf.io.encode_png(np.zeros((28, 28, 1), "uint16")), "16 bits"),
+        ("gray", tf.io.encode_png(np.zeros((28, 28, 3), "uint8")), "has colors"),
+        ("gray", tf.io.encode_jpeg(np.zeros((28, 28, 3), "uint8")), "has colors"),
+        ("color", tf.constant(b"no image"), "(?i)unknown|invalid|format"),
+    ],
+)
+def test_files_that_would_lose_something_are_refused(served, name, contents, said):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=said):
+        of_files(served[0] / name, contents.numpy())
+
+
+def test_requests_of_another_shape_are_errors_and_the_process_goes_on(served):
+    """As a server runs the graph: by TensorFlow's session, which does not look at the signature's shape."""
+    code = f"""
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import config_pb2
+
+with tf.compat.v1.Session(graph=tf.Graph()) as session:
+    loaded = tf.compat.v1.saved_model.loader.load(session, ["serve"], {str(served[0] / "gray")!r})
+    signature = loaded.signature_def["serving_default"]
+    options = config_pb2.CallableOptions()
+    options.feed.append(signature.inputs["image"].name)
+    options.fetch.append(signature.outputs["logits"].name)
+    call = session._make_callable_from_options(options)
+    for shape in ([28], [28, 28], [1, 28, 28], [1, 28, 28, 1, 1], [1, 20, 28, 1], [1, 28, 28, 3], [0, 3, 28, 1]):
+        try:
+            call(np.zeros(shape, "float32"))
+        except tf.errors.InvalidArgumentError as error:
+            assert "expected shape" in str(error).lower(), error
+        else:
+            raise SystemExit(f"{{shape}} was answered")
+    assert call(np.zeros([2, 28, 28, 1], "float32"))[0].shape == (2, 10)
+"""
+    process = programs.run_code(code)
+    assert process.returncode == 0, process.stderr[-1000:]
