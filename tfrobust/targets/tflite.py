@@ -41,9 +41,9 @@ class TFLiteTarget(Target):
         if not pathlib.Path(path).is_file():
             raise InputError(f"{path}: no such file")
         self._path, self._threads, self._output_name = path, threads or os.cpu_count(), output_name
-        self._file = tflite_file.read(path)
+        self.file = tflite_file.read(path)
         self._open()
-        bounds = Bounds.of(bounds) or self._file.own_bounds()
+        bounds = Bounds.of(bounds) or self.file.own_bounds()
         details = self._interpreter.get_input_details()[0]
         # A plain file says its batch twice; one that was made for any batch says 1 and -1.
         declared = details["shape_signature"] if len(details["shape_signature"]) else details["shape"]
@@ -104,10 +104,10 @@ class TFLiteTarget(Target):
     def _open(self):
         from ai_edge_litert.interpreter import Interpreter
 
-        flex = sorted({one.kind for one in self._file.operations if one.kind.startswith("Flex")})
+        flex = sorted({one.kind for one in self.file.operations if one.kind.startswith("Flex")})
         if flex:
             raise InputError(f"{self._path} needs TensorFlow's own operations ({', '.join(flex)})")
-        self._output = self._file.scores(self._output_name)
+        self._output = self.file.scores(self._output_name)
         self._refuse_sigmoids()
         try:
             self._interpreter = Interpreter(model_path=str(self._path), num_threads=self._threads)
@@ -116,14 +116,14 @@ class TFLiteTarget(Target):
             raise InputError(f"{self._path} is not a readable TFLite model: {first_line(error)}") from error
 
     def _refuse_sigmoids(self):
-        last, shape = self._file.maker(self._output), self._file.tensors[self._output].shape
+        last, shape = self.file.maker(self._output), self.file.tensors[self._output].shape
         if last is not None and last.kind == "LOGISTIC" and shape and shape[-1] > 1:
             raise outputs.several_sigmoids(str(self._path), shape[-1])
 
     def _refuse_other_scales(self, bounds):
         """By the range of a quantized input, or by what the first operation does to a float one."""
-        tensors, users = self._file.tensors, self._file.readers(self._file.input)
-        given = tensors[users[0].outputs[0] if users and users[0].kind == "QUANTIZE" else self._file.input]
+        tensors, users = self.file.tensors, self.file.readers(self.file.input)
+        given = tensors[users[0].outputs[0] if users and users[0].kind == "QUANTIZE" else self.file.input]
         if given.quantization is not None:
             limits, (scale, zero_point, _) = np.iinfo(given.dtype), given.quantization
             low, high = ((limit - zero_point[0]) * scale[0] for limit in (limits.min, limits.max))

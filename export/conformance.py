@@ -1,0 +1,94 @@
+"""Whether an artifact computes what the model computes that it came from, on clean and on adversarial images.
+
+Predictions alone tell little: a file with a filter set to zero may flip none of a hundred. What tells is the root mean
+square of the difference of logits over their spread, which each precision has in a range of its own.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import tfrobust as tfr
+
+if TYPE_CHECKING:  # `--help` does not wait for it
+    import numpy as np
+
+LIMITS = {"float32": 1e-4, "float16": 1e-3, "dynamic": 0.01, "int16x8": 0.01, "int8": 0.015}
+_ONE_BY_ONE = 16  # images that are also asked about alone
+
+
+class Difference(NamedTuple):
+    """Of an artifact's logits to the reference's on some images.
+
+    Attributes:
+      largest: the largest absolute difference.
+      relative_rms: the root mean square of the difference, over the standard deviation of the reference's logits.
+      flip_rate: the share of images that it classifies differently.
+      flips_by_class: of each class that the reference says, how many images the artifact classifies differently.
+      largest_between_batches: between the artifact's own answers to images in a batch and one by one.
+    """
+
+    largest: float
+    relative_rms: float
+    flip_rate: float
+    flips_by_class: dict[int, int]
+    largest_between_batches: float
+
+
+def precision_of(target: tfr.targets.Target) -> str:
+    """The precision of an artifact, one of `LIMITS`: what a `.tflite` file holds; float32 of any other."""
+    if not isinstance(target, tfr.targets.TFLiteTarget):
+        return "float32"
+    tensors = target.file.tensors
+    computed = {tensor.dtype.name for tensor in tensors if tensor.value is None and tensor.quantization is not None}
+    constants = {tensor.dtype.name for tensor in tensors if tensor.value is not None and tensor.value.ndim > 1}
+    if "int16" in computed:
+        return "int16x8"
+    if computed & {"int8", "uint8"}:
+        return "int8"
+    return "dynamic" if "int8" in constants else "float16" if "float16" in constants else "float32"
+
+
+def difference(reference: tfr.targets.Target, artifact: tfr.targets.Target, images: "np.ndarray") -> Difference:
+    """Asks both about images, float32 [examples, height, width, channels] in [0, 1]."""
+    import numpy as np
+
+    ask_reference, ask = (_asked_for_logits(one, images) for one in (reference, artifact))
+    expected, found, few = ask_reference(images), ask(images), images[:_ONE_BY_ONE]
+    alone = np.concatenate([ask(few[at : at + 1]) for at in range(len(few))])
+    said, flipped = expected.argmax(axis=1), expected.argmax(axis=1) != found.argmax(axis=1)
+    classes, counts = np.unique(said[flipped], return_counts=True)
+    return Difference(
+        float(np.abs(found - expected).max()),
+        float(
+            np.sqrt(np.mean(np.square(found - expected, dtype="float64"))) / max(expected.std(dtype="float64"), 1e-12)
+        ),
+        float(flipped.mean()),
+        dict(zip(classes.tolist(), counts.tolist())),
+        float(np.abs(alone - found[: len(few)]).max()),
+    )
+
+
+def _asked_for_logits(target, images):
+    """A function to logits, or to logarithms of probabilities, less their mean, which says nothing."""
+    answer = tfr.targets.at_logits(target, target.predictor()(images)).predictor()
+
+    def ask(images):
+        logits = answer(images)
+        return logits - logits.mean(axis=1, keepdims=True)
+
+    return ask
+
+
+def limit_of(precision: str, limit: float | None) -> float:
+    """The largest `relative_rms` that holds: the one that was asked for, else that of the precision."""
+    return LIMITS[precision] if limit is None else limit
+
+
+def missed(name: str, precision: str, limit: float, differences: Mapping[str, Difference]) -> list[str]:
+    """A line for each kind of images on which an artifact differs by more than the limit."""
+    return [
+        f"{name}: its logits on {kind} images differ from the reference's by {found.relative_rms:.2g} of their spread, more "
+        f"than {limit:g}, what {precision} may"
+        for kind, found in differences.items()
+        if not found.relative_rms <= limit  # NaN holds nowhere
+    ]
