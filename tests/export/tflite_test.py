@@ -1,13 +1,16 @@
 """What every precision of a TFLite file promises to the device that runs it."""
 
+import re
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 
-from export import tflite
-from tests.support import classifiers
+from export import runtime, tflite
+from tests.support import classifiers, programs
 from tfrobust import InputError, models, targets
 
 IMAGES = classifiers.random_images(20, (28, 28, 1))
@@ -67,3 +70,41 @@ def test_an_operation_that_tflite_lacks_is_named():
     model = keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Lambda(count)])
     with pytest.raises(InputError, match=r"cannot be written as float32 TFLite.*DenseBincount"):
         tflite.convert(model)
+
+
+def test_a_file_is_run_before_it_appears(artifacts, tmp_path):
+    output = programs.succeed("export.tflite", f"--model={artifacts.model}", f"--output={tmp_path / 'lenet.tflite'}")
+    for name in ("under XNNPACK", "without a delegate"):
+        assert re.search(rf"runs {name}: [\d.]+ ms for a batch of 1, [\d.]+ ms for a batch of 4, \d+ MiB", output)
+
+
+@pytest.fixture(scope="module")
+def squeezed(tmp_path_factory):
+    """A SENet, whose int8 file XNNPACK does not take, and images that calibrate it."""
+    keras.utils.set_random_seed(0)
+    folder, images = tmp_path_factory.mktemp("senet"), classifiers.random_images(20, (32, 32, 3), low=0, high=1)
+    models.senet18(width=8).save(folder / "model.keras")
+    np.savez(folder / "images.npz", images=images, labels=np.arange(20) % 10)
+    return [f"--model={folder / 'model.keras'}", "--quantize=int8", f"--calibration={folder / 'images.npz'}"]
+
+
+def test_what_does_not_run_under_the_default_is_refused_by_name_and_can_be_exported_all_the_same(squeezed, tmp_path):
+    process = programs.run("export.tflite", *squeezed, f"--output={tmp_path / 'senet.tflite'}")
+    assert process.returncode == 1 and "failed: nothing was exported" in process.stdout
+    assert re.search(r"does not run under XNNPACK in a batch of 1: .*failed to prepare", process.stdout)
+    assert "runs without a delegate" in process.stdout and not list(tmp_path.iterdir())
+    output = programs.succeed(
+        "export.tflite", *squeezed, "--norequire_xnnpack", f"--output={tmp_path / 'senet.tflite'}"
+    )
+    assert "does not run under XNNPACK" in output and [path.name for path in tmp_path.iterdir()] == ["senet.tflite"]
+
+
+@pytest.mark.parametrize(
+    "code, said",
+    [("import os; os.kill(os.getpid(), 11)", "ended by signal 11"), ("raise OSError('no room')", "OSError: no room")],
+)
+def test_a_crash_is_reported_and_stays_in_its_process(monkeypatch, tmp_path, code, said):
+    (tmp_path / "python").write_text(f"#!{sys.executable}\n{code}\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert [one.error for one in runtime.run("any.tflite")] == [f"the process {said}"] * 2
