@@ -32,6 +32,7 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
 }
 DATA = {
     "benchmarks/peers/environment.py": ["requirements.txt", "//:constraints.txt"],
+    "tests/export/serving_test.py": ["run_saved_model.c"],
     "trainers/training_flags.py": ["configs/*.flags"],
 }
 EXPORTS = """exports_files([
@@ -145,8 +146,8 @@ def target(file, needed):
     """The call that declares a module's target."""
     folder, path = file.parent.as_posix(), file.as_posix()
     stem = file.parent.name if file.name == "__init__.py" else file.stem
+    data = quoted(DATA.get(path, []))
     if not stem.endswith("_test"):
-        data = quoted(DATA.get(path, []))
         return call(
             "py_library",
             name=f'"{stem}"',
@@ -157,6 +158,7 @@ def target(file, needed):
     return call(
         "pytest_test",
         name=f'"{stem}"',
+        data=data,
         size='"small"' if needed <= {*PYTEST, "//tfrobust"} else "",
         tags='["manual"]' if path in MANUAL else "",
         deps=quoted(needed - PYTEST, folder),
