@@ -34,7 +34,7 @@ class Difference(NamedTuple):
     largest_between_batches: float
 
 
-def precision_of(target: tfr.targets.Target) -> str:
+def precision_of(target: "tfr.targets.Target") -> str:
     """The precision of an artifact, one of `LIMITS`: what a `.tflite` file holds; float32 of any other."""
     if not isinstance(target, tfr.targets.TFLiteTarget):
         return "float32"
@@ -48,7 +48,7 @@ def precision_of(target: tfr.targets.Target) -> str:
     return "dynamic" if "int8" in constants else "float16" if "float16" in constants else "float32"
 
 
-def difference(reference: tfr.targets.Target, artifact: tfr.targets.Target, images: "np.ndarray") -> Difference:
+def difference(reference: "tfr.targets.Target", artifact: "tfr.targets.Target", images: "np.ndarray") -> Difference:
     """Asks both about images, float32 [examples, height, width, channels] in [0, 1]."""
     import numpy as np
 

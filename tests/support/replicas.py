@@ -18,7 +18,7 @@ from tfrobust.defenses import AdversarialTraining, DeepDefense, IndependentMembe
 from tfrobust.layers import Standardize
 
 STEPS = 2
-ATTACKS = ("pgd(linf(0.02), steps=2)", "square(linf(0.05), queries=5)", "deepfool(steps=2)")
+ATTACKS = ("pgd(linf(0.02), steps=2)", "square(linf(0.05), queries=5)")
 DEFENSES = {
     "deep_defense": lambda: DeepDefense(network(), steps=3),
     "adversarial_training": lambda: AdversarialTraining(network(), "pgd(linf(0.1), steps=2)"),

@@ -30,11 +30,6 @@ CASES = {
     ),
     "negative radius": ("trainers.evaluate", ["--model={model}", "--attack=pgd(linf(-0.1))"], "radius"),
     "no radius": ("export.verify", ["--reference={model}", "--artifact={model}", "--min_robust_accuracy=1"], "radius"),
-    "tflite without source": (
-        "trainers.evaluate",
-        ["--model={float32}", "--attack=deepfool()"],
-        "allows score-based attacks only",
-    ),
     "probabilities, saved": ("export.saved_model", ["--model={softmax}", "--output={output}"], "probabilities"),
     "probabilities, lite": ("export.tflite", ["--model={softmax}", "--output={tflite}"], "probabilities"),
     "images above 1": ("trainers.evaluate", ["--model={model}", "--dataset={bright}"], "[0, 1]"),
@@ -76,7 +71,11 @@ CASES = {
     "suffix": ("export.tflite", ["--model={model}", "--output={output}"], ".tflite"),
     "output below a file": ("trainers.evaluate", ["--model={model}", "--output={model}/report"], "model.keras"),
     "workdir below a file": ("trainers.mnist", ["--dataset=digits", "--workdir={model}/run"], "model.keras"),
-    "version that exists": ("export.saved_model", ["--model={model}", "--output={saved_model}"], "exists"),
+    "version that exists": (
+        "export.saved_model",
+        ["--model={model}", "--output={saved_model}", "--version=1"],
+        "exists",
+    ),
 }
 
 
