@@ -17,6 +17,21 @@ from tfrobust.targets.bounds import PIXELS, Bounds
 _FORM = ("DEQUANTIZE", "QUANTIZE", "RESHAPE")
 _LARGEST = 2**31  # values of one tensor
 _LARGEST_BATCH = 4096  # that a file may be made for
+_WEIGHTED = {
+    "CONV_2D": 2,
+    "DEPTHWISE_CONV_2D": 2,
+    "FULLY_CONNECTED": 2,
+    "TRANSPOSE_CONV": 3,
+}  # and how many inputs they need
+_SOURCES = ("VAR_HANDLE", "CALL_ONCE")  # which have no inputs
+_SIZES = ("strideW", "strideH", "filterWidth", "filterHeight", "dilationWFactor", "dilationHFactor")
+_RECURRENT = ("LSTM", "RNN", "SVDF")  # whose inputs may be left out anywhere behind the first
+_WEIGHTS = {  # that kernels take, by the type of what is weighted
+    "float32": ("float32", "float16", "int8", "uint8"),
+    "int8": ("int8",),
+    "uint8": ("uint8",),
+    "int16": ("int8", "int16"),
+}
 
 
 class Quantization(NamedTuple):
@@ -106,7 +121,7 @@ class TFLiteFile(NamedTuple):
         """The operation that computes a tensor, behind what only changes its form; None if nothing does."""
         made = {result: operation for operation in self.operations for result in operation.outputs}
         found = made.get(index)
-        while found is not None and found.kind in _FORM:
+        while found is not None and found.kind in _FORM and found.inputs:
             found = made.get(found.inputs[0])
         return found
 
@@ -211,12 +226,12 @@ def _tensor(path, schema, tensor, buffers, contents):
         name,
         shape,
         dtype,
-        _quantization(path, name, tensor),
+        _quantization(path, name, dtype, tensor),
         _value(path, name, shape, dtype, buffers[tensor.buffer], contents),
     )
 
 
-def _quantization(path, name, tensor):
+def _quantization(path, name, dtype, tensor):
     given = tensor.quantization
     if given is None or given.scale is None or not len(given.scale):
         return None
@@ -224,6 +239,8 @@ def _quantization(path, name, tensor):
     zero_point = np.zeros(len(scale), np.int64) if given.zeroPoint is None else np.asarray(given.zeroPoint, np.int64)
     axis, shape = int(given.quantizedDimension), _indices(tensor.shape)
     fits = len(scale) == 1 or (0 <= axis < len(shape) and shape[axis] == len(scale))
+    limits = np.iinfo(dtype) if np.issubdtype(dtype, np.integer) else np.iinfo(np.int32)
+    fits &= bool(((limits.min <= zero_point) & (zero_point <= limits.max)).all())
     if len(zero_point) not in (1, len(scale)) or not fits or not (np.isfinite(scale).all() and (scale > 0).all()):
         raise InputError(f"{path}: tensor {name!r} has scales or zero points that do not fit it")
     return Quantization(scale, zero_point, axis)
@@ -255,14 +272,40 @@ def _check(file):
             f"{file.path} is made for batches of {file.tensors[file.input].shape[0]:,} images: export it anew"
         )
     for place, operation in enumerate(file.operations):
-        for index in operation.inputs:
-            if index != -1 and index not in known:
+        for number, index in enumerate(operation.inputs):
+            if not (index in known or (index == -1 and _may_be_left_out(operation, number))):
                 raise InputError(
                     f"{file.path}: operation {place} ({operation.kind}) reads tensor {index}, which nothing gives"
                 )
-        if not operation.outputs or not all(0 <= index < count for index in operation.outputs):
+        if not operation.outputs or not all(0 <= index < count and index not in known for index in operation.outputs):
             raise InputError(f"{file.path}: operation {place} ({operation.kind}) writes tensors {operation.outputs}")
+        if not operation.inputs and operation.kind not in _SOURCES:
+            raise InputError(f"{file.path}: operation {place} ({operation.kind}) has no inputs")
+        if operation.kind in _WEIGHTED:
+            _check_weights(file, place, operation)
+        if operation.options.get("valuesCount", len(operation.inputs)) != len(operation.inputs):
+            raise InputError(f"{file.path}: operation {place} ({operation.kind}) has {len(operation.inputs)} inputs")
+        for option, value in operation.options.items():
+            if (option in _SIZES and value < 1) or (option == "padding" and value not in (0, 1)):
+                raise InputError(f"{file.path}: operation {place} ({operation.kind}) has the {option} {value}")
         known.update(operation.outputs)
     missing = [index for index in file.outputs if index not in known]
     if missing:
         raise InputError(f"{file.path}: nothing computes its outputs {missing}")
+
+
+def _may_be_left_out(operation, number):
+    """Whether an operation does without an input."""
+    if any(word in operation.kind for word in _RECURRENT):
+        return number > 0
+    return number >= _WEIGHTED.get(operation.kind, len(operation.inputs))
+
+
+def _check_weights(file, place, operation):
+    """That there is something to weigh, and weights of a type that its kernels take."""
+    if len(operation.inputs) < _WEIGHTED[operation.kind]:
+        raise InputError(f"{file.path}: operation {place} ({operation.kind}) has {len(operation.inputs)} inputs")
+    weighed = file.tensors[operation.inputs[2 if operation.kind == "TRANSPOSE_CONV" else 0]].dtype.name
+    weights = file.tensors[operation.inputs[1]].dtype.name
+    if weights not in _WEIGHTS.get(weighed, ()):
+        raise InputError(f"{file.path}: operation {place} ({operation.kind}) weighs {weighed} by {weights}")
