@@ -48,7 +48,7 @@ WRONG = {
     "an image that is left out": (assign("graph.operators[0].inputs[0]", -1), "reads tensor -1"),
     "no inputs": (assign("graph.operators[3].inputs", []), "has no inputs"),
     "a convolution of nothing by something": (assign("graph.operators[2].inputs", [0]), "has 1 inputs"),
-    "a stack of more than there is": (assign("graph.operators[8].inputs", [0]), "(PACK) has 1 inputs"),
+    "a stack of more than there is": (assign("graph.operators[8].inputs", [0]), "PACK. has 1 inputs"),
     "weights of another type": (assign("graph.tensors[graph.operators[2].inputs[1]].type", 3), "weighs int8 by uint8"),
     "a zero point beyond the type": (assign("graph.tensors[graph.operators[2].outputs[0]].quantization.zeroPoint", [999]), "do not fit"),
     "a result in the place of weights": (assign("graph.operators[0].outputs[0]", 5), "writes tensors"),
