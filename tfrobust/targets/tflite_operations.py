@@ -53,8 +53,12 @@ class Call(NamedTuple):
     def finish(self, value, multiplier=1.0) -> tf.Tensor:
         """The output of a value in steps of `multiplier` times its own, activated."""
         value = _times(value, multiplier)
-        if "fusedActivationFunction" in self.operation.options:
-            value = activate(value, self.output, *_ACTIVATIONS[self.option("fusedActivationFunction")])
+        activation = self.operation.options.get("fusedActivationFunction", 0)
+        if activation not in _ACTIVATIONS:
+            raise InputError(
+                f"{self.operation.kind} has the fused activation {activation}, of which there is no gradient here"
+            )
+        value = activate(value, self.output, *_ACTIVATIONS[activation])
         return stored(value, self.output)
 
 
