@@ -15,6 +15,7 @@ from tfrobust.targets import outputs
 from tfrobust.targets.bounds import PIXELS, Bounds
 
 _FORM = ("DEQUANTIZE", "QUANTIZE", "RESHAPE")
+_TYPES = ("FLOAT32", "FLOAT16", "FLOAT64", "INT8", "UINT8", "INT16", "INT32", "INT64", "BOOL")
 _LARGEST = 2**31  # values of one tensor
 _LARGEST_BATCH = 4096  # that a file may be made for
 _WEIGHTED = {
@@ -172,8 +173,10 @@ def _parse(path, contents):
         raise InputError(f"{path} is not a readable TFLite model: it does not begin as one")
     model = schema.ModelT.InitFromPackedBuf(bytearray(contents), 0)
     graph = model.subgraphs[0]
-    kinds = [_kind(schema, code) for code in model.operatorCodes]
-    tensors = tuple(_tensor(path, schema, tensor, model.buffers, contents) for tensor in graph.tensors)
+    names = _names(schema.BuiltinOperator)
+    kinds = [_kind(names, code) for code in model.operatorCodes]
+    types = {value: np.dtype(name.lower()) for value, name in _names(schema.TensorType).items() if name in _TYPES}
+    tensors = tuple(_tensor(path, types, tensor, model.buffers, contents) for tensor in graph.tensors)
     operations = tuple(
         Operation(
             kinds[operation.opcodeIndex], _indices(operation.inputs), _indices(operation.outputs), _options(operation)
@@ -187,13 +190,19 @@ def _parse(path, contents):
         raise InputError(f"{path} has no outputs")
     signatures = [one for one in model.signatureDefs or [] if one.subgraphIndex == 0]
     named = {one.tensorIndex: one.name.decode() for one in signatures[0].outputs} if len(signatures) == 1 else {}
-    names = tuple(named.get(index) or (tensors[index].name if 0 <= index < len(tensors) else "") for index in outputs)
-    return TFLiteFile(path, tensors, operations, inputs[0], outputs, names)
+    output_names = tuple(
+        named.get(index) or (tensors[index].name if 0 <= index < len(tensors) else "") for index in outputs
+    )
+    return TFLiteFile(path, tensors, operations, inputs[0], outputs, output_names)
 
 
-def _kind(schema, code):
+def _names(enumeration):
+    """The names of an enumeration of the schema, by their values."""
+    return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
+
+
+def _kind(names, code):
     """The name of an operation. Files of before 2020 keep it in a byte of its own."""
-    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
     number = max(code.builtinCode, code.deprecatedBuiltinCode)
     return code.customCode.decode() if names.get(number) == "CUSTOM" and code.customCode else names[number]
 
@@ -207,14 +216,9 @@ def _options(operation):
     return dict(vars(options)) if options is not None else {}
 
 
-def _types(schema):
-    names = ("FLOAT32", "FLOAT16", "FLOAT64", "INT8", "UINT8", "INT16", "INT32", "INT64", "BOOL")
-    return {getattr(schema.TensorType, name): np.dtype(name.lower()) for name in names}
-
-
-def _tensor(path, schema, tensor, buffers, contents):
+def _tensor(path, types, tensor, buffers, contents):
     name = (tensor.name or b"").decode(errors="replace")
-    dtype = _types(schema).get(tensor.type)
+    dtype = types.get(tensor.type)
     if dtype is None:
         raise InputError(f"{path}: tensor {name!r} is of a type that is not supported")
     shape = _indices(tensor.shape)
@@ -249,7 +253,7 @@ def _quantization(path, name, dtype, tensor):
 def _value(path, name, shape, dtype, buffer, contents):
     """A constant's values, that lie in the buffer or, in a large file, behind the flatbuffer; None if it has none."""
     data = buffer.data
-    if data is None and getattr(buffer, "size", 0) > 1:
+    if data is None and buffer.size > 1:
         data = np.frombuffer(contents, np.uint8)[buffer.offset : buffer.offset + buffer.size]
     if data is None or not len(data):
         return None

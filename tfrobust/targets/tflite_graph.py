@@ -68,13 +68,7 @@ class TFLiteGraph(Target):
         }
         values[file.input] = tflite_operations.stored(images / tflite_operations.step_of(given), given)
         for operation in file.operations:
-            read = [None if index < 0 else index for index in operation.inputs]
-            call = tflite_operations.Call(
-                operation,
-                [None if index is None else file.tensors[index] for index in read],
-                file.tensors[operation.outputs[0]],
-                given.shape[0],
-            )
-            inputs = [None if index is None else values[index] for index in read]
-            values[operation.outputs[0]] = tflite_operations.run(call, inputs)
+            (result, *_), tensors = operation.outputs, [None if n < 0 else file.tensors[n] for n in operation.inputs]
+            call = tflite_operations.Call(operation, tensors, file.tensors[result], given.shape[0])
+            values[result] = tflite_operations.run(call, [values.get(index) for index in operation.inputs])
         return values
