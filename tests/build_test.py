@@ -23,12 +23,14 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
     "art": (),  # benchmarks/peers installs its own
     "cleverhans": (),
     "foolbox": (),
+    "google": ("protobuf",),
     "keras": ("keras", "tensorflow"),  # its back end, which it does not declare
     "keras.callbacks.TensorBoard": ("tensorboard",),  # likewise
     "pandas": (),
     "sklearn": ("scikit_learn",),
     "tensorflow_datasets": ("importlib_resources", "tensorflow_datasets"),  # likewise
-    "tensorflow_serving": (),
+    "tensorflow_serving": ("tensorflow_serving_api",),
+    "yaml": ("pyyaml",),
 }
 DATA = {
     "benchmarks/peers/environment.py": ["requirements.txt", "//:constraints.txt"],

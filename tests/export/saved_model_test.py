@@ -1,13 +1,19 @@
 """A SavedModel is published only if it gives the model's logits."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
 from export import saved_model
-from tests.support import programs
-from tfrobust import data, defenses, models, targets
+from export.serving import manifest
+from tests.support import classifiers, programs
+from tfrobust import InputError, data, defenses, models, targets
+
+IMAGES = classifiers.random_images(4, (28, 28, 1), low=0, high=1)
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +132,51 @@ with tf.compat.v1.Session(graph=tf.Graph()) as session:
 """
     process = programs.run_code(code)
     assert process.returncode == 0, process.stderr[-1000:]
+
+
+@pytest.fixture(scope="module")
+def named(networks, tmp_path_factory):
+    """A SavedModel with names of its classes and a signature for gradients."""
+    folder = tmp_path_factory.mktemp("named")
+    (folder / "digits.txt").write_text("\n".join(f"digit {digit}" for digit in range(10)))
+    saved_model.write(networks[0], folder / "model", folder / "digits.txt", loss_and_gradient=True)
+    (folder / "digits.txt").unlink()
+    return tf.saved_model.load(str(folder / "model")), folder / "model"
+
+
+def test_class_names_are_an_asset_and_are_answered(named):
+    module, folder = named
+    answers = module.signatures["serving_default"](image=tf.constant(IMAGES))
+    assert [name.decode() for name in answers["class_names"].numpy()] == [f"digit {k}" for k in answers["classes"]]
+    assert (folder / "assets/digits.txt").read_text().splitlines()[3] == "digit 3"
+
+
+def test_another_number_of_names_is_refused(networks, tmp_path):
+    (tmp_path / "names.txt").write_text("one\ntwo")
+    with pytest.raises(InputError, match="has 2 names, but there are 10 classes"):
+        saved_model.write(networks[0], tmp_path / "model", tmp_path / "names.txt")
+
+
+def test_the_gradient_that_it_gives_is_the_models(named, networks):
+    labels = np.arange(len(IMAGES)) % 10
+    found = named[0].signatures["loss_and_gradient"](image=tf.constant(IMAGES), label=tf.constant(labels))
+    with tf.GradientTape() as tape:
+        tape.watch(images := tf.constant(IMAGES))
+        loss = keras.losses.sparse_categorical_crossentropy(labels, networks[0](images), from_logits=True)
+    np.testing.assert_allclose(found["loss"], loss, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["gradient"], tape.gradient(loss, images), rtol=1e-3, atol=1e-6)
+
+
+def test_a_version_carries_its_manifest_and_requests_that_it_answers(artifacts):
+    version = artifacts.saved_model / "1"
+    assert manifest.contradictions(version) == []
+    verified = json.loads((version / "manifest.json").read_text())["verification"]
+    assert verified["largest_logit_difference"] <= verified["tolerance"] == 1e-4
+    signatures = tf.saved_model.load(str(version)).signatures
+    asked = []
+    for record in tf.data.TFRecordDataset(str(version / "assets.extra/tf_serving_warmup_requests")):
+        request = prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        inputs = {name: tf.constant(tf.make_ndarray(value)) for name, value in request.inputs.items()}
+        assert signatures[request.model_spec.signature_name](**inputs)["logits"].shape == (1, 10)
+        asked.append((request.model_spec.name, request.model_spec.signature_name))
+    assert asked == [("served", "serving_default"), ("served", "serve_bytes")]
