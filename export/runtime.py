@@ -8,8 +8,11 @@ before it was opened), or the error. TensorFlow is not loaded.
 """
 
 import json
+import math
+import pathlib
 import subprocess
 import sys
+import tempfile
 from typing import NamedTuple
 
 KERNELS = ("xnnpack", "builtin")  # the interpreter's default, and its own kernels without a delegate
@@ -37,6 +40,26 @@ class Run(NamedTuple):
 def run(path) -> list[Run]:
     """Runs a file under all kernels. Neither a crash nor a hang reaches this process."""
     return [found for kernels in KERNELS for found in _run_in_child(str(path), kernels)]
+
+
+def benchmark(path) -> float:
+    """Milliseconds of a batch as large as the file says, else of one image: by `litert-benchmark`, the median, one thread.
+
+    NaN where it does not run the file. It runs files as apps do (LiteRT's CompiledModel), not by the interpreter.
+    """
+    command = [sys.executable, "-m", "ai_edge_litert.tools.benchmark_litert_model", "--model", str(path)]
+    with tempfile.TemporaryDirectory() as folder:
+        result = pathlib.Path(folder, "result.json")
+        try:
+            subprocess.run(
+                [*command, "--num_threads=1", f"--result_json={result}"],
+                capture_output=True,
+                timeout=_SECONDS,
+                check=True,
+            )
+            return float(json.loads(result.read_text())["latency"]["median_ms"])
+        except (subprocess.SubprocessError, OSError, ValueError):
+            return math.nan
 
 
 def _run_in_child(path, kernels):

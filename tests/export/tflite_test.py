@@ -76,6 +76,13 @@ def test_a_file_is_run_before_it_appears(artifacts, tmp_path):
     output = programs.succeed("export.tflite", f"--model={artifacts.model}", f"--output={tmp_path / 'lenet.tflite'}")
     for name in ("under XNNPACK", "without a delegate"):
         assert re.search(rf"runs {name}: [\d.]+ ms for a batch of 1, [\d.]+ ms for a batch of 4, \d+ MiB", output)
+    assert re.search(r"litert-benchmark: [\d.]+ ms a batch", output)
+
+
+def test_integers_at_both_ends_need_integers_between_them(artifacts, tmp_path):
+    flags = (f"--model={artifacts.model}", f"--output={tmp_path / 'lenet.tflite'}", "--io_type=uint8")
+    process = programs.run("export.tflite", *flags)
+    assert process.returncode == 2 and "--io_type=uint8 needs --quantize=int8" in programs.errors(process)[0]
 
 
 @pytest.fixture(scope="module")
