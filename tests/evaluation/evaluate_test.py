@@ -240,3 +240,17 @@ def test_the_configuration_is_a_value_whose_fields_keywords_change(network, labe
 def test_an_unknown_option_is_refused_with_the_known_ones(network, labels):
     with pytest.raises(InputError, match=r"'sed'; there are: seed, batch_size, dataset, progress, pixels"):
         run(network, labels, [], sed=1)
+
+
+def test_what_was_made_on_one_model_is_shown_to_another(network, labels, whole):
+    """As transferred attacks are, but nothing is attacked again."""
+    transferred = targets.WithSurrogate(scores_only(network), network)
+    expected = run(transferred, labels, [outcome.attack for outcome in whole.outcomes])
+    found = evaluation.show(whole, scores_only(network))
+    for row, other in zip(found.report["attacks"], expected.report["attacks"]):
+        assert row["source"] == whole.report["model"] and row["robust_accuracy"] == other["robust_accuracy"]
+        assert row["queries"] == other["queries"]
+    few = evaluation.show(whole, network, examples=5)
+    assert few.report["examples"] == 5 and few.report["attacks"][0]["source"] == whole.report["model"]
+    for outcome, other in zip(few.outcomes, whole.outcomes):
+        np.testing.assert_array_equal(outcome.broken, other.broken[:5])

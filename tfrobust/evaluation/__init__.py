@@ -2,7 +2,7 @@
 
 from tfrobust.evaluation import metrics
 from tfrobust.evaluation.config import EvaluationConfig
-from tfrobust.evaluation.evaluate import evaluate
+from tfrobust.evaluation.evaluate import evaluate, show
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.render.text import table
 from tfrobust.evaluation.report import Evaluation, save
@@ -22,5 +22,6 @@ __all__ = [
     "evaluate_transfer",
     "metrics",
     "save",
+    "show",
     "table",
 ]

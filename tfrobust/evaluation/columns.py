@@ -88,8 +88,8 @@ def _median(norm):
 
 
 def _rho_2(outcome, target):
-    """Of an attack whose paper reports it, where the target itself can be differentiated."""
-    if not (outcome.attack.reports_rho_2 and target.allows(outcome.attack)):
+    """Of an attack whose paper reports it, where the target itself can be differentiated and was attacked."""
+    if not (outcome.attack.reports_rho_2 and target.allows(outcome.attack)) or outcome.source is not None:
         return None
     images, labels, _ = outcome.examples
     origin = 0.0 if target.origin is None else target.origin

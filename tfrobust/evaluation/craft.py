@@ -14,6 +14,7 @@ from tfrobust.errors import InputError
 from tfrobust.evaluation import batches, devices, identity, traces
 from tfrobust.evaluation.batches import FinishedBatches
 from tfrobust.evaluation.config import EvaluationConfig
+from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Predictor, Votes
 from tfrobust.evaluation.prepare import Examples
 from tfrobust.evaluation.storage import Images
@@ -141,6 +142,17 @@ def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config
     processed = -(-len(attacked) // predictor.batch_size) * predictor.batch_size  # the padding is attacked, too
     per_example = [count / processed if processed else None for count in (queries, backward_passes)]
     return Crafted(adversarial, votes, goals, traces.together(parts), *per_example, seconds)
+
+
+def shown(made: Outcome, predictor: Predictor, examples: Examples) -> Crafted:
+    """What an attack on another model has made of all examples, or of more, shown to this one."""
+    started, count, rows = time.monotonic(), len(examples.labels), np.flatnonzero(examples.attacked)
+    votes = Votes.none_of(count, predictor.draws)
+    if len(rows):
+        votes.drawn[:, rows] = predictor.votes(made.images, examples.labels[rows], rows).drawn
+    goals = None if made.goals is None else made.goals[:count]
+    seconds = time.monotonic() - started
+    return Crafted(made.images.first(count), votes, goals, None, made.queries, made.backward_passes, seconds)
 
 
 def _counter():

@@ -1,13 +1,14 @@
-"""Attacks a model, judges the attacks by one criterion and says how the model holds."""
+"""Attacks a model, judges the attacks by one criterion and says how the model holds; or shows it what was made elsewhere."""
 
 from collections.abc import Iterable
 
 from tfrobust import targets
 from tfrobust.attacks import Attack
-from tfrobust.evaluation import checks, columns, evidence, prepare, radii, report
+from tfrobust.evaluation import checks, columns, craft, evidence, prepare, radii, report
 from tfrobust.evaluation.config import EvaluationConfig
-from tfrobust.evaluation.judge import outcomes_of
+from tfrobust.evaluation.judge import judge, outcomes_of
 from tfrobust.evaluation.report import Evaluation
+from tfrobust.evaluation.storage import CleanImages
 
 
 def evaluate(
@@ -47,25 +48,61 @@ def evaluate(
     for _, attack in named:
         target.attacked_by(attack)
     subject = prepare.subject(target, images, labels, config)
-    predictions, predictor = subject.predictions, subject.predictor
     examples = prepare.all_of(subject, images, labels)
-    outcomes = outcomes_of(named, subject, examples, config)
+    return _evaluation(subject, examples, outcomes_of(named, subject, examples, config), config)
+
+
+def show(found: Evaluation, model, *, examples: int | None = None, batch_size: int | None = None) -> Evaluation:
+    """Shows the images that an evaluation has made to another model: its evaluation under attacks by transfer.
+
+    Nothing is attacked again, so it costs forward passes alone. An image that the model of `found` misclassifies was not
+    attacked, and is shown as it is.
+
+    Args:
+      found: the evaluation of another model.
+      model: as of `evaluate`; whatever access it allows, it is only asked about images.
+      examples: the first so many of the images; None: all.
+      batch_size: as of `evaluate`.
+
+    Returns:
+      An `Evaluation` whose attacks have the model of `found` for their source. It is not checked by asking the model more.
+
+    Example:
+      >>> of_reference = evaluate("model.keras", images, labels, ["pgd(linf(0.1))"])
+      >>> show(of_reference, "model_int8.tflite").report["worst_case"]
+    """
+    target, name = targets.as_target(model), found.report["model"]
+    config = EvaluationConfig(
+        found.report["seed"], batch_size, found.report["dataset"], pixels=found.report["pixels"], active_checks=False
+    )
+    images, labels = CleanImages(found.clean.pixels[:examples]), found.labels[:examples]
+    target.check(images)
+    subject = prepare.subject(target, images, labels, config)
+    chosen = prepare.all_of(subject, images, labels)
+    outcomes = [
+        judge(made.name, made.attack, name, craft.shown(made, subject.predictor, chosen), chosen, subject, config)
+        for made in found.outcomes
+    ]
+    return _evaluation(subject, chosen, outcomes, config)
+
+
+def _evaluation(subject, examples, outcomes, config):
     rows = [columns.row(outcome, subject.target) for outcome in outcomes]
-    found = evidence.gather(subject.target, predictor, subject.answers, examples, outcomes, rows, config)
+    found = evidence.gather(subject.target, subject.predictor, subject.answers, examples, outcomes, rows, config)
     contents = {
-        "model": target.name,
+        "model": subject.target.name,
         "answers": subject.target.kind,
         "dataset": config.dataset,
-        "examples": len(images),
+        "examples": len(examples.labels),
         "pixels": config.pixels,
         "seed": config.seed,
-        "draws": predictor.draws,
+        "draws": subject.predictor.draws,
         "versions": report.versions(),
         "clean_accuracy": float(examples.attacked.mean()),
-        "clean_wrong_draws": columns.wrong_draws(subject.votes, labels),
+        "clean_wrong_draws": columns.wrong_draws(subject.votes, examples.labels),
         "attacks": rows,
         "worst_case": radii.worst_cases(outcomes, examples),
         "curves": radii.curves(outcomes, examples),
         "warnings": checks.warnings(found),
     }
-    return Evaluation(contents, images, labels, predictions, outcomes)
+    return Evaluation(contents, examples.images, examples.labels, subject.predictions, outcomes)

@@ -36,24 +36,32 @@ def outcomes_of(
     for name, attack in named:
         runner = AttackRunner(name, attack, subject.target, config.pixels)
         crafted = craft(runner, subject.predictor, examples, config)
-        found.append(judge(runner, crafted, examples, subject, config))
+        found.append(judge(name, attack, runner.source, crafted, examples, subject, config))
     return found
 
 
 def judge(
-    runner: AttackRunner, crafted: Crafted, examples: Examples, subject: Subject, config: EvaluationConfig
+    name: str,
+    attack: Attack,
+    source: str | None,
+    crafted: Crafted,
+    examples: Examples,
+    subject: Subject,
+    config: EvaluationConfig,
 ) -> Outcome:
     """Which examples an attack has broken, as it made them and after rounding to 8 bits.
 
     Args:
-      runner, crafted: the attack and what it made.
+      name, attack: what was asked for.
+      source: the name of the model that it ran on, or None for the subject itself.
+      crafted: what it made.
       examples: what was attacked.
       subject: the model, which has been asked about the clean images.
       config: see `evaluate`.
     """
     images, labels, attacked = examples
     clean = subject.votes
-    ball, adversarial = runner.attack.ball, crafted.adversarial
+    ball, adversarial = attack.ball, crafted.adversarial
     fooled = crafted.votes.more_wrong(labels, clean) & storage.by_parts(_changed, adversarial, images) & attacked
     sound = storage.by_parts(lambda *both: pixels.is_valid(*both, None), adversarial, images)
     inside = fooled & sound
@@ -61,9 +69,9 @@ def judge(
         inside &= storage.by_parts(lambda made, clean: pixels.in_ball(made - clean, ball), adversarial, images)
     storable, votes = _in_8_bits(adversarial, examples, ball, subject.predictor)
     return Outcome(
-        name=runner.name,
-        attack=runner.attack,
-        source=runner.source,
+        name=name,
+        attack=attack,
+        source=source,
         examples=examples,
         images=crafted.adversarial,
         votes=crafted.votes,

@@ -83,6 +83,10 @@ class Images:
     def __len__(self):
         return len(self.array())
 
+    def first(self, count: int) -> "Images":
+        """The first so many of them: these, where that is all."""
+        return self if count == len(self) else Images(self[:count])
+
     def array(self, writable: bool = False) -> np.ndarray:
         """All of them. What is read of a file is given back when the array is no longer used: do not keep it."""
         return self._array if self._path is None else np.load(self._path, mmap_mode="r+" if writable else "r")
