@@ -50,33 +50,48 @@ def precision_of(target: "tfr.targets.Target") -> str:
 
 def difference(reference: "tfr.targets.Target", artifact: "tfr.targets.Target", images: "np.ndarray") -> Difference:
     """Asks both about images, float32 [examples, height, width, channels] in [0, 1]."""
+    return between(logits_of(reference, images), artifact, images)
+
+
+def between(expected: "np.ndarray", artifact: "tfr.targets.Target", images: "np.ndarray") -> Difference:
+    """Asks an artifact about images of which the reference's answers are known.
+
+    Args:
+      expected: float32 [examples, classes], from `logits_of` the reference.
+      artifact: what is compared with it.
+      images: float32 [examples, height, width, channels] in [0, 1].
+    """
     import numpy as np
 
-    ask_reference, ask = (_asked_for_logits(one, images) for one in (reference, artifact))
-    expected, found, few = ask_reference(images), ask(images), images[:_ONE_BY_ONE]
-    alone = np.concatenate([ask(few[at : at + 1]) for at in range(len(few))])
+    found, few = logits_of(artifact, images), images[:_ONE_BY_ONE]
     said, flipped = expected.argmax(axis=1), expected.argmax(axis=1) != found.argmax(axis=1)
     classes, counts = np.unique(said[flipped], return_counts=True)
     return Difference(
         float(np.abs(found - expected).max()),
-        float(
-            np.sqrt(np.mean(np.square(found - expected, dtype="float64"))) / max(expected.std(dtype="float64"), 1e-12)
-        ),
+        relative_rms(found, expected),
         float(flipped.mean()),
         dict(zip(classes.tolist(), counts.tolist())),
-        float(np.abs(alone - found[: len(few)]).max()),
+        float(np.abs(logits_of(artifact, few, batch_size=1) - found[: len(few)]).max()),
     )
 
 
-def _asked_for_logits(target, images):
-    """A function to logits, or to logarithms of probabilities, less their mean, which says nothing."""
-    answer = tfr.targets.at_logits(target, target.predictor()(images)).predictor()
+def relative_rms(found: "np.ndarray", expected: "np.ndarray") -> float:
+    """The root mean square of the difference over the standard deviation of what is expected."""
+    import numpy as np
 
-    def ask(images):
-        logits = answer(images)
-        return logits - logits.mean(axis=1, keepdims=True)
+    rms = np.sqrt(np.mean(np.square(found - expected, dtype="float64")))
+    return float(rms / max(expected.std(dtype="float64"), 1e-12))
 
-    return ask
+
+def logits_of(target: "tfr.targets.Target", images: "np.ndarray", batch_size: int | None = None) -> "np.ndarray":
+    """Logits, or logarithms of probabilities, less their mean, which says nothing: float32 [examples, classes]."""
+    from tfrobust.evaluation import batches
+    from tfrobust.evaluation.predictor import Predictor
+
+    size = batch_size or min(batches.default_size(images.shape[1:]), len(images))
+    at_logits = tfr.targets.at_logits(target, Predictor(target, size).answers(images[:size]))
+    logits = Predictor(at_logits, size).answers(images)
+    return logits - logits.mean(axis=1, keepdims=True)
 
 
 def limit_of(precision: str, limit: float | None) -> float:

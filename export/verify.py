@@ -4,19 +4,25 @@
         --dataset=mnist --examples=500 --attack='pgd(linf(0.1), steps=20)' \\
         --min_robust_accuracy=0.5 --max_flip_rate=0.01 --output=runs/verify
 
-A SavedModel is attacked through its own gradients, a TFLite file twice: by attacks that are transferred from the reference,
-and by the same attacks on the file's own graph, its integers differentiated straight through.
+Each attack is made once on the reference and shown to every artifact. It is also made on each artifact itself: through a
+SavedModel's own gradients, and for the first --own_examples images through a TFLite file's own graph, its integers
+differentiated straight through. These images are also attacked by two attacks that need no gradients, from scores and from
+decisions, with --queries questions each. docs/deployment.md explains what else is looked at.
 
 Exit code 1 if an artifact misses a threshold: that of its precision (or --max_logit_error) for the difference of its logits
 from the reference's, on clean and on adversarial images; --max_flip_rate for the share of clean images on which its prediction
-differs; --min_robust_accuracy for each attack that has a radius.
+differs; --min_robust_accuracy for each attack that has a radius; or if a file is not what its manifest says. --output gets
+report.json, report.html and, for CI servers, junit.xml.
 """
+
+import pathlib
 
 from absl import flags
 
 import tfrobust as tfr
 from export import conformance
-from export.thresholds import Thresholds, missed
+from export.thresholds import Thresholds
+from tfrobust import files
 from tfrobust.cli import attacks, data, program, quiet
 
 REFERENCE = flags.DEFINE_string("reference", None, "The .keras file that the artifacts came from.", required=True)
@@ -36,63 +42,52 @@ MAX_LOGIT_ERROR = flags.DEFINE_float(
     f"{', '.join(f'{name} {limit:g}' for name, limit in conformance.LIMITS.items())}.",
     lower_bound=0.0,
 )
-_ADVERSARIAL = 200  # adversarial images, of all attacks together, on which logits are compared
+OWN_EXAMPLES = flags.DEFINE_integer(
+    "own_examples", 50, "How many of the images are attacked on each artifact itself.", lower_bound=0
+)
+QUERIES = flags.DEFINE_integer(
+    "queries", 100, "Of the score-based and of the decision-based attack on each of these; 0: neither.", lower_bound=0
+)
 
 
 def main():
     plan, source = attacks.from_flags(), data.from_flags()
     thresholds, limit = Thresholds(MIN_ROBUST_ACCURACY.value, MAX_FLIP_RATE.value), MAX_LOGIT_ERROR.value
+    own_examples, queries = OWN_EXAMPLES.value, QUERIES.value
     quiet.start_tensorflow()
-    if thresholds.min_robust_accuracy is not None and not any(attack.ball for attack in plan.parsed()):
+    from export import junit, verification, verification_text  # they need it
+
+    parsed = plan.parsed()
+    if thresholds.min_robust_accuracy is not None and not any(attack.ball for attack in parsed):
         raise tfr.InputError("--min_robust_accuracy needs an --attack with a radius, such as 'pgd(linf(8/255))'")
-    paths = [REFERENCE.value, *ARTIFACT.value]
-    expected, *evaluations = attacks.evaluate(plan, source, paths, surrogate=REFERENCE.value)
-    flip_rates = [float((found.predictions != expected.predictions).mean()) for found in evaluations]
-    white_box = {path: _white_box(plan, source, path) for path in ARTIFACT.value if path.endswith(".tflite")}
-    print(tfr.evaluation.table([expected, *evaluations, *filter(None, white_box.values())]))
-    reference, *targets = attacks.load_targets(plan.form, paths).values()
-    images, artifacts, failures = _compared(expected), [], []
-    for path, target, found, flip_rate in zip(ARTIFACT.value, targets, evaluations, flip_rates):
-        print(f"{path}: {flip_rate:.2%} of the clean predictions differ from the reference's")
-        precision = conformance.precision_of(target)
-        differences = {kind: conformance.difference(reference, target, shown) for kind, shown in images.items()}
-        for kind, one in differences.items():
-            print(
-                f"{path}: on {kind} images its logits differ by {one.largest:.2g} at most, {one.relative_rms:.2g} of their spread"
-            )
-        own = white_box.get(path)
-        artifact = {**found.report, "flip_rate": flip_rate, "precision": precision}
-        artifact["attacks"] = found.report["attacks"] + (own.report["attacks"] if own else [])
-        artifact["conformance"] = {kind: one._asdict() for kind, one in differences.items()}
-        artifacts.append(artifact)
-        failures += conformance.missed(path, precision, conformance.limit_of(precision, limit), differences)
-        failures += missed(thresholds, artifact)
-    evaluations = [expected, *evaluations, *filter(None, white_box.values())]
-    attacks.save(plan, {**expected.report, "artifacts": artifacts, "failures": failures}, evaluations)
-    for failure in failures:
-        print(f"failed: {failure}")
+    for folder in filter(None, (plan.output, plan.save_adversarial)):
+        files.check_writable(folder)
+    paths = dict.fromkeys(ARTIFACT.value)
+    targets = attacks.load_targets(plan.form, [REFERENCE.value, *paths])
+    test = source.load(plan.dataset, "test", plan.examples, **tfr.evaluation.prepare.accepted(targets.values()))
+    found = verification.verify(
+        targets[REFERENCE.value],
+        {path: targets[path] for path in paths},
+        test,
+        verification.Plan(parsed, own_examples, queries, plan.config()),
+    )
+    checks = {one.path: one.checks(thresholds, limit) for one in found.artifacts}
+    failures = [line for cases in checks.values() for lines in cases.values() for line in lines]
+    verdict = verification_text.verdict(checks)
+    print("\n".join([*verdict, *verification_text.tables(found), *verification_text.remarks(found)]))
+    report = {
+        **found.reference.report,
+        "verdict": "failed" if failures else "passed",
+        "artifacts": [one.report() for one in found.artifacts],
+        "matrix": found.matrix,
+        "failures": failures,
+    }
+    if plan.output:
+        with files.written(pathlib.Path(plan.output, "junit.xml")) as path:
+            path.write_bytes(junit.xml(checks))
+    evaluations = [found.reference, *(one.native or one.transferred for one in found.artifacts)]
+    attacks.save(plan, report, evaluations, verification_text.beside(found, verdict))
     return 1 if failures else 0
-
-
-def _white_box(plan, source, path):
-    """The evaluation of a TFLite file through its own graph; None if that cannot be made, which is said."""
-    try:
-        (found,) = attacks.evaluate(plan, source, [path])
-    except tfr.InputError as error:
-        print(f"no attack on its own graph: {error}")
-        return None
-    return found
-
-
-def _compared(expected) -> dict:
-    """Images on which logits are compared: clean ones, and those that attacks made of them on the reference."""
-    import numpy as np
-
-    images = {"clean": expected.images}
-    if expected.outcomes:
-        each = -(-_ADVERSARIAL // len(expected.outcomes))
-        images["adversarial"] = np.concatenate([np.asarray(one.adversarial[:each]) for one in expected.outcomes])
-    return images
 
 
 flags.adopt_module_key_flags(attacks)

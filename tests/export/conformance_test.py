@@ -3,10 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.tools import flatbuffer_utils
 
 from export import conformance, tflite
+from tests.support import tampering
 from tfrobust import data, targets
 
 TEST = data.load("digits", "test").take(60).floats()
@@ -34,50 +33,16 @@ def test_honest_files_are_within_the_limit_of_their_precision(model, reference, 
     assert conformance.missed("honest", mode, conformance.LIMITS[mode], {"clean": found}) == []
 
 
-def constants(file):
-    """The buffers of the weights, convolutions first."""
-    graph = file.subgraphs[0]
-    kinds = (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.FULLY_CONNECTED)
-    read = [one for kind in kinds for one in graph.operators if file.operatorCodes[one.opcodeIndex].builtinCode == kind]
-    return [graph.tensors[one.inputs[1]] for one in read]
-
-
-def rewritten(path, target_path, change):
-    """A copy of a file in which one tensor of weights was changed in place: (values, layer's scales) -> None."""
-    file = schema.ModelT.InitFromPackedBuf(bytearray(path.read_bytes()), 0)
-    change(file)
-    target_path.write_bytes(bytes(flatbuffer_utils.convert_object_to_bytearray(file)))
-    return targets.load(target_path)
-
-
-def scaled(layer):
-    """5 % more in one layer: its scales, in a quantized file."""
-
-    def change(file):
-        tensor = constants(file)[layer]
-        if tensor.quantization.scale is None:
-            values = np.asarray(file.buffers[tensor.buffer].data, "uint8").view("float32") * np.float32(1.05)
-            file.buffers[tensor.buffer].data = values.view("uint8")
-        else:
-            tensor.quantization.scale = [1.05 * scale for scale in tensor.quantization.scale]
-
-    return change
-
-
-def without_a_filter(file):
-    tensor = constants(file)[1]
-    values = np.array(file.buffers[tensor.buffer].data, "uint8").reshape(tensor.shape[0], -1)
-    values[3] = 0
-    file.buffers[tensor.buffer].data = values.ravel()
-
-
-CHANGES = {**{f"layer {layer} scaled": scaled(layer) for layer in range(4)}, "one filter zero": without_a_filter}
+CHANGES = {
+    **{f"layer {layer} scaled": tampering.scaled(layer) for layer in range(4)},
+    "one filter zero": tampering.without_a_filter,
+}
 
 
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("kind", ["float32", "int8"])
 def test_files_that_were_tampered_with_are_not(artifacts, reference, tmp_path, kind, change):
-    target = rewritten(getattr(artifacts, kind), tmp_path / "changed.tflite", CHANGES[change])
+    target = targets.load(tampering.rewritten(getattr(artifacts, kind), tmp_path / "changed.tflite", CHANGES[change]))
     found = conformance.difference(reference, target, TEST)
     (line,) = conformance.missed("changed.tflite", kind, conformance.LIMITS[kind], {"clean": found})
     assert f"changed.tflite: its logits on clean images differ from the reference's by {found.relative_rms:.2g}" in line

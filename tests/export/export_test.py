@@ -1,7 +1,9 @@
 """The exporters and `export.verify`: what was exported is the model, and what differs is found."""
 
 import concurrent.futures
+import itertools
 import json
+from xml.etree import ElementTree
 
 import keras
 import numpy as np
@@ -77,6 +79,7 @@ def test_verify_passes_faithful_artifacts(artifacts, tmp_path):
         artifacts,
         *(f"--artifact={path}" for path in (artifacts.saved_model, artifacts.float32, artifacts.int8)),
         *("--max_flip_rate=0.05", "--min_robust_accuracy=0.01", f"--output={tmp_path}"),
+        *("--own_examples=20", "--queries=20"),
     )
     assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-2000:]
     report = json.loads((tmp_path / "report.json").read_text())
@@ -84,14 +87,22 @@ def test_verify_passes_faithful_artifacts(artifacts, tmp_path):
     assert report["failures"] == [] and report["model"] == str(artifacts.model)
     assert saved["flip_rate"] == float32["flip_rate"] == 0 and int8["flip_rate"] <= 0.05
     assert saved["attacks"][0]["source"] is None
-    assert [row["source"] for row in int8["attacks"]] == [
-        str(artifacts.model),
-        None,
-    ]  # transferred, and on its own graph
+    transferred, own, square, hop_skip_jump = int8["attacks"]
+    assert transferred["source"] == str(artifacts.model) and transferred["examples"] == 60
+    assert own["source"] is None and own["attack"] == transferred["attack"] and own["examples"] == 20
+    assert square["attack"] == "square(linf(0.05), queries=20)" and square["queries"] < 22
+    assert "hop_skip_jump(linf" in hop_skip_jump["attack"]
     assert int8["precision"] == "int8" and int8["conformance"]["adversarial"]["relative_rms"] < 0.015
     reference = report["attacks"][0]["robust_accuracy"]
     assert saved["attacks"][0]["robust_accuracy"] == pytest.approx(reference, abs=1 / 60)
-    assert (tmp_path / "report.html").exists()
+    assert process.stdout.startswith("verdict: passed, 13 of 13 checks hold\n") and report["verdict"] == "passed"
+    assert '<div class="verdict">verdict: passed' in (tmp_path / "report.html").read_text()
+    assert saved["manifest"] == [] and int8["manifest"] is None
+    assert len(ElementTree.parse(tmp_path / "junit.xml").findall(".//testcase")) == 13
+    names = [str(artifacts.model), *(str(path) for path in (artifacts.saved_model, artifacts.float32, artifacts.int8))]
+    assert [(row["source"], row["model"]) for row in report["matrix"]] == [*itertools.product(names, names)]
+    on_itself = [row["robust_accuracy"] for row in report["matrix"] if row["source"] == row["model"]]
+    assert on_itself[-1] == own["robust_accuracy"]
 
 
 def test_verify_fails_what_misses_a_threshold(artifacts, tmp_path):
@@ -102,7 +113,9 @@ def test_verify_fails_what_misses_a_threshold(artifacts, tmp_path):
 
     keras.utils.set_random_seed(5)
     other.write_bytes(tflite.convert(models.lenet()))
-    process = verify(artifacts, f"--artifact={other}", "--max_flip_rate=0.01", "--min_robust_accuracy=0.99")
+    process = verify(
+        artifacts, f"--artifact={other}", "--max_flip_rate=0.01", "--min_robust_accuracy=0.99", "--queries=0"
+    )
     failed = [line for line in process.stdout.splitlines() if line.startswith("failed: ")]
     said = (
         "on clean images",

@@ -175,10 +175,10 @@ def _trained_with(path):
     return of_defense.get(written.get("defense"))
 
 
-def save(plan: AttackPlan, report: dict, evaluations: Sequence) -> None:
+def save(plan: AttackPlan, report: dict, evaluations: Sequence, beside: "tfr.evaluation.Beside | None" = None) -> None:
     """Writes the report and the last evaluation's adversarial images where the plan says, and says where."""
     if plan.output:
         shutil.rmtree(plan.output / "finished", ignore_errors=True)
-        print(f"report: {tfr.evaluation.save(plan.output, report, evaluations)}")
+        print(f"report: {tfr.evaluation.save(plan.output, report, evaluations, beside)}")
     if plan.save_adversarial:
         print(f"adversarial images: {evaluations[-1].save_adversarial(plan.save_adversarial)}")

@@ -4,6 +4,7 @@ from tfrobust.evaluation import metrics
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.evaluate import evaluate, show
 from tfrobust.evaluation.outcome import Outcome
+from tfrobust.evaluation.render.page import Beside
 from tfrobust.evaluation.render.text import table
 from tfrobust.evaluation.report import Evaluation, save
 from tfrobust.evaluation.scenarios import SCENARIOS, Plan, Scenarios, evaluate_scenarios
@@ -11,6 +12,7 @@ from tfrobust.evaluation.transfer import Transfer, evaluate_transfer
 
 __all__ = [
     "SCENARIOS",
+    "Beside",
     "Evaluation",
     "EvaluationConfig",
     "Outcome",

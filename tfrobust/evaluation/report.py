@@ -102,13 +102,14 @@ class Evaluation:
         return image_files.save(folder, self.outcomes)
 
 
-def save(folder, report: dict, evaluations: Sequence[Evaluation]) -> pathlib.Path:
+def save(folder, report: dict, evaluations: Sequence[Evaluation], beside: page.Beside | None = None) -> pathlib.Path:
     """Writes `report` as report.json, and report.html, curves.png, progress.png and pictures.png of the evaluations side by side.
 
     Args:
       folder: is made if need be; each file appears whole or not at all.
       report: what goes into report.json.
       evaluations: with the same attacks, the first being what the others are compared with.
+      beside: what the page shows beside them.
 
     Returns:
       The path of report.html.
@@ -126,7 +127,7 @@ def save(folder, report: dict, evaluations: Sequence[Evaluation]) -> pathlib.Pat
         "curves.png": curves,
         "progress.png": progress,
         "report.json": (json.dumps(report, indent=2) + "\n").encode(),
-        "report.html": page.page(evaluations, shown).encode(),
+        "report.html": page.page(evaluations, shown, beside).encode(),
     }.items():
         if contents:
             with files.written(folder / name) as path:

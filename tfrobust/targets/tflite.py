@@ -26,6 +26,7 @@ class TFLiteTarget(Target):
     Args:
       path: of the file.
       threads: of the interpreter; None: all.
+      xnnpack: whether the interpreter runs its default, XNNPACK's kernels where it has them, or its own alone.
       bounds: the scale of the images that it takes, such as (0, 255), where its input is quantized the scale that the
         integers stand for; None: (0, 1), or (0, 255) for integers that stand for nothing else. A file whose input
         shows another one is refused.
@@ -37,10 +38,11 @@ class TFLiteTarget(Target):
 
     access = Access.SCORE_BASED
 
-    def __init__(self, path, threads=None, *, bounds=None, output_name=None):
+    def __init__(self, path, threads=None, *, xnnpack=True, bounds=None, output_name=None):
         if not pathlib.Path(path).is_file():
             raise InputError(f"{path}: no such file")
         self._path, self._threads, self._output_name = path, threads or os.cpu_count(), output_name
+        self._xnnpack = xnnpack
         self.file = tflite_file.read(path)
         self._open()
         bounds = Bounds.of(bounds) or self.file.own_bounds()
@@ -54,7 +56,7 @@ class TFLiteTarget(Target):
         super().__init__(path, self._inputs.shape, bounds)
 
     def identity(self):
-        return f"{identity.of_files(self._path)} {self._output_name} {self.scale}"
+        return f"{identity.of_files(self._path)} {self._output_name} {self.scale} {self._xnnpack}"
 
     def logits(self, images):
         images = self.scale.scale(np.asarray(images, "float32"))
@@ -95,6 +97,11 @@ class TFLiteTarget(Target):
         """
         return TFLiteGraph(self._path, bounds=self.bounds, output_name=self._output_name)
 
+    def rerun(self, *, threads: int, xnnpack: bool) -> "TFLiteTarget":
+        """The same file under other settings of the interpreter."""
+        how = {"bounds": self.bounds, "output_name": self._output_name}
+        return TFLiteTarget(self._path, threads, xnnpack=xnnpack, **how)
+
     def attacked_by(self, attack):
         return self if self.allows(attack) else self.graph
 
@@ -102,7 +109,7 @@ class TFLiteTarget(Target):
         return victim is self or isinstance(victim, TFLiteGraph)
 
     def _open(self):
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
         flex = sorted({one.kind for one in self.file.operations if one.kind.startswith("Flex")})
         if flex:
@@ -110,7 +117,10 @@ class TFLiteTarget(Target):
         self._output = self.file.scores(self._output_name)
         self._refuse_sigmoids()
         try:
-            self._interpreter = Interpreter(model_path=str(self._path), num_threads=self._threads)
+            kinds = OpResolverType.AUTO if self._xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            self._interpreter = Interpreter(
+                model_path=str(self._path), num_threads=self._threads, experimental_op_resolver_type=kinds
+            )
             self._interpreter.allocate_tensors()
         except Exception as error:  # the interpreter raises ValueError or RuntimeError, by what is damaged
             raise InputError(f"{self._path} is not a readable TFLite model: {first_line(error)}") from error

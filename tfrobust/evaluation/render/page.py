@@ -3,6 +3,7 @@
 import base64
 import html
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from tfrobust.evaluation.render import text
 
@@ -14,24 +15,45 @@ table {{ border-collapse: collapse; }} th, td {{ padding: .3rem .7rem; border-bo
 th:nth-child(-n+2), td:nth-child(-n+2) {{ text-align: left; }} td:first-child {{ font-family: monospace; }}
 .bar {{ background: linear-gradient(90deg, #b7dcc0 var(--share), transparent var(--share)); }}
 .warning {{ border-left: 4px solid #d9822b; background: #fff6ea; padding: .5rem 1rem; margin: .7rem 0; }}
+.verdict {{ border-left: 4px solid #2e7d4f; background: #eef8f1; padding: .5rem 1rem; margin: .7rem 0; }}
+.failed {{ border-color: #b3261e; background: #fdeeed; }}
 img {{ max-width: 100%; }} small {{ color: #666; }}
 </style></head><body>
 <h1>Robustness of {title}</h1>
+{verdict}
 <p>{summary}</p>
 {table}
 {warnings}
+{sections}
 {pictures}
 <p><small>{footer}</small></p>
 </body></html>
 """
 
 
-def page(evaluations: Sequence, pictures: Sequence[tuple[str, bytes | None]] = ()) -> str:
+class Beside(NamedTuple):
+    """What a page shows beside the evaluations.
+
+    Attributes:
+      passed: whether what was to be reached is.
+      verdict: lines that say so, above everything.
+      tables: below the first one, each with a title: rows of cells, the heading first.
+      lines: below these.
+    """
+
+    passed: bool
+    verdict: Sequence[str]
+    tables: Sequence[tuple[str, Sequence[Sequence[str]]]] = ()
+    lines: Sequence[str] = ()
+
+
+def page(evaluations: Sequence, pictures: Sequence[tuple[str, bytes | None]] = (), beside: Beside | None = None) -> str:
     """The HTML page: one file, no scripts, nothing loaded from elsewhere.
 
     Args:
       evaluations: side by side.
       pictures: (title, PNG or None) of each.
+      beside: what else it shows.
     """
     report = evaluations[-1].report
     heading, *rows = text.cells(evaluations)
@@ -51,6 +73,8 @@ def page(evaluations: Sequence, pictures: Sequence[tuple[str, bytes | None]] = (
         summary=html.escape(summary),
         table=_html_table(heading, rows),
         warnings="\n".join(_remarks(reports)),
+        verdict=_html_verdict(beside) if beside else "",
+        sections="\n".join(_html_sections(beside)) if beside else "",
         pictures="\n".join(_html_picture(*picture) for picture in pictures if picture[1]),
         footer=html.escape(", ".join(f"{name} {version}" for name, version in report["versions"].items() if version)),
     )
@@ -66,6 +90,18 @@ def _remarks(reports):
     """What has to be known to read the numbers, and the warnings."""
     notes = [f"<p>{html.escape(note)}.</p>" for note in text.notes(reports)]
     return [*notes, *(_html_warning(*found) for found in text.merged_warnings(reports))]
+
+
+def _html_verdict(beside):
+    lines = "<br>".join(map(html.escape, beside.verdict))
+    return f'<div class="verdict{"" if beside.passed else " failed"}">{lines}</div>'
+
+
+def _html_sections(beside):
+    for title, (heading, *rows) in beside.tables:
+        yield f"<h2>{html.escape(title)}</h2>\n{_html_table(heading, rows)}"
+    if beside.lines:
+        yield "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in beside.lines) + "</ul>"
 
 
 def _html_warning(model, warning):

@@ -1,0 +1,311 @@
+"""What is found of artifacts: each beside the reference that it came from, on the same images under the same attacks.
+
+Attacks are made once on the reference and shown to every artifact. On an artifact itself they are made too: on its own graph,
+from its scores and from its decisions. What each model's own attacks find is shown to every other model.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+import tfrobust as tfr
+from export import conformance, conversion, departure, differential, masking, network, runtime_drift, wire
+from export.departure import Departure
+from export.differential import Differential
+from export.masking import Masking
+from export.serving import manifest
+from export.thresholds import Thresholds, missed
+from tfrobust import balls
+from tfrobust.attacks import Access, Attack
+from tfrobust.evaluation import Evaluation, EvaluationConfig, pixels, show
+from tfrobust.targets import saved_model
+
+_ADVERSARIAL = 200  # adversarial images, of all attacks together, on which logits are compared
+_DRIFT = 32  # images that are shown to every runtime
+_BY_TENSOR = 8  # images on which every tensor is compared
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is done with each artifact.
+
+    Attributes:
+      attacks: made on the reference, and on the artifact itself.
+      own_examples: how many of the images are attacked on the artifact itself. A SavedModel's gradients cost what the
+        reference's do: attacks on them are made on all images.
+      queries: of the score-based and of the decision-based attack on each of these images; 0: neither is made.
+      config: of all evaluations.
+    """
+
+    attacks: Sequence[Attack]
+    own_examples: int
+    queries: int
+    config: EvaluationConfig
+
+    @property
+    def ball(self) -> balls.Ball | None:
+        """That of the first attack that has one."""
+        return next((attack.ball for attack in self.attacks if attack.ball is not None), None)
+
+    def black_box(self) -> list[str]:
+        """The attacks that need no gradients, in the plan's ball."""
+        if not (self.queries and self.attacks):
+            return []
+        norm = "linf" if isinstance(self.ball, balls.Linf) else "l2"
+        from_scores = [f"square({self.ball}, queries={self.queries})"] if isinstance(self.ball, _SMOOTH) else []
+        # Few samples and as many steps as the queries are for: with the paper's 100 samples they would not last for one.
+        decisions = f"hop_skip_jump({norm}, steps={max(self.queries // 50, 1)}, samples=20)"
+        return [*from_scores, f"budget({decisions}, queries={self.queries})"]
+
+
+_SMOOTH = (balls.Linf, balls.L2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Artifact:
+    """What was found of one.
+
+    Attributes:
+      path: of the artifact.
+      target: the artifact.
+      precision: one of `conformance.LIMITS`.
+      transferred: under the attacks on the reference, all images.
+      native: a SavedModel under the attacks on its own gradients, all images; None of another artifact.
+      own: under attacks on itself, the first `Plan.own_examples` images.
+      differences: of its logits, by kind of images.
+      flip_rate: the share of clean images that it classifies differently than the reference.
+      manifest: what contradicts its manifest; None without one.
+      drift, departures: of a TFLite file, else None.
+      survival: by attack, see `wire.survival`.
+      differential: None without a graph, or without an attack for it.
+      remarks: what could not be done.
+    """
+
+    path: str
+    target: tfr.targets.Target
+    precision: str
+    transferred: Evaluation
+    native: Evaluation | None
+    own: Evaluation | None
+    differences: Mapping[str, conformance.Difference]
+    flip_rate: float
+    manifest: list[str] | None
+    drift: runtime_drift.Drift | None
+    survival: Mapping[str, dict]
+    remarks: Sequence[str]
+    departures: Sequence[Departure] | None = None
+    differential: Differential | None = None
+    masking: Sequence[Masking] = ()
+
+    def source_of(self, plan: Plan) -> Evaluation | None:
+        """The plan's attacks on the artifact itself, whose images are shown to others; None if one could not be made."""
+        made, count = self.native or self.own, len(plan.attacks)
+        if made is None or [outcome.attack for outcome in made.outcomes[:count]] != list(plan.attacks):
+            return None
+        return dataclasses.replace(made, outcomes=made.outcomes[:count])
+
+    def rows(self) -> list[dict]:
+        """The entries of all its attacks: first those on all images with the most access, then the others."""
+        found = [self.native, self.transferred, self.own]
+        return [
+            {**row, "examples": one.report["examples"]}
+            for one in found
+            if one is not None
+            for row in one.report["attacks"]
+        ]
+
+    def report(self) -> dict:
+        """Its entry in report.json."""
+        first = self.native or self.transferred
+        return {
+            **first.report,
+            "attacks": self.rows(),
+            "flip_rate": self.flip_rate,
+            "precision": self.precision,
+            "conformance": {kind: found._asdict() for kind, found in self.differences.items()},
+            "manifest": self.manifest,
+            "runtime_drift": self.drift
+            and {**self.drift._asdict(), "settings": [one._asdict() for one in self.drift.settings]},
+            "departures": None if self.departures is None else [one._asdict() for one in self.departures],
+            "survival": dict(self.survival),
+            "differential": self.differential and self.differential._asdict(),
+            "masking": [one._asdict() for one in self.masking],
+            "remarks": list(self.remarks),
+        }
+
+    def checks(self, thresholds: Thresholds, limit: float | None) -> dict[str, list[str]]:
+        """By check: a line for each failure."""
+        judged = {"model": self.path, "attacks": self.rows(), "flip_rate": self.flip_rate}
+        limit = conformance.limit_of(self.precision, limit)
+        found = {
+            f"logits on {kind} images": conformance.missed(self.path, self.precision, limit, {kind: one})
+            for kind, one in self.differences.items()
+        }
+        if self.manifest is not None:
+            found["manifest"] = [f"{self.path}: {line}" for line in self.manifest]
+        if thresholds.max_flip_rate is not None:
+            alone = dataclasses.replace(thresholds, min_robust_accuracy=None)
+            found["flip rate"] = missed(alone, judged)
+        if thresholds.min_robust_accuracy is not None:
+            alone = dataclasses.replace(thresholds, max_flip_rate=None)
+            found["robust accuracy"] = missed(alone, judged)
+        return found
+
+
+class Verification(NamedTuple):
+    """What was found.
+
+    Attributes:
+      reference: its evaluation.
+      artifacts: in the order in which they were given.
+      matrix: for each source, model and attack of the plan a dict with these and "robust_accuracy", of the first
+        `Plan.own_examples` images, made on the source and shown to the model.
+    """
+
+    reference: Evaluation
+    artifacts: list[Artifact]
+    matrix: list[dict]
+
+
+def verify(
+    reference: tfr.targets.Target, artifacts: Mapping[str, tfr.targets.Target], test: tfr.data.Split, plan: Plan
+) -> Verification:
+    """Finds out about each artifact.
+
+    Args:
+      reference: the model that they came from, a file that `export.network` loads.
+      artifacts: by path.
+      test: images and labels.
+      plan: what is done.
+    """
+    expected = tfr.evaluate(reference, test, None, plan.attacks, config=plan.config)
+    shown = _compared(expected)
+    answers = {kind: conformance.logits_of(reference, images) for kind, images in shown.items()}
+    found = [_alone(path, target, test, expected, shown, answers, plan) for path, target in artifacts.items()]
+    made = {reference.name: expected, **{one.path: one.source_of(plan) for one in found}}
+    models = {reference.name: reference, **artifacts}
+    crossed = {
+        (source, model): show(evaluation, target, examples=plan.own_examples, batch_size=plan.config.batch_size)
+        for source, evaluation in made.items()
+        if evaluation is not None and plan.attacks and plan.own_examples
+        for model, target in models.items()
+    }
+    with _float32_file(found, reference) as float32_file:
+        found = [_beside(one, reference, crossed, float32_file, plan) for one in found]
+    matrix = [
+        {"source": source, "model": model, "attack": row["attack"], "robust_accuracy": float((~outcome.broken).mean())}
+        for (source, model), one in crossed.items()
+        for row, outcome in zip(one.report["attacks"], one.outcomes)
+    ]
+    return Verification(expected, found, matrix)
+
+
+def _compared(expected):
+    """Images on which logits are compared: clean ones, and those that attacks made of them on the reference."""
+    images = {"clean": expected.images}
+    if expected.outcomes:
+        each = -(-_ADVERSARIAL // len(expected.outcomes))
+        images["adversarial"] = np.concatenate([np.asarray(one.adversarial[:each]) for one in expected.outcomes])
+    return images
+
+
+def _alone(path, target, test, expected, shown, answers, plan):
+    """What is found of an artifact without the others."""
+    few = test.take(plan.own_examples) if plan.own_examples else None
+    white_box, remarks = target.access is Access.WHITE_BOX, []
+    transferred = show(expected, target, batch_size=plan.config.batch_size)
+    native = tfr.evaluate(target, test, None, plan.attacks, config=plan.config) if white_box else None
+    on_itself = plan.black_box() if white_box else [*_allowed(target, plan, remarks), *plan.black_box()]
+    unchecked = plan.config.changed(active_checks=bool(plan.config.active_checks))
+    own = tfr.evaluate(target, few, None, on_itself, config=unchecked) if few and on_itself else None
+    is_file = isinstance(target, tfr.targets.TFLiteTarget)
+    fooled = [found for found in (native, own) if found is not None] or [transferred]
+    return Artifact(
+        path=path,
+        target=target,
+        precision=conformance.precision_of(target),
+        transferred=transferred,
+        native=native,
+        own=own,
+        differences={kind: conformance.between(answers[kind], target, images) for kind, images in shown.items()},
+        flip_rate=float((transferred.predictions != expected.predictions).mean()),
+        manifest=manifest.contradictions(saved_model.version_directory(path)) if pathlib.Path(path).is_dir() else None,
+        drift=runtime_drift.measure(target, expected.images[:_DRIFT]) if is_file else None,
+        survival={made.name: wire.survival(made, target) for found in fooled for made in found.outcomes},
+        remarks=remarks,
+    )
+
+
+def _allowed(target, plan, remarks):
+    """The attacks of the plan that can be made on a target itself: all, where its file can be differentiated."""
+    found = []
+    for attack in plan.attacks:
+        try:
+            target.attacked_by(attack)
+            found.append(attack)
+        except tfr.InputError as error:
+            remarks.append(f"{attack} is not made on it: {error}")
+    return found
+
+
+def _beside(one, reference, crossed, float32_file, plan):
+    """What is found of an artifact beside the reference and the others' attacks."""
+    found, here = {"remarks": list(one.remarks)}, (one.path, one.path)
+    if here in crossed:
+        by_itself = [crossed[here], *([] if one.own is None else [one.own])]
+        by_reference = crossed[reference.name, one.path]
+        of_reference = crossed[reference.name, reference.name]
+        found["masking"] = [
+            masking.judged(ball, of_reference, by_reference, by_itself)
+            for ball in dict.fromkeys(attack.ball for attack in plan.attacks if attack.ball is not None)
+        ]
+        found["differential"] = _differential(one, reference, crossed, plan)
+    if float32_file is not None and one.precision not in ("float32", None) and one.drift is not None:
+        try:
+            images = one.target.scale.scale(one.transferred.images[:_BY_TENSOR])
+            found["departures"] = departure.by_tensor(one.path, float32_file, images)
+        except (tfr.InputError, RuntimeError, ValueError) as error:
+            found["remarks"].append(f"its tensors could not be compared: {error}")
+    return dataclasses.replace(one, **found)
+
+
+def _differential(one, reference, crossed, plan):
+    """By the first attack of the plan that can make it."""
+    attack = next((made for made in plan.attacks if made.needs is Access.WHITE_BOX and made.ball is not None), None)
+    if attack is None:
+        return None
+    clean = crossed[reference.name, one.path]
+    of_reference = crossed[reference.name, reference.name]
+    right = (clean.predictions == clean.labels) & (of_reference.predictions == clean.labels)
+    if not right.any():
+        return None
+    images, labels = clean.images[right], clean.labels[right]
+    artifact = one.target.attacked_by(attack)
+    made = differential.attacked(attack, reference, artifact, images, labels, plan.config.seed)
+    answers = {model: conformance.logits_of(model, made).argmax(axis=1) for model in (reference, one.target)}
+    hit = (answers[reference] == labels) & (answers[one.target] != labels) & pixels.is_valid(made, images, attack.ball)
+    number = list(plan.attacks).index(attack)
+    on_artifact, on_reference = (crossed[one.path, model].outcomes[number] for model in (one.path, reference.name))
+    by_chance = int((on_artifact.broken & ~on_reference.broken)[right].sum())
+    return Differential(str(attack), int(right.sum()), int(hit.sum()), by_chance)
+
+
+@contextlib.contextmanager
+def _float32_file(found, reference):
+    """The path of a float32 TFLite file: an artifact, else one that is made of the reference; None if nobody needs one."""
+    files = {one.precision: one.path for one in found if one.drift is not None}
+    if "float32" in files or not files:
+        yield files.get("float32")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "float32.tflite")
+        try:
+            path.write_bytes(conversion.convert(network.load(reference.name)))
+        except tfr.InputError:
+            path = None
+        yield path

@@ -1,0 +1,118 @@
+"""How what was found of artifacts is shown: the verdict first, then tables, then a line for each thing that is no table."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from export import departure
+from export.verification import Artifact, Verification
+from tfrobust.evaluation import Beside
+from tfrobust.evaluation.render import text
+
+
+def verdict(checks: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
+    """Whether all checks hold, and a line for each that does not."""
+    cases = [lines for of_one in checks.values() for lines in of_one.values()]
+    failures = [f"failed: {line}" for lines in cases for line in lines]
+    said = "failed" if failures else "passed"
+    return [f"verdict: {said}, {sum(not lines for lines in cases)} of {len(cases)} checks hold", *failures]
+
+
+def tables(found: Verification) -> Iterator[str]:
+    """The evaluations of all images, those of attacks on the artifacts themselves, and the matrix."""
+    yield text.table([found.reference, *(one.native or one.transferred for one in found.artifacts)])
+    for title, rows in _tables(found):
+        yield f"\n{title}\n" + "\n".join(line.rstrip() for line in text.aligned(rows, left=2))
+
+
+def beside(found: Verification, said: Sequence[str]) -> Beside:
+    """What report.html shows beside the evaluations."""
+    return Beside(len(said) == 1, said, list(_tables(found)), list(remarks(found)))
+
+
+def _tables(found):
+    native = [one for one in found.artifacts if one.native is not None and one.transferred.outcomes]
+    if native:
+        yield "Transferred from the reference", list(text.cells([one.transferred for one in native]))
+    for one in found.artifacts:
+        if one.own is not None:
+            title = f"On {one.path} itself, the first {one.own.report['examples']} examples"
+            yield title, list(text.cells([one.own]))
+    on_the_way = list(_survival(found.artifacts))
+    if on_the_way:
+        ways = list(dict.fromkeys(way for _, _, kept in on_the_way for way in kept))
+        yield (
+            "Of the images that fool an artifact, those that still do on their way to it",
+            [
+                ["attack", "artifact", "fool it", *ways],
+                *(
+                    [*key, str(next(iter(kept.values()))["fooling"]), *(_still(kept.get(way)) for way in ways)]
+                    for *key, kept in on_the_way
+                ),
+            ],
+        )
+    if found.matrix:
+        models = list(dict.fromkeys(row["model"] for row in found.matrix))
+        rows: dict[tuple[str, str], list[str]] = {}
+        for row in found.matrix:
+            rows.setdefault((row["attack"], row["source"]), []).append(f"{row['robust_accuracy']:.2%}")
+        heading = ["attack", "made on", *(f"[{number}]" for number in range(1, len(models) + 1))]
+        names = ", ".join(f"[{number}] {model}" for number, model in enumerate(models, start=1))
+        yield (
+            f"Robust accuracy by who is attacked and who is shown it: {names}",
+            [
+                heading,
+                *([*key, *cells] for key, cells in rows.items()),
+            ],
+        )
+
+
+def _survival(artifacts):
+    """The attack, the artifact and what became of the images that fool it."""
+    for one in artifacts:
+        for attack, kept in one.survival.items():
+            if next(iter(kept.values()))["fooling"]:
+                yield attack, one.path, kept
+
+
+def _still(found):
+    return "" if found is None else str(found["still_fooling"])
+
+
+def remarks(found: Verification) -> Iterator[str]:
+    """What else is to be known of each artifact."""
+    for one in found.artifacts:
+        for line in _lines(one):
+            yield f"{one.path}: {line}"
+
+
+def _lines(one: Artifact):
+    yield f"{one.flip_rate:.2%} of the clean predictions differ from the reference's"
+    for kind, difference in one.differences.items():
+        yield (
+            f"on {kind} images its logits differ by {difference.largest:.2g} at most, {difference.relative_rms:.2g} of "
+            "their spread"
+        )
+    if one.manifest == []:
+        yield "its files are those of its manifest"
+    for masking in one.masking:
+        yield f"in {masking.ball} its own gradients leave {masking.own:.2%}, the reference's {masking.reference:.2%}: {masking.verdict}"
+    if one.differential is not None:
+        hit = one.differential
+        yield (
+            f"{hit.attack} finds an image on which it is wrong and the reference right for {hit.successes} of "
+            f"{hit.examples} examples; attacks on it alone for {hit.by_attacks}"
+        )
+    if one.drift is not None:
+        yield (
+            f"threads, XNNPACK and the batch move its logits by {one.drift.largest:.2g} at most, which decides "
+            f"{len(one.drift.undecided)} of {one.drift.examples} predictions"
+        )
+        yield from (
+            f"does not run with {setting.described()}" for setting in one.drift.settings if setting.largest is None
+        )
+    worst = departure.first(list(one.departures or []))
+    if worst is not None:
+        yield (
+            f"beside the float32 file, {worst.operation} {worst.tensor.split(';')[0]!r} adds the most: its result is off by "
+            f"{worst.relative_rms:.2g} of its spread, {worst.growth:.2g} more than what it reads"
+        )
+    yield from one.remarks
