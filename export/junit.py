@@ -12,7 +12,7 @@ def xml(checks: Mapping[str, Mapping[str, Sequence[str]]]) -> bytes:
     """
     failed = sum(bool(lines) for cases in checks.values() for lines in cases.values())
     total = sum(map(len, checks.values()))
-    root = ElementTree.Element("testsuites", name="export.verify", tests=str(total), failures=str(failed))
+    root = ElementTree.Element("testsuites", name="artifacts", tests=str(total), failures=str(failed))
     for artifact, cases in checks.items():
         failures = sum(map(bool, cases.values()))
         suite = ElementTree.SubElement(root, "testsuite", name=artifact, tests=str(len(cases)), failures=str(failures))
