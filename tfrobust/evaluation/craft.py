@@ -19,7 +19,8 @@ from tfrobust.evaluation.predictor import Predictor, Votes
 from tfrobust.evaluation.prepare import Examples
 from tfrobust.evaluation.storage import Images
 from tfrobust.evaluation.traces import Curves
-from tfrobust.targets import Target, compiled
+from tfrobust.targets import SavedModelTarget, Target, compiled
+from tfrobust.targets.target import first_line
 
 
 class AttackRunner:
@@ -59,7 +60,12 @@ class AttackRunner:
         The adversarial images, the attack's trace, and totals: queries, backward passes and seconds.
         """
         before = self._totals()
-        made = self._run(tf.constant(images), tf.constant(labels), keys)
+        try:
+            made = self._run(tf.constant(images), tf.constant(labels), keys)
+        except tf.errors.OpError as error:
+            if not isinstance(self._victim, SavedModelTarget):
+                raise
+            raise InputError(f"{self._victim.name} cannot be attacked by {self.name}: {first_line(error)}") from error
         made = {name: part.numpy() for name, part in made.items()}
         kept = {name: part for name, part in made.items() if not name.startswith("trace_")}
         return {**kept, **traces.of_batch(made, count, self._stages), "totals": self._totals() - before}

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfrobust.attacks import Access
 from tfrobust.errors import InputError
-from tfrobust.targets import identity, outputs
+from tfrobust.targets import identity, outputs, saved_model_graph
 from tfrobust.targets.bounds import Bounds
 from tfrobust.targets.inputs import Inputs
 from tfrobust.targets.target import Target, compiled, first_line
@@ -27,11 +27,13 @@ class SavedModelTarget(Target):
       output_name: which of several outputs holds the scores; None: the one named logits or output, else the only one.
 
     Raises:
-      InputError: where there is no SavedModel, it is damaged, or it has no such signature from images to scores.
+      InputError: where there is no SavedModel, it is damaged, has no such signature from images to scores, or would read
+        or write files.
     """
 
     def __init__(self, path, *, bounds=None, signature=None, output_name=None):
         directory = self._path = version_directory(path)
+        saved_model_graph.refuse_file_operations(directory, signature)
         try:
             self._module = tf.saved_model.load(str(directory))  # kept: the signature alone does not hold its variables
         except Exception as error:  # the loader raises whatever a damaged file leads it to
@@ -59,6 +61,17 @@ class SavedModelTarget(Target):
         if not self.in_graph:
             return self._in_graph(tf.constant(images, tf.float32)).numpy()
         return self._answers(images)
+
+    def predictor(self):
+        predict = super().predictor()
+
+        def answer(images):
+            try:
+                return predict(images)
+            except (tf.errors.OpError, ValueError, TypeError, LookupError) as error:  # whatever its graph leads to
+                raise InputError(f"{self.name} cannot be run: {first_line(error)}") from error
+
+        return answer
 
     @functools.cached_property
     def _in_graph(self):

@@ -130,5 +130,11 @@ def compiled(function: Callable) -> Callable:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an exception's message, for a one-line error of our own."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+    """The line of an exception's message that says what is wrong, for a one-line error of our own.
+
+    That is the first, but of an error while a graph runs the last before the names of nodes.
+    """
+    lines = [line.strip() for line in str(error).strip().splitlines() if line.strip()]
+    if lines and lines[0].startswith("Graph execution error"):
+        lines = [line for line in lines if not line.startswith("[[")][-1:]
+    return next(iter(lines), type(error).__name__)
