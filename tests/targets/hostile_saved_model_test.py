@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tests.support import programs
 from tfrobust import InputError, evaluate, targets
+from tfrobust.targets import trial
 
 IMAGES = np.random.default_rng(0).random((6, 4, 4, 1), "float32")
 SPEC = [tf.TensorSpec([None, 4, 4, 1], tf.float32, name="image")]
@@ -95,6 +96,22 @@ def test_what_a_saver_holds_and_another_signature_reaches_is_no_reason(tmp_path)
     np.testing.assert_allclose(targets.load(tmp_path / "model").predictor()(IMAGES), 2 * logits(IMAGES), rtol=1e-5)
     with pytest.raises(InputError, match="WriteFile"):
         targets.load(tmp_path / "model", signature="write")
+
+
+def test_a_loop_that_does_not_end_is_noticed(tmp_path, monkeypatch):
+    def endless(image):
+        (count,) = tf.while_loop(lambda count: count >= 0, lambda count: [count * 0], [tf.constant(0)])
+        return {"logits": logits(image) + tf.cast(count, tf.float32)}
+
+    def ends(image):
+        (found,) = tf.while_loop(lambda *_: True, lambda x: [x * 2], [logits(image)], maximum_iterations=3)
+        return {"logits": found}
+
+    with monkeypatch.context() as shorter:
+        shorter.setattr(trial, "_SECONDS", 8)
+        with pytest.raises(InputError, match="is not run: it did not answer about one image within 8 s"):
+            targets.load(saved(tmp_path / "endless", endless))
+    np.testing.assert_allclose(targets.load(saved(tmp_path / "ends", ends)).predictor()(IMAGES), 8 * logits(IMAGES))
 
 
 def raises(image):

@@ -33,7 +33,7 @@ class SavedModelTarget(Target):
 
     def __init__(self, path, *, bounds=None, signature=None, output_name=None):
         directory = self._path = version_directory(path)
-        saved_model_graph.refuse_file_operations(directory, signature)
+        saved_model_graph.refuse_hostile(directory, signature)
         try:
             self._module = tf.saved_model.load(str(directory))  # kept: the signature alone does not hold its variables
         except Exception as error:  # the loader raises whatever a damaged file leads it to

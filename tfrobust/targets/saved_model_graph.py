@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from tfrobust.errors import InputError
+from tfrobust.targets import trial
 
 # Of TensorFlow's operations those that read, write or list files, or call Python or another machine, by their names.
 _FILE_OPERATIONS = re.compile(
@@ -16,11 +17,14 @@ _FILE_OPERATIONS = re.compile(
     "TFRecordDataset(V2)?|TextLineDataset|FixedLengthRecordDataset(V2)?|SqlDataset|(Load|Snapshot|Cache)Dataset.*|DatasetToTFRecord|"
     "FileSystemSetConfiguration|PrintV2|Debug.*|Create.*SummaryWriter|Create.*Writer|.*PyFunc.*|RemoteCall|Rpc.*"
 )
+_LOOPS = {"While", "StatelessWhile", "Enter"}
 _AT_LOADING = ("_create_resource", "_initialize", "_destroy_resource")  # methods of resources such as tables
 
 
-def refuse_file_operations(directory: pathlib.Path, signature: str | None) -> None:
-    """Raises `InputError`, naming them, if loading the SavedModel or a signature of it reaches operations on files.
+def refuse_hostile(directory: pathlib.Path, signature: str | None) -> None:
+    """Raises `InputError` for operations on files, naming them, and for a loop that does not end.
+
+    What counts is what loading the SavedModel or a signature of it reaches.
 
     Args:
       directory: with `saved_model.pb`.
@@ -34,15 +38,15 @@ def refuse_file_operations(directory: pathlib.Path, signature: str | None) -> No
         (graph, *_) = saved_model_pb2.SavedModel.FromString(contents).meta_graphs
     except (OSError, DecodeError, ValueError):
         return  # whoever loads it says what is wrong
-    for what, names in (
-        ("loading it", _loaded(graph)),
-        ("its answer", _asked(graph, signature)),
-    ):
-        found = sorted({name for name in names if _FILE_OPERATIONS.fullmatch(name)})
+    reached = {"loading it": set(_loaded(graph)), "its answer": set(_asked(graph, signature))}
+    for what, names in reached.items():
+        found = sorted(name for name in names if _FILE_OPERATIONS.fullmatch(name))
         if found:
             raise InputError(
                 f"{directory} is not run: {what} would use {', '.join(found)}, which read or write files or call other code"
             )
+    if _LOOPS & set().union(*reached.values()):
+        trial.refuse_what_does_not_answer(directory, signature)
 
 
 def _asked(graph, signature) -> Iterator[str]:

@@ -9,11 +9,13 @@ import tensorflow as tf
 
 from tfrobust.attacks import Access
 from tfrobust.errors import InputError
-from tfrobust.targets import identity, outputs, preprocessing, tflite_file
+from tfrobust.targets import identity, outputs, preprocessing, tflite_file, trial
 from tfrobust.targets.bounds import PIXELS, Bounds, wrong_scale
 from tfrobust.targets.inputs import Inputs
 from tfrobust.targets.target import Target, first_line
 from tfrobust.targets.tflite_graph import TFLiteGraph
+
+_TRIED = ("WHILE", "IF", "CALL", "CALL_ONCE")  # which run other graphs of the file, that are not read here
 
 
 class TFLiteTarget(Target):
@@ -44,6 +46,8 @@ class TFLiteTarget(Target):
         self._path, self._threads, self._output_name = path, threads or os.cpu_count(), output_name
         self._xnnpack = xnnpack
         self.file = tflite_file.read(path)
+        if any(one.kind in _TRIED for one in self.file.operations):
+            trial.refuse_what_does_not_answer(path)
         self._open()
         bounds = Bounds.of(bounds) or self.file.own_bounds()
         details = self._interpreter.get_input_details()[0]
