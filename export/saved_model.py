@@ -125,7 +125,7 @@ def write(
       loss_and_gradient: whether it gets that signature.
 
     Raises:
-      InputError: for another number of lines than the model has classes.
+      InputError: for another number of lines than the model has classes, and where the disk is full.
     """
     import keras
     import tensorflow as tf
@@ -165,7 +165,10 @@ def write(
     if loss_and_gradient:
         labels = tf.TensorSpec([None], tf.int64, name="label")
         archive.add_endpoint("loss_and_gradient", differentiate, input_signature=[images, labels])
-    archive.write_out(str(path), verbose=False)
+    try:
+        archive.write_out(str(path), verbose=False)
+    except tf.errors.OpError as error:  # such as of a full disk
+        raise tfr.InputError(f"{path} cannot be written: {error.message.rpartition("; ")[2]}") from error
 
 
 def _table(class_names, classes):

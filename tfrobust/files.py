@@ -9,6 +9,8 @@ import uuid
 
 from tfrobust.errors import InputError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextlib.contextmanager
 def written(path):
@@ -33,7 +35,7 @@ def temporary(path):
     """Gives a hidden path beside `path`, and removes at the end what has not been moved from there.
 
     Raises:
-      InputError: where the folder cannot be made or written to.
+      InputError: where the folder cannot be made or written to, or the disk is full.
     """
     path = pathlib.Path(path)
     # The suffix stays, since Keras looks at it; the leading dot keeps servers that poll the folder away.
@@ -42,6 +44,10 @@ def temporary(path):
     writable_folder(path.parent)
     try:
         yield partial
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise InputError(f"{path} cannot be written: {error.strerror}") from error
     finally:
         if partial.is_dir():
             shutil.rmtree(partial)

@@ -56,6 +56,25 @@ program.run(saved_model.main)
     assert not output.exists()
 
 
+@pytest.mark.parametrize("program, output", [("saved_model", "served"), ("tflite", "model.tflite")])
+def test_a_full_disk_leaves_nothing_behind(artifacts, tmp_path, program, output):
+    """As a limit on the size of files, which ends a write halfway as a full disk does."""
+    code = f"""
+import resource, sys
+import tfrobust.cli.program
+from export import {program}
+from tfrobust import cli
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+sys.argv = ["export", "--model={artifacts.model}", "--output={tmp_path / output}"]
+cli.program.run({program}.main)
+"""
+    process = programs.run_code(code)
+    assert process.returncode == 2, process.stderr[-1500:]
+    assert "cannot be written" in programs.errors(process)[0] and "Traceback" not in process.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.fixture(scope="module")
 def served(networks, tmp_path_factory):
     """A SavedModel of gray images, and one of colors."""
