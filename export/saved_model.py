@@ -168,7 +168,8 @@ def write(
     try:
         archive.write_out(str(path), verbose=False)
     except tf.errors.OpError as error:  # such as of a full disk
-        raise tfr.InputError(f"{path} cannot be written: {error.message.rpartition("; ")[2]}") from error
+        cause = error.message.rpartition("; ")[2]
+        raise tfr.InputError(f"{path} cannot be written: {cause}") from error
 
 
 def _table(class_names, classes):
