@@ -52,7 +52,7 @@ def main():
     with files.written(paths.output) as path:
         path.write_bytes(contents)
         runs = runtime.run(path)
-        for line in [*described(runs), f"litert-benchmark: {runtime.benchmark(path):.2g} ms a batch, one thread"]:
+        for line in [*described(runs), f"litert-benchmark: {_shown(runtime.benchmark(path))} ms a batch, one thread"]:
             print(line)
         if any(one.error and (require_xnnpack or one.kernels != "xnnpack") for one in runs):
             print("failed: nothing was exported")
@@ -70,9 +70,13 @@ def described(runs: list[runtime.Run]) -> list[str]:
             batch = f" in a batch of {errors[0].batch}" if errors[0].batch else ""
             lines.append(f"does not run {name}{batch}: {errors[0].error}")
         else:
-            costs = ", ".join(f"{one.milliseconds:.2g} ms for a batch of {one.batch}" for one in own)
+            costs = ", ".join(f"{_shown(one.milliseconds)} ms for a batch of {one.batch}" for one in own)
             lines.append(f"runs {name}: {costs}, {max(one.mebibytes for one in own):.0f} MiB, one thread")
     return lines
+
+
+def _shown(milliseconds):
+    return f"{milliseconds:.2f}" if milliseconds < 10 else f"{milliseconds:.0f}"
 
 
 flags.adopt_module_key_flags(data)

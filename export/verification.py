@@ -59,7 +59,7 @@ class Plan:
         norm = "linf" if isinstance(self.ball, balls.Linf) else "l2"
         from_scores = [f"square({self.ball}, queries={self.queries})"] if isinstance(self.ball, _SMOOTH) else []
         # Few samples and as many steps as the queries are for: with the paper's 100 samples they would not last for one.
-        decisions = f"hop_skip_jump({norm}, steps={max(self.queries // 50, 1)}, samples=20)"
+        decisions = f"hop_skip_jump({norm}, steps={max(self.queries // 50, 1)}, samples=20, tries=20)"
         return [*from_scores, f"budget({decisions}, queries={self.queries})"]
 
 

@@ -25,7 +25,8 @@ def tables(found: Verification) -> Iterator[str]:
 
 def beside(found: Verification, said: Sequence[str]) -> Beside:
     """What report.html shows beside the evaluations."""
-    return Beside(len(said) == 1, said, list(_tables(found)), list(remarks(found)))
+    title = f"what was exported of {found.reference.report['model']}"
+    return Beside(title, len(said) == 1, said, list(_tables(found)), list(remarks(found)))
 
 
 def _tables(found):

@@ -15,13 +15,14 @@ if TYPE_CHECKING:  # `--help` does not wait for it
 
 QUALITIES = (95, 75)  # of JPEG files
 DECIMALS = (6, 3, 2)  # of numbers in JSON
+_MOST = 100  # images of an attack
 
 
 def survival(outcome: "tfr.evaluation.Outcome", target: "tfr.targets.Target") -> dict[str, dict]:
     """For each way, how many of the images that fool the artifact still do behind it.
 
     Args:
-      outcome: of an attack, of which the images are taken that have broken the artifact.
+      outcome: of an attack, of which the first hundred images are taken that have broken the artifact.
       target: the artifact.
 
     Returns:
@@ -30,7 +31,7 @@ def survival(outcome: "tfr.evaluation.Outcome", target: "tfr.targets.Target") ->
     import numpy as np
 
     labels, clean = outcome.examples.labels, outcome.examples.attacked
-    rows = np.flatnonzero(outcome.broken & clean)
+    rows = np.flatnonzero(outcome.broken & clean)[:_MOST]
     images = outcome.images[rows]
     found = {}
     for name, way in ways(target, images.shape[-1]).items():

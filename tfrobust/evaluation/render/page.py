@@ -35,12 +35,14 @@ class Beside(NamedTuple):
     """What a page shows beside the evaluations.
 
     Attributes:
+      title: what the page is about.
       passed: whether what was to be reached is.
       verdict: lines that say so, above everything.
       tables: below the first one, each with a title: rows of cells, the heading first.
       lines: below these.
     """
 
+    title: str
     passed: bool
     verdict: Sequence[str]
     tables: Sequence[tuple[str, Sequence[Sequence[str]]]] = ()
@@ -69,7 +71,7 @@ def page(evaluations: Sequence, pictures: Sequence[tuple[str, bytes | None]] = (
         )
     )
     return _PAGE.format(
-        title=html.escape(report["model"]),
+        title=html.escape(beside.title if beside else report["model"]),
         summary=html.escape(summary),
         table=_html_table(heading, rows),
         warnings="\n".join(_remarks(reports)),
