@@ -34,11 +34,13 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
 }
 DATA = {
     "benchmarks/peers/environment.py": ["requirements.txt", "//:constraints.txt"],
+    "tests/export/deployment_test.py": ["//:docs/deployment.md"],
     "tests/export/serving_test.py": ["run_saved_model.c"],
     "trainers/training_flags.py": ["configs/*.flags"],
 }
 EXPORTS = """exports_files([
     "constraints.txt",
+    "docs/deployment.md",
     "pyproject.toml",
 ])
 """
