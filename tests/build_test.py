@@ -34,18 +34,17 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
 }
 DATA = {
     "benchmarks/peers/environment.py": ["requirements.txt", "//:constraints.txt"],
-    "tests/export/deployment_test.py": ["//:docs/deployment.md"],
     "tests/export/serving_test.py": ["run_saved_model.c"],
     "trainers/training_flags.py": ["configs/*.flags"],
 }
 EXPORTS = """exports_files([
     "constraints.txt",
-    "docs/deployment.md",
     "pyproject.toml",
 ])
 """
 PYTEST = {"//tests:conftest", "@pypi//pytest"}  # what `pytest_test` adds by itself
-MANUAL = {"tests/bazel_test.py", "tests/build_test.py"}  # they read the whole checkout, which Bazel does not show them
+# They read the whole checkout, which Bazel does not show them.
+MANUAL = {"tests/bazel_test.py", "tests/build_test.py", "tests/export/deployment_test.py"}
 RULES = {
     "py_binary": "@rules_python//python:py_binary.bzl",
     "py_library": "@rules_python//python:py_library.bzl",
