@@ -1,7 +1,10 @@
 """The commands of docs/deployment.md, as a reader types them."""
 
+import itertools
+import json
 import re
 import shlex
+from xml.etree import ElementTree
 
 import pytest
 
@@ -67,3 +70,35 @@ def test_verify_says_all_that_the_page_says_it_does(ran):
         "Robust accuracy by who is attacked and who is shown it",
     ):
         assert words in said
+
+
+def test_the_report_has_every_attack_on_every_artifact(ran, artifacts):
+    folder = ran[1]
+    report = json.loads((folder / "verify/report.json").read_text())
+    saved, float32, int8 = report["artifacts"]
+    assert report["failures"] == [] and report["model"] == str(artifacts.model) and report["verdict"] == "passed"
+    assert saved["flip_rate"] == float32["flip_rate"] == 0 and int8["flip_rate"] <= 0.02
+    assert saved["attacks"][0]["source"] is None and saved["attacks"][1]["source"] == str(artifacts.model)
+    transferred, own, square, hop_skip_jump = int8["attacks"]
+    assert transferred["source"] == str(artifacts.model) and transferred["examples"] == 100
+    assert own["source"] is None and own["attack"] == transferred["attack"] and own["examples"] == 20
+    assert square["attack"] == "square(linf(0.1), queries=50)" and square["queries"] < 55
+    assert "hop_skip_jump(linf" in hop_skip_jump["attack"]
+    assert int8["precision"] == "int8" and int8["conformance"]["adversarial"]["relative_rms"] < 0.015
+    assert saved["manifest"] == [] and int8["manifest"] is None
+    reference = report["attacks"][0]["robust_accuracy"]
+    assert saved["attacks"][0]["robust_accuracy"] == pytest.approx(reference, abs=0.01)
+
+
+def test_the_matrix_has_every_model_as_source_and_as_victim(ran, artifacts):
+    report = json.loads((ran[1] / "verify/report.json").read_text())
+    names = [str(artifacts.model), *(artifact["model"] for artifact in report["artifacts"])]
+    assert [(row["source"], row["model"]) for row in report["matrix"]] == [*itertools.product(names, names)]
+    own = report["artifacts"][-1]["attacks"][1]["robust_accuracy"]
+    assert report["matrix"][-1]["robust_accuracy"] == own
+
+
+def test_the_page_and_junit_say_the_verdict(ran):
+    folder = ran[1] / "verify"
+    assert '<div class="verdict">verdict: passed, 13 of 13' in (folder / "report.html").read_text()
+    assert len(ElementTree.parse(folder / "junit.xml").findall(".//testcase")) == 13
