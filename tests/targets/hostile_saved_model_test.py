@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tests.support import programs
 from tfrobust import InputError, evaluate, targets
@@ -84,6 +85,53 @@ def test_what_would_run_on_loading_is_found_too(tmp_path):
     with pytest.raises(InputError, match="loading it would use WriteFile"):
         targets.load(folder)
     assert not (tmp_path / "owned").exists()
+
+
+def with_table(folder, path):
+    """A model with a table that is read from a text file."""
+    lines = tf.lookup.TextFileIndex
+    names = tf.lookup.TextFileInitializer(str(path), tf.int64, lines.LINE_NUMBER, tf.string, lines.WHOLE_LINE)
+    table = tf.lookup.StaticHashTable(names, "")
+
+    def answer(image):
+        return {"logits": logits(image), "name": table.lookup(tf.constant([0], tf.int64))}
+
+    return saved(folder, answer, table=table)
+
+
+def test_an_asset_elsewhere_is_not_read(tmp_path):
+    (tmp_path / "names.txt").write_text("a\nb\n")
+    folder = with_table(tmp_path / "model", tmp_path / "names.txt")
+    np.testing.assert_allclose(targets.load(folder).predictor()(IMAGES), logits(IMAGES))
+    for filename in ("../../names.txt", str(tmp_path / "names.txt")):
+        contents = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+        contents.meta_graphs[0].asset_file_def[0].filename = filename
+        (folder / "saved_model.pb").write_bytes(contents.SerializeToString())
+        with pytest.raises(InputError, match=r"loading it would read .*names\.txt outside of its assets"):
+            targets.load(folder)
+
+
+def test_damaged_files_are_refused_or_answer(tmp_path):
+    """20 places at which a file ends, or holds something else; none ends the process."""
+    module = tf.Module()
+    module.scale = tf.Variable(np.full([3], 2.0, "float32"))
+    module.answer = tf.function(lambda image: {"logits": module.scale * logits(image)}, input_signature=SPEC)
+    tf.saved_model.save(module, str(tmp_path / "model"), {"serving_default": module.answer})
+    names = ("saved_model.pb", "variables/variables.index", "variables/variables.data-00000-of-00001")
+    whole = {name: (tmp_path / "model" / name).read_bytes() for name in names}
+    random, refused = np.random.default_rng(0), 0
+    for number in range(20):
+        name = names[number % 3]
+        contents = bytearray(whole[name])
+        place = int(random.integers(len(contents)))
+        contents[place:] = contents[place + 1 :] if number % 2 else b""
+        (tmp_path / "model" / name).write_bytes(contents)
+        try:
+            assert targets.load(tmp_path / "model").predictor()(IMAGES).shape == (6, 3)
+        except InputError:
+            refused += 1
+        (tmp_path / "model" / name).write_bytes(whole[name])
+    assert refused >= 15
 
 
 def test_what_a_saver_holds_and_another_signature_reaches_is_no_reason(tmp_path):

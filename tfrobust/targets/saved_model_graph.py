@@ -45,8 +45,20 @@ def refuse_hostile(directory: pathlib.Path, signature: str | None) -> None:
             raise InputError(
                 f"{directory} is not run: {what} would use {', '.join(found)}, which read or write files or call other code"
             )
+    outside = [asset.filename for asset in graph.asset_file_def if not _is_inside(asset.filename)]
+    reads_tables = any(name.startswith("InitializeTableFromTextFile") for name in reached["loading it"])
+    if outside or (reads_tables and not graph.asset_file_def):
+        raise InputError(
+            f"{directory} is not run: loading it would read {', '.join(outside) or 'a file'} outside of its assets"
+        )
     if _LOOPS & set().union(*reached.values()):
         trial.refuse_what_does_not_answer(directory, signature)
+
+
+def _is_inside(filename):
+    """Whether an asset is what its name says it is: a file in the folder of assets."""
+    path = pathlib.PurePosixPath(filename)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _asked(graph, signature) -> Iterator[str]:
