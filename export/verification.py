@@ -84,6 +84,9 @@ class Artifact:
       survival: by attack, see `wire.survival`.
       differential: None without a graph, or without an attack for it.
       remarks: what could not be done.
+      masking: in each ball.
+      by_image: for each attack of the plan, how many of the first images it breaks made on the artifact itself, made on the
+        reference, by one of the two alone.
     """
 
     path: str
@@ -101,6 +104,7 @@ class Artifact:
     departures: Sequence[Departure] | None = None
     differential: Differential | None = None
     masking: Sequence[Masking] = ()
+    by_image: Mapping[str, dict] = dataclasses.field(default_factory=dict)
 
     def source_of(self, plan: Plan) -> Evaluation | None:
         """The plan's attacks on the artifact itself, whose images are shown to others; None if one could not be made."""
@@ -135,6 +139,7 @@ class Artifact:
             "survival": dict(self.survival),
             "differential": self.differential and self.differential._asdict(),
             "masking": [one._asdict() for one in self.masking],
+            "by_image": dict(self.by_image),
             "remarks": list(self.remarks),
         }
 
@@ -264,6 +269,10 @@ def _beside(one, reference, crossed, float32_file, plan):
             masking.judged(ball, of_reference, by_reference, by_itself)
             for ball in dict.fromkeys(attack.ball for attack in plan.attacks if attack.ball is not None)
         ]
+        found["by_image"] = {
+            own.name: _by_image(own.broken, other.broken)
+            for own, other in zip(crossed[here].outcomes, by_reference.outcomes)
+        }
         found["differential"] = _differential(one, reference, crossed, plan)
     if float32_file is not None and one.precision not in ("float32", None) and one.drift is not None:
         try:
@@ -272,6 +281,16 @@ def _beside(one, reference, crossed, float32_file, plan):
         except (tfr.InputError, RuntimeError, ValueError) as error:
             found["remarks"].append(f"its tensors could not be compared: {error}")
     return dataclasses.replace(one, **found)
+
+
+def _by_image(own, transferred):
+    counts = {
+        "own": own,
+        "transferred": transferred,
+        "only_own": own & ~transferred,
+        "only_transferred": transferred & ~own,
+    }
+    return {name: int(broken.sum()) for name, broken in counts.items()}
 
 
 def _differential(one, reference, crossed, plan):

@@ -94,6 +94,11 @@ def _lines(one: Artifact):
         )
     if one.manifest == []:
         yield "its files are those of its manifest"
+    for attack, broken in one.by_image.items():
+        yield (
+            f"{attack} breaks {broken['own']} made on it and {broken['transferred']} made on the reference; "
+            f"{broken['only_own']} and {broken['only_transferred']} of them the other does not"
+        )
     for masking in one.masking:
         yield f"in {masking.ball} its own gradients leave {masking.own:.2%}, the reference's {masking.reference:.2%}: {masking.verdict}"
     if one.differential is not None:

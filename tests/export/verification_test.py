@@ -57,3 +57,10 @@ def test_attacks_on_the_reference_are_made_once(found):
     made = found.reference.outcomes[0].adversarial
     for one in found.artifacts:
         np.testing.assert_array_equal(one.transferred.outcomes[0].adversarial, made)
+
+
+def test_images_are_counted_one_by_one(found):
+    false, scaled = (one.by_image["pgd(linf(0.1), steps=5)"] for one in found.artifacts)
+    assert false["own"] < false["transferred"] and false["only_transferred"] > 5
+    for one in (false, scaled):
+        assert one["own"] - one["only_own"] == one["transferred"] - one["only_transferred"]
