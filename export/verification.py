@@ -14,12 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 import tfrobust as tfr
-from export import conformance, conversion, departure, differential, masking, network, runtime_drift, wire
+from export import conformance, conversion, departure, differential, masking, network, runtime_drift, weights, wire
 from export.departure import Departure
 from export.differential import Differential
 from export.masking import Masking
 from export.serving import manifest
 from export.thresholds import Thresholds, missed
+from export.weights import Changed
 from tfrobust import balls
 from tfrobust.attacks import Access, Attack
 from tfrobust.evaluation import Evaluation, EvaluationConfig, pixels, show
@@ -81,7 +82,7 @@ class Artifact:
       differences: of its logits, by kind of images.
       flip_rate: the share of clean images that it classifies differently than the reference.
       manifest: what contradicts its manifest; None without one.
-      drift, departures: of a TFLite file, else None.
+      drift, departures, changed_weights: of a TFLite file, else None.
       survival: by attack, see `wire.survival`.
       differential: None without a graph, or without an attack for it.
       remarks: what could not be done.
@@ -103,6 +104,7 @@ class Artifact:
     survival: Mapping[str, dict]
     remarks: Sequence[str]
     departures: Sequence[Departure] | None = None
+    changed_weights: Sequence[Changed] | None = None
     differential: Differential | None = None
     masking: Sequence[Masking] = ()
     by_image: Mapping[str, dict] = dataclasses.field(default_factory=dict)
@@ -137,6 +139,9 @@ class Artifact:
             "runtime_drift": self.drift
             and {**self.drift._asdict(), "settings": [one._asdict() for one in self.drift.settings]},
             "departures": None if self.departures is None else [one._asdict() for one in self.departures],
+            "changed_weights": None
+            if self.changed_weights is None
+            else [one._asdict() for one in self.changed_weights],
             "survival": dict(self.survival),
             "differential": self.differential and self.differential._asdict(),
             "masking": [one._asdict() for one in self.masking],
@@ -144,14 +149,25 @@ class Artifact:
             "remarks": list(self.remarks),
         }
 
+    def _weights_missed(self):
+        if not self.changed_weights:
+            return []
+        worst = max(self.changed_weights, key=lambda one: one.steps)
+        return [
+            f"{self.path}: {len(self.changed_weights)} constants are not the reference's, that of {worst.operation} "
+            f"{worst.tensor.split(';')[0]!r} by {worst.steps:.1f} steps of its precision"
+        ]
+
     def checks(self, thresholds: Thresholds, limit: float | None) -> dict[str, list[str]]:
         """By check: a line for each failure."""
         judged = {"model": self.path, "attacks": self.rows(), "flip_rate": self.flip_rate}
-        limit = conformance.limit_of(self.precision, limit)
+        limit = conformance.limit_of(self.precision, limit, conformance.layers_of(self.target))
         found = {
             f"logits on {kind} images": conformance.missed(self.path, self.precision, limit, {kind: one})
             for kind, one in self.differences.items()
         }
+        if self.changed_weights is not None:
+            found["weights"] = self._weights_missed()
         if self.manifest is not None:
             found["manifest"] = [f"{self.path}: {line}" for line in self.manifest]
         if thresholds.max_flip_rate is not None:
@@ -275,7 +291,9 @@ def _beside(one, reference, crossed, float32_file, plan):
             for own, other in zip(crossed[here].outcomes, by_reference.outcomes)
         }
         found["differential"] = _differential(one, reference, crossed, plan)
-    if float32_file is not None and one.precision not in ("float32", None) and one.drift is not None:
+    if float32_file is not None and one.drift is not None:
+        found["changed_weights"] = weights.changed(one.path, float32_file)
+    if float32_file is not None and one.drift is not None and one.precision != "float32":
         try:
             images = one.target.scale.scale(one.transferred.images[:_BY_TENSOR])
             found["departures"] = departure.by_tensor(one.path, float32_file, images)
@@ -315,10 +333,9 @@ def _differential(one, reference, crossed, plan):
 
 @contextlib.contextmanager
 def _float32_file(found, reference):
-    """The path of a float32 TFLite file: an artifact, else one that is made of the reference; None if nobody needs one."""
-    files = {one.precision: one.path for one in found if one.drift is not None}
-    if "float32" in files or not files:
-        yield files.get("float32")
+    """The path of the float32 TFLite file that the converter makes of the reference; None if nobody needs or can make it."""
+    if all(one.drift is None for one in found):
+        yield None
         return
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "float32.tflite")

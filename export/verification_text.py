@@ -92,6 +92,8 @@ def _lines(one: Artifact):
             f"on {kind} images its logits differ by {difference.largest:.2g} at most, {difference.relative_rms:.2g} of "
             "their spread"
         )
+    if one.changed_weights == []:
+        yield "its constants are the reference's, rounded to its precision"
     if one.manifest == []:
         yield "its files are those of its manifest"
     for attack, broken in one.by_image.items():

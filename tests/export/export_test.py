@@ -86,9 +86,10 @@ def test_verify_fails_what_misses_a_threshold(artifacts, tmp_path):
     said = (
         "on clean images",
         "on adversarial images",
+        "constants are not the reference's",
         "flip rate",
         "< 0.99",
         "< 0.99",
     )  # transferred, and on its graph
-    assert process.returncode == 1 and len(failed) == 5
+    assert process.returncode == 1 and len(failed) == 6
     assert all(text in line for text, line in zip(said, failed))

@@ -18,7 +18,7 @@ _FORM = ("DEQUANTIZE", "QUANTIZE", "RESHAPE")
 _TYPES = ("FLOAT32", "FLOAT16", "FLOAT64", "INT8", "UINT8", "INT16", "INT32", "INT64", "BOOL")
 _LARGEST = 2**31  # values of one tensor
 _LARGEST_BATCH = 4096  # that a file may be made for
-_WEIGHTED = {
+WEIGHTED = {
     "CONV_2D": 2,
     "DEPTHWISE_CONV_2D": 2,
     "FULLY_CONNECTED": 2,
@@ -285,7 +285,7 @@ def _check(file):
             raise InputError(f"{file.path}: operation {place} ({operation.kind}) writes tensors {operation.outputs}")
         if not operation.inputs and operation.kind not in _SOURCES:
             raise InputError(f"{file.path}: operation {place} ({operation.kind}) has no inputs")
-        if operation.kind in _WEIGHTED:
+        if operation.kind in WEIGHTED:
             _check_weights(file, place, operation)
         if operation.options.get("valuesCount", len(operation.inputs)) != len(operation.inputs):
             raise InputError(f"{file.path}: operation {place} ({operation.kind}) has {len(operation.inputs)} inputs")
@@ -302,12 +302,12 @@ def _may_be_left_out(operation, number):
     """Whether an operation does without an input."""
     if any(word in operation.kind for word in _RECURRENT):
         return number > 0
-    return number >= _WEIGHTED.get(operation.kind, len(operation.inputs))
+    return number >= WEIGHTED.get(operation.kind, len(operation.inputs))
 
 
 def _check_weights(file, place, operation):
     """That there is something to weigh, and weights of a type that its kernels take."""
-    if len(operation.inputs) < _WEIGHTED[operation.kind]:
+    if len(operation.inputs) < WEIGHTED[operation.kind]:
         raise InputError(f"{file.path}: operation {place} ({operation.kind}) has {len(operation.inputs)} inputs")
     weighed = file.tensors[operation.inputs[2 if operation.kind == "TRANSPOSE_CONV" else 0]].dtype.name
     weights = file.tensors[operation.inputs[1]].dtype.name
