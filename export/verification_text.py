@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from export import departure
-from export.verification import Artifact, Verification
+from export.artifact import Artifact
+from export.verification import Verification
 from tfrobust.evaluation import Beside
 from tfrobust.evaluation.render import text
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from export import verification
+from export.thresholds import Thresholds
 from tests.support import tampering
 from tfrobust import attacks, data, targets
 from tfrobust.evaluation import EvaluationConfig
@@ -46,7 +47,7 @@ def test_false_gradients_get_numbers_of_their_own_and_are_called_masking(found):
 
 def test_a_changed_layer_fails_conformance_and_is_named(found):
     _, scaled = found.artifacts
-    lines = scaled.checks(verification.Thresholds(), None)["logits on clean images"]
+    lines = scaled.checks(Thresholds(), None)["logits on clean images"]
     assert lines and "more than 0.015" in lines[0]
     worst = max(scaled.departures, key=lambda one: one.growth)
     assert "conv2" in worst.tensor and not scaled.masking[0].masked
@@ -64,3 +65,11 @@ def test_images_are_counted_one_by_one(found):
     assert false["own"] < false["transferred"] and false["only_transferred"] > 5
     for one in (false, scaled):
         assert one["own"] - one["only_own"] == one["transferred"] - one["only_transferred"]
+
+
+def test_without_gradients_nothing_is_said_of_masking(artifacts):
+    """There is no white-box attack whose survivors others could break."""
+    plan = verification.Plan([attacks.parse("square(linf(0.2), queries=10)")], 10, 0, EvaluationConfig(progress=False))
+    path = str(artifacts.float32)
+    found = verification.verify(targets.load(artifacts.model), {path: targets.load(path)}, TEST.take(10), plan)
+    assert found.artifacts[0].masking == [] and len(found.matrix) == 4
