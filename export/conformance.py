@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import tfrobust as tfr
-from tfrobust.targets.tflite_file import WEIGHTED
 
 if TYPE_CHECKING:  # `--help` does not wait for it
     import numpy as np
@@ -117,6 +116,8 @@ def layers_of(target: "tfr.targets.Target") -> int:
     """How many convolutions and dense layers a TFLite file has; of another artifact, whose precision is float32, no number."""
     if not isinstance(target, tfr.targets.TFLiteTarget):
         return _LAYERS
+    from tfrobust.targets.tflite_file import WEIGHTED
+
     return sum(one.kind in WEIGHTED for one in target.file.operations)
 
 
