@@ -44,6 +44,6 @@ quickstart: .venv/installed
 	  --quantize=int8 --calibration=digits
 	$(BIN)/python -m export.verify --reference=$(RUN)/deep_defense/model.keras --dataset=digits $(ATTACKS) \
 	  --artifact=$(RUN)/models/lenet --artifact=$(RUN)/lenet_float32.tflite --artifact=$(RUN)/lenet_int8.tflite \
-	  --output=$(RUN)/verify
+	  --own_examples=50 --queries=0 --noactive_checks --output=$(RUN)/verify
 	$(BIN)/python -m trainers.evaluate --model=$(RUN)/deep_defense/model.keras --baseline=$(RUN)/plain/model.keras \
 	  --dataset=digits $(ATTACKS) --output=$(RUN)/evaluate

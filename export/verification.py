@@ -92,7 +92,9 @@ def verify(
     expected = tfr.evaluate(reference, test, None, plan.attacks, config=plan.config)
     shown = _compared(expected)
     answers = {kind: conformance.logits_of(reference, images) for kind, images in shown.items()}
-    found = [_alone(path, target, test, expected, shown, answers, plan) for path, target in artifacts.items()]
+    found = [
+        _alone(path, target, reference, test, expected, shown, answers, plan) for path, target in artifacts.items()
+    ]
     made = {reference.name: expected, **{one.path: one.source_of(plan.attacks) for one in found}}
     models = {reference.name: reference, **artifacts}
     crossed = {
@@ -120,12 +122,13 @@ def _compared(expected):
     return images
 
 
-def _alone(path, target, test, expected, shown, answers, plan):
+def _alone(path, target, reference, test, expected, shown, answers, plan):
     """What is found of an artifact without the others."""
     few = test.take(plan.own_examples) if plan.own_examples else None
     white_box, remarks = target.access is Access.WHITE_BOX, []
     transferred = show(expected, target, batch_size=plan.config.batch_size)
-    native = tfr.evaluate(target, test, None, plan.attacks, config=plan.config) if white_box else None
+    with_origin = tfr.targets.WithSurrogate(target, reference)  # from which rho_2 is measured; nothing is made on it
+    native = tfr.evaluate(with_origin, test, None, plan.attacks, config=plan.config) if white_box else None
     on_itself = plan.black_box() if white_box else [*_allowed(target, plan, remarks), *plan.black_box()]
     unchecked = plan.config.changed(active_checks=bool(plan.config.active_checks))
     own = tfr.evaluate(target, few, None, on_itself, config=unchecked) if few and on_itself else None

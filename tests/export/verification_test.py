@@ -73,3 +73,11 @@ def test_without_gradients_nothing_is_said_of_masking(artifacts):
     path = str(artifacts.float32)
     found = verification.verify(targets.load(artifacts.model), {path: targets.load(path)}, TEST.take(10), plan)
     assert found.artifacts[0].masking == [] and len(found.matrix) == 4
+
+
+def test_a_saved_models_rho_2_is_measured_from_the_references_origin(artifacts):
+    plan = verification.Plan([attacks.parse("deepfool(steps=5)")], 0, 0, EvaluationConfig(progress=False))
+    path = str(artifacts.saved_model)
+    found = verification.verify(targets.load(artifacts.model), {path: targets.load(path)}, TEST.take(10), plan)
+    (expected,), (own, _) = found.reference.report["attacks"], found.artifacts[0].rows()
+    assert own["source"] is None and own["rho_2"] == pytest.approx(expected["rho_2"], rel=1e-3)
