@@ -4,13 +4,12 @@ The converter keeps the names of tensors whatever the precision, so that each is
 LiteRT's own kernels, which keep every tensor; XNNPACK does not.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 from export import conformance
 from tfrobust.targets import tflite_file
-
-if TYPE_CHECKING:  # `--help` does not wait for it
-    import numpy as np
 
 
 class Departure(NamedTuple):
@@ -29,10 +28,8 @@ class Departure(NamedTuple):
     growth: float
 
 
-def by_tensor(path, float32_path, images: "np.ndarray") -> list[Departure]:
+def by_tensor(path, float32_path, images: np.ndarray) -> list[Departure]:
     """Each tensor that both files compute from images, float32 [examples, height, width, channels] on the files' own scale."""
-    import numpy as np
-
     _, expected = _computed(float32_path, images)
     file, found = _computed(path, images)
     errors, departures = {}, []
@@ -62,7 +59,6 @@ def first(departures: list[Departure]) -> Departure | None:
 
 def _computed(path, images):
     """A file, and what it computes by the tensors' names: floats, also where it holds integers."""
-    import numpy as np
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     file = tflite_file.read(path)
@@ -77,11 +73,11 @@ def _computed(path, images):
         shown = images[start : start + size]
         interpreter.resize_tensor_input(file.input, shown.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(file.input, _stored(shown, given))
+        interpreter.set_tensor(file.input, given.stored(shown))
         interpreter.invoke()
         kept.append(
             {
-                tensor.name: _real(interpreter.get_tensor(index), tensor)
+                tensor.name: _real(tensor, interpreter.get_tensor(index))
                 for operation in file.operations
                 for index in operation.outputs[:1]
                 for tensor in [file.tensors[index]]
@@ -90,18 +86,6 @@ def _computed(path, images):
     return file, {name: np.concatenate([np.atleast_1d(part[name]) for part in kept]) for name in kept[0]}
 
 
-def _stored(images, tensor):
-    import numpy as np
-
-    if tensor.quantization is None:
-        return images.astype(tensor.dtype)
-    scale, zero_point, _ = tensor.quantization
-    limits = np.iinfo(tensor.dtype)
-    return np.clip(np.round(images / scale[0]) + zero_point[0], limits.min, limits.max).astype(tensor.dtype)
-
-
-def _real(values, tensor):
-    if tensor.quantization is None:
-        return values
-    scale, zero_point, _ = tensor.quantization
-    return ((values.astype("float64") - zero_point[0]) * scale[0]).astype("float32")
+def _real(tensor, held):
+    """Floats of what is quantized; what is not, such as shapes, as it is."""
+    return held if tensor.quantization is None else tensor.real(held)

@@ -1,13 +1,12 @@
 """How much a TFLite file's answers depend on who runs it: threads, kernels and the size of the batch."""
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+import numpy as np
 
 import tfrobust as tfr
 from export import conformance
-
-if TYPE_CHECKING:  # `--help` does not wait for it
-    import numpy as np
 
 
 class Setting(NamedTuple):
@@ -47,10 +46,8 @@ class Drift(NamedTuple):
     undecided: list[int]
 
 
-def measure(target: "tfr.targets.TFLiteTarget", images: "np.ndarray") -> Drift:
+def measure(target: "tfr.targets.TFLiteTarget", images: np.ndarray) -> Drift:
     """Runs the file on images, float32 [examples, height, width, channels] in [0, 1], in each way."""
-    import numpy as np
-
     together, threads = len(images), os.cpu_count() or 1
     ways = dict.fromkeys([(1, True, together), (threads, False, together), (1, False, together), (threads, True, 1)])
     first, settings = conformance.logits_of(target, images, together), []

@@ -199,7 +199,9 @@ def _checks(contents, channels):
     return checks
 
 
-def largest_difference(reference: "tfr.targets.Target", target: "tfr.targets.Target", examples: int = 16) -> float:
+def largest_difference(
+    reference: "tfr.targets.Target", target: "tfr.targets.Target", examples: int = _COMPARED
+) -> float:
     """The largest absolute difference between the logits of two targets, on random images."""
     import numpy as np
 

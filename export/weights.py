@@ -11,7 +11,7 @@ import numpy as np
 from tfrobust.targets import tflite_file
 from tfrobust.targets.tflite_file import TFLiteFile
 
-_ROUNDING = 1.0  # of a step: half of one, and in int16x8 files a little more
+_ROUNDING = 1.0  # of a step: half of one is rounding
 _FLOAT32 = 2.0**-22  # what two roundings in float32 leave of a value, as of biases of a billion steps
 
 

@@ -5,16 +5,16 @@ An attack on floats in memory is no attack on a server that is sent files, or on
 
 import json
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+
+import numpy as np
+import tensorflow as tf
 
 import tfrobust as tfr
 from export import conformance
 
-if TYPE_CHECKING:  # `--help` does not wait for it
-    import numpy as np
-
 QUALITIES = (95, 75)  # of JPEG files
 DECIMALS = (6, 3, 2)  # of numbers in JSON
+_LEVELS = np.float32(255)
 _MOST = 100  # images of an attack
 
 
@@ -28,8 +28,6 @@ def survival(outcome: "tfr.evaluation.Outcome", target: "tfr.targets.Target") ->
     Returns:
       By way: {"fooling": images before, "still_fooling": of them behind it}.
     """
-    import numpy as np
-
     labels, clean = outcome.examples.labels, outcome.examples.attacked
     rows = np.flatnonzero(outcome.broken & clean)[:_MOST]
     images = outcome.images[rows]
@@ -40,49 +38,32 @@ def survival(outcome: "tfr.evaluation.Outcome", target: "tfr.targets.Target") ->
     return found
 
 
-def ways(target: "tfr.targets.Target", channels: int) -> Mapping[str, Callable[["np.ndarray"], "np.ndarray"]]:
+def ways(target: "tfr.targets.Target", channels: int) -> Mapping[str, Callable[[np.ndarray], np.ndarray]]:
     """Functions from float32 images [batch, height, width, channels] in [0, 1] to what arrives of them, by name.
 
     "uint8" are pixels; "input" are the integers of the artifact's own input, of a quantized TFLite file; "png", "jpeg 95" and
     "jpeg 75" are files, where there are such of so many channels; "json 3" are numbers with so many decimals.
     """
-    found = {"uint8": lambda images: _bytes(images) / _levels(), **_own_input(target)}
+    found = {"uint8": lambda images: _bytes(images) / _LEVELS, **_own_input(target)}
     if channels in (1, 3):
         found["png"] = _file("png", None, channels)
         found |= {f"jpeg {quality}": _file("jpeg", quality, channels) for quality in QUALITIES}
     return found | {f"json {decimals}": _json(decimals) for decimals in DECIMALS}
 
 
-def _levels():
-    import numpy as np
-
-    return np.float32(255)
-
-
 def _bytes(images):
-    import numpy as np
-
-    return np.round(images * _levels()).astype("uint8")
+    return np.round(images * _LEVELS).astype("uint8")
 
 
 def _own_input(target):
     """To the integers that a TFLite file makes of its input, and back."""
-    import numpy as np
-
-    if not isinstance(target, tfr.targets.TFLiteTarget):
+    given = target.file.quantized_input() if isinstance(target, tfr.targets.TFLiteTarget) else None
+    if given is None or given.quantization is None:
         return {}
-    file = target.file
-    readers = file.readers(file.input)
-    given = file.tensors[readers[0].outputs[0] if readers and readers[0].kind == "QUANTIZE" else file.input]
-    if given.quantization is None:
-        return {}
-    (scale, *_), (zero_point, *_), _ = given.quantization
-    limits = np.iinfo(given.dtype)
 
     def arrived(images):
-        steps = np.round(target.scale.scale(images) / scale) + zero_point
-        real = (np.clip(steps, limits.min, limits.max) - zero_point) * scale
-        return np.clip((real - target.scale.low) / (target.scale.high - target.scale.low), 0, 1).astype("float32")
+        real = given.real(given.stored(target.scale.scale(images)))
+        return np.clip(target.scale.to_unit(real), 0, 1)
 
     return {"input": arrived}
 
@@ -91,12 +72,9 @@ def _file(form, quality, channels):
     """Written to a file and read again."""
 
     def arrived(images):
-        import numpy as np
-        import tensorflow as tf
-
         write = tf.io.encode_png if form == "png" else lambda pixels: tf.io.encode_jpeg(pixels, quality=quality)
         read = [tfr.data.decode(write(pixels), channels).numpy() for pixels in _bytes(images)]
-        return np.stack(read) / _levels()
+        return np.stack(read) / _LEVELS
 
     return arrived
 
@@ -105,8 +83,6 @@ def _json(decimals):
     """Written as numbers and read again."""
 
     def arrived(images):
-        import numpy as np
-
         text = json.dumps([round(value, decimals) for value in images.ravel().tolist()])
         return np.clip(np.array(json.loads(text), "float32").reshape(images.shape), 0, 1)
 

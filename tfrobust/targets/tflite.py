@@ -137,7 +137,7 @@ class TFLiteTarget(Target):
     def _refuse_other_scales(self, bounds):
         """By the range of a quantized input, or by what the first operation does to a float one."""
         tensors, users = self.file.tensors, self.file.readers(self.file.input)
-        given = tensors[users[0].outputs[0] if users and users[0].kind == "QUANTIZE" else self.file.input]
+        given = self.file.quantized_input()
         if given.quantization is not None:
             limits, (scale, zero_point, _) = np.iinfo(given.dtype), given.quantization
             low, high = ((limit - zero_point[0]) * scale[0] for limit in (limits.min, limits.max))

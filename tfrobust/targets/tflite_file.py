@@ -72,6 +72,24 @@ class Tensor(NamedTuple):
     quantization: Quantization | None
     value: np.ndarray | None
 
+    def stored(self, values: np.ndarray) -> np.ndarray:
+        """Numbers as the file holds them; of a quantization with one scale."""
+        if not np.issubdtype(self.dtype, np.integer):
+            return values.astype(self.dtype)
+        scale, zero_point = self._steps()
+        limits = np.iinfo(self.dtype)
+        return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(self.dtype)
+
+    def real(self, held: np.ndarray) -> np.ndarray:
+        """The numbers that held ones stand for, float32; those that stand for themselves likewise."""
+        scale, zero_point = self._steps()
+        return ((held.astype("float32") - zero_point) * scale).astype("float32")
+
+    def _steps(self):
+        if self.quantization is None:
+            return 1.0, 0
+        return float(self.quantization.scale[0]), int(self.quantization.zero_point[0])
+
 
 class Operation(NamedTuple):
     """An operation of a file.
@@ -130,6 +148,11 @@ class TFLiteFile(NamedTuple):
         """The bounds of integers that stand for themselves: of pixels; None for any other input."""
         given = self.tensors[self.input]
         return PIXELS if np.issubdtype(given.dtype, np.integer) and given.quantization is None else None
+
+    def quantized_input(self) -> Tensor:
+        """The input or, of a file that takes floats and quantizes them first, what it makes of it."""
+        users = self.readers(self.input)
+        return self.tensors[users[0].outputs[0] if users and users[0].kind == "QUANTIZE" else self.input]
 
     def readers(self, index: int) -> list[Operation]:
         """The operations that read a tensor."""
