@@ -60,16 +60,14 @@ def main():
     parsed = plan.parsed()
     if thresholds.min_robust_accuracy is not None and not any(attack.ball for attack in parsed):
         raise tfr.InputError("--min_robust_accuracy needs an --attack with a radius, such as 'pgd(linf(8/255))'")
-    for folder in filter(None, (plan.output, plan.save_adversarial)):
-        files.check_writable(folder)
     paths = dict.fromkeys(ARTIFACT.value)
-    targets = attacks.load_targets(plan.form, [REFERENCE.value, *paths])
-    test = source.load(plan.dataset, "test", plan.examples, **tfr.evaluation.prepare.accepted(targets.values()))
+    targets, test = attacks.prepared(plan, source, [REFERENCE.value, *paths])
+    config = plan.config().changed(trained_with=attacks.trained_with(REFERENCE.value))
     found = verification.verify(
         targets[REFERENCE.value],
         {path: targets[path] for path in paths},
         test,
-        verification.Plan(parsed, own_examples, queries, plan.config()),
+        verification.Plan(parsed, own_examples, queries, config),
     )
     checks = {one.path: one.checks(thresholds, limit) for one in found.artifacts}
     failures = [line for cases in checks.values() for lines in cases.values() for line in lines]

@@ -153,19 +153,28 @@ def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate
     Returns:
       A `tfrobust.evaluation.Evaluation` for each path.
     """
+    targets, test = prepared(plan, data, paths, surrogate)
+    config = plan.config()
+    return [
+        tfr.evaluate(targets[path], test, None, plan.attacks, config=config.changed(trained_with=trained_with(path)))
+        for path in paths
+    ]
+
+
+def prepared(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate: str | None = None) -> tuple:
+    """The target of each path, and the test images: what is wrong with the attacks, the output or the models shows first.
+
+    Arguments are those of `evaluate`.
+    """
     plan.parsed()
     for folder in filter(None, (plan.output, plan.save_adversarial)):
         files.check_writable(folder)
     targets = load_targets(plan.form, paths, surrogate)
     test = data.load(plan.dataset, "test", plan.examples, **tfr.evaluation.prepare.accepted(targets.values()))
-    config = plan.config()
-    return [
-        tfr.evaluate(targets[path], test, None, plan.attacks, config=config.changed(trained_with=_trained_with(path)))
-        for path in paths
-    ]
+    return targets, test
 
 
-def _trained_with(path):
+def trained_with(path: str):
     """The attack that a trainer's run used, as the flags.txt beside its model.keras says; None without one."""
     flagfile = pathlib.Path(path).parent / "flags.txt"
     if not (pathlib.Path(path).suffix == ".keras" and flagfile.is_file()):

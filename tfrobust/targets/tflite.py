@@ -87,10 +87,9 @@ class TFLiteTarget(Target):
         if tuple(details["shape"]) != images.shape:
             self._interpreter.resize_tensor_input(details["index"], images.shape)
             self._interpreter.allocate_tensors()
-        self._interpreter.set_tensor(details["index"], _quantize(images, details))
+        self._interpreter.set_tensor(details["index"], self.file.tensors[self.file.input].stored(images))
         self._interpreter.invoke()
-        output = next(one for one in self._interpreter.get_output_details() if one["index"] == self._output)
-        return _dequantize(self._interpreter.get_tensor(self._output), output)
+        return self.file.tensors[self._output].real(self._interpreter.get_tensor(self._output))
 
     @functools.cached_property
     def graph(self) -> TFLiteGraph:
@@ -149,18 +148,3 @@ class TFLiteTarget(Target):
             evidence = preprocessing.of_operation(users[0].kind, np.zeros([0]) if other is None else other)
             if evidence:
                 raise wrong_scale(str(self._path), f"its first layers {evidence}, as for pixels of 0-255", PIXELS)
-
-
-def _quantize(values, details):
-    if np.issubdtype(details["dtype"], np.floating):
-        return values.astype(details["dtype"])
-    scale, zero_point = details["quantization"]
-    limits = np.iinfo(details["dtype"])
-    return np.clip(np.round(values / (scale or 1)) + zero_point, limits.min, limits.max).astype(details["dtype"])
-
-
-def _dequantize(values, details):
-    scale, zero_point = details["quantization"]
-    if np.issubdtype(details["dtype"], np.floating) or not scale:
-        return values.astype("float32")
-    return ((values.astype("float32") - zero_point) * scale).astype("float32")
