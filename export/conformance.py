@@ -95,6 +95,14 @@ def logits_of(target: "tfr.targets.Target", images: "np.ndarray", batch_size: in
     return logits - logits.mean(axis=1, keepdims=True)
 
 
+def predictions_of(target: "tfr.targets.Target", images: "np.ndarray") -> "np.ndarray":
+    """The class of each image, int [examples], of a target that gives scores or labels."""
+    from tfrobust.evaluation import batches
+    from tfrobust.evaluation.predictor import Predictor
+
+    return Predictor(target, min(batches.default_size(images.shape[1:]), len(images))).predictions(images)
+
+
 def limit_of(precision: str, limit: float | None, layers: int = _LAYERS) -> float:
     """The largest `relative_rms` that holds: the one that was asked for, else that of the precision.
 

@@ -124,12 +124,14 @@ def _compared(expected):
 
 def _alone(path, target, reference, test, expected, shown, answers, plan):
     """What is found of an artifact without the others."""
+    target.probe(expected.images[: tfr.targets.serving.IMAGES])
     few = test.take(plan.own_examples) if plan.own_examples else None
     white_box, remarks = target.access is Access.WHITE_BOX, []
     transferred = show(expected, target, batch_size=plan.config.batch_size)
     with_origin = tfr.targets.WithSurrogate(target, reference)  # from which rho_2 is measured; nothing is made on it
     native = tfr.evaluate(with_origin, test, None, plan.attacks, config=plan.config) if white_box else None
-    on_itself = plan.black_box() if white_box else [*_allowed(target, plan, remarks), *plan.black_box()]
+    black_box = [tfr.attacks.parse(text) for text in plan.black_box()]
+    on_itself = _allowed(target, black_box if white_box else [*plan.attacks, *black_box], remarks)
     unchecked = plan.config.changed(active_checks=bool(plan.config.active_checks))
     own = tfr.evaluate(target, few, None, on_itself, config=unchecked) if few and on_itself else None
     is_file = isinstance(target, tfr.targets.TFLiteTarget)
@@ -141,7 +143,11 @@ def _alone(path, target, reference, test, expected, shown, answers, plan):
         transferred=transferred,
         native=native,
         own=own,
-        differences={kind: conformance.between(answers[kind], target, images) for kind, images in shown.items()},
+        differences={
+            kind: conformance.between(answers[kind], target, images)
+            for kind, images in shown.items()
+            if target.access >= Access.SCORE_BASED
+        },
         flip_rate=float((transferred.predictions != expected.predictions).mean()),
         manifest=manifest.contradictions(saved_model.version_directory(path)) if pathlib.Path(path).is_dir() else None,
         drift=runtime_drift.measure(target, expected.images[:_DRIFT]) if is_file else None,
@@ -150,10 +156,10 @@ def _alone(path, target, reference, test, expected, shown, answers, plan):
     )
 
 
-def _allowed(target, plan, remarks):
-    """The attacks of the plan that can be made on a target itself: all, where its file can be differentiated."""
+def _allowed(target, attacks, remarks):
+    """The attacks that can be made on a target itself: all, where its file can be differentiated."""
     found = []
-    for attack in plan.attacks:
+    for attack in attacks:
         try:
             target.attacked_by(attack)
             found.append(attack)
@@ -191,6 +197,10 @@ def _beside(one, reference, crossed, float32_file, plan):
     return dataclasses.replace(one, **found)
 
 
+def _has_gradients(target):
+    return target.access is Access.WHITE_BOX or isinstance(target, tfr.targets.TFLiteTarget)
+
+
 def _by_image(own, transferred):
     counts = {
         "own": own,
@@ -203,7 +213,7 @@ def _by_image(own, transferred):
 
 def _differential(one, reference, crossed, plan):
     """By APGD in the plan's ball: the region between two models is thin, and it halves its steps until it hits it."""
-    if not isinstance(plan.ball, _SMOOTH):
+    if not isinstance(plan.ball, _SMOOTH) or not _has_gradients(one.target):
         return None
     clean, of_reference = crossed[reference.name, one.path], crossed[reference.name, reference.name]
     right = (clean.predictions == clean.labels) & (of_reference.predictions == clean.labels)

@@ -33,7 +33,7 @@ def survival(outcome: "tfr.evaluation.Outcome", target: "tfr.targets.Target") ->
     images = outcome.images[rows]
     found = {}
     for name, way in ways(target, images.shape[-1]).items():
-        said = conformance.logits_of(target, way(images)).argmax(axis=1) if len(rows) else rows
+        said = conformance.predictions_of(target, way(images)) if len(rows) else rows
         found[name] = {"fooling": len(rows), "still_fooling": int((said != labels[rows]).sum())}
     return found
 

@@ -23,7 +23,9 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
     "art": (),  # benchmarks/peers installs its own
     "cleverhans": (),
     "foolbox": (),
+    "kserve": (),  # tests/targets/serving installs its own
     "google": ("protobuf",),
+    "grpc": ("grpcio",),
     "keras": ("keras", "tensorflow"),  # its back end, which it does not declare
     "keras.callbacks.TensorBoard": ("tensorboard",),  # likewise
     "pandas": (),

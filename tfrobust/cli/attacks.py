@@ -3,13 +3,13 @@
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from absl import flags
 
 import tfrobust as tfr
 from tfrobust import files
-from tfrobust.cli import quiet
+from tfrobust.cli import endpoints, quiet
 from tfrobust.cli.data import DataSource
 
 DATASET = flags.DEFINE_string("dataset", "digits", "digits, a TFDS name, an .npz file, or a folder of class folders.")
@@ -35,7 +35,7 @@ BOUNDS = flags.DEFINE_list(
     "bounds", None, "Scale of the images that the models take: 0,255 for pixels, -1,1 centered; default: 0,1."
 )
 SIGNATURE = flags.DEFINE_string(
-    "signature", None, "Signature of a SavedModel; default: serving_default or the only one."
+    "signature", None, "Signature of a SavedModel or a served model; default: serving_default or the only one."
 )
 OUTPUT_NAME = flags.DEFINE_string("output_name", None, "Which of a model's outputs holds the scores; default: logits.")
 
@@ -46,18 +46,26 @@ class ModelForm:
 
     Attributes:
       bounds: texts of the two ends of the images' scale, or None.
-      signature: for the SavedModels among the paths, or None.
+      signature: for the SavedModels and addresses among the paths, or None.
       output_name: which output holds the scores, or None.
+      endpoint: the fields of `tfrobust.targets.EndpointConfig`, for addresses.
     """
 
     bounds: tuple[str, ...] | None = None
     signature: str | None = None
     output_name: str | None = None
+    endpoint: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     def load(self, path: str) -> "tfr.targets.Target":
-        """The target of a path."""
-        signature = self.signature if pathlib.Path(path).is_dir() else None
-        return tfr.targets.load(path, bounds=self.bounds, signature=signature, output_name=self.output_name)
+        """The target of a path or an address."""
+        served = tfr.targets.is_address(path)
+        return tfr.targets.load(
+            path,
+            bounds=self.bounds,
+            signature=self.signature if served or pathlib.Path(path).is_dir() else None,
+            output_name=self.output_name,
+            endpoint=tfr.targets.EndpointConfig(**self.endpoint) if served else None,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,8 +129,13 @@ def from_flags() -> AttackPlan:
         pixels=PIXELS.value,
         active_checks=ACTIVE_CHECKS.value,
         save_adversarial=folders[1],
-        form=ModelForm(BOUNDS.value and tuple(BOUNDS.value), SIGNATURE.value, OUTPUT_NAME.value),
+        form=ModelForm(
+            BOUNDS.value and tuple(BOUNDS.value), SIGNATURE.value, OUTPUT_NAME.value, endpoints.from_flags(folders[0])
+        ),
     )
+
+
+flags.adopt_module_key_flags(endpoints)
 
 
 def load_targets(form: ModelForm, paths: Sequence[str], surrogate: str | None = None) -> dict:
@@ -133,6 +146,8 @@ def load_targets(form: ModelForm, paths: Sequence[str], surrogate: str | None = 
       paths: of the models.
       surrogate: path of the model on which attacks are made that another one does not allow, or None.
     """
+    paths = list(paths)
+    endpoints.refuse_two_hosts_for_a_token([*paths, *([surrogate] if surrogate else [])])
     with quiet.held_back():
         targets = {path: form.load(path) for path in [*paths, *([surrogate] if surrogate else [])]}
     if surrogate:

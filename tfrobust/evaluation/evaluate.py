@@ -1,6 +1,9 @@
 """Attacks a model, judges the attacks by one criterion and says how the model holds; or shows it what was made elsewhere."""
 
+import sys
 from collections.abc import Iterable
+
+import tqdm
 
 from tfrobust import targets
 from tfrobust.attacks import Attack
@@ -9,6 +12,7 @@ from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.judge import judge, outcomes_of
 from tfrobust.evaluation.report import Evaluation
 from tfrobust.evaluation.storage import CleanImages
+from tfrobust.targets import serving
 
 
 def evaluate(
@@ -44,9 +48,11 @@ def evaluate(
     """
     config, target = config.changed(**changes), targets.as_target(model)
     named = prepare.named_attacks(attacks)
+    config = config.changed(pixels="uint8") if target.takes_files else config
     images, labels = prepare.images_and_labels(images, labels, [target], config.pixels)
-    for _, attack in named:
-        target.attacked_by(attack)
+    prepare.check_access(target, named)
+    _look_at(target, images, config)
+    prepare.check_access(target, named)  # by now it may have turned out to give labels alone
     subject = prepare.subject(target, images, labels, config)
     examples = prepare.all_of(subject, images, labels)
     return _evaluation(subject, examples, outcomes_of(named, subject, examples, config), config)
@@ -86,6 +92,13 @@ def show(found: Evaluation, model, *, examples: int | None = None, batch_size: i
     return _evaluation(subject, chosen, outcomes, config)
 
 
+def _look_at(target, images, config):
+    """Asks a model outside the process about a few images before it is attacked, and says at once what is wrong with it."""
+    probe = target.probe(images[: serving.IMAGES])
+    for finding in checks.served.findings(probe) if probe and config.progress else ():
+        tqdm.tqdm.write(f"{target.name}: {finding['code']}: {finding['evidence']}", file=sys.stderr)
+
+
 def _evaluation(subject, examples, outcomes, config):
     rows = [columns.row(outcome, subject.target) for outcome in outcomes]
     found = evidence.gather(subject.target, subject.predictor, subject.answers, examples, outcomes, rows, config)
@@ -104,5 +117,6 @@ def _evaluation(subject, examples, outcomes, config):
         "worst_case": radii.worst_cases(outcomes, examples),
         "curves": radii.curves(outcomes, examples),
         "warnings": checks.warnings(found),
+        "endpoint": subject.target.about(),
     }
     return Evaluation(contents, examples.images, examples.labels, subject.predictions, outcomes)

@@ -20,7 +20,7 @@ from tfrobust.evaluation.probes.gradients import Directions, Gradients
 from tfrobust.evaluation.probes.model import AskedModel
 from tfrobust.evaluation.probes.operations import Operations
 from tfrobust.evaluation.probes.searches import Search
-from tfrobust.targets import Target
+from tfrobust.targets import Target, serving
 
 # Images at most in each sample; and as a share of all images, so that an evaluation of few costs little, too.
 SAMPLE, _SAMPLE_SHARE = 100, 1 / 4  # whose gradients are tested
@@ -52,6 +52,7 @@ class Evidence:
       breakable: the attack on a sample of what it left, the model made breakable.
       operations: what the model's graph holds.
       trained_with: the attack that the model was trained with, where that is said.
+      probe: what a model outside the process answered to a few images before.
     """
 
     logits: np.ndarray
@@ -72,6 +73,7 @@ class Evidence:
     breakable: Search | None = None
     operations: Operations | None = None
     trained_with: Attack | None = None
+    probe: serving.Probe | None = None
 
 
 def gather(
@@ -95,6 +97,7 @@ def gather(
         draws=predictor.draws,
         white_box=not attacks or any(attack.needs is Access.WHITE_BOX for attack in attacks),
         trained_with=config.trained_with,
+        probe=target.probe(examples.images[: serving.IMAGES]),
     )
     asked = target.in_graph if config.active_checks is None else config.active_checks
     if not asked or target.access < Access.SCORE_BASED:

@@ -105,6 +105,12 @@ def images_and_labels(
     return CleanImages(pixels_lib.in_bytes(images) if pixels == "uint8" else images), labels
 
 
+def check_access(target: targets.Target, named: Iterable[tuple[str, Attack]]) -> None:
+    """Raises `InputError` if the target does not allow one of the attacks, of `named_attacks`."""
+    for _, attack in named:
+        target.attacked_by(attack)
+
+
 def accepted(models: Iterable[targets.Target]) -> dict:
     """What `data.load` and `data.arrays` have to know about the models that see the same images.
 

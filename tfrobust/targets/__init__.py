@@ -6,6 +6,7 @@ from tfrobust.targets.function import FunctionTarget
 from tfrobust.targets.keras import KerasTarget, load_model, read_model
 from tfrobust.targets.load import as_target, load
 from tfrobust.targets.saved_model import SavedModelTarget
+from tfrobust.targets.serving import TOKEN_VARIABLE, EndpointConfig, ServingTarget, is_address
 from tfrobust.targets.surrogate import WithSurrogate
 from tfrobust.targets.target import Target, compiled
 from tfrobust.targets.tflite import TFLiteTarget
@@ -14,12 +15,15 @@ from tfrobust.targets.tflite_graph import TFLiteGraph
 __all__ = [
     "CENTERED",
     "PIXELS",
+    "TOKEN_VARIABLE",
     "UNIT",
     "Bounds",
+    "EndpointConfig",
     "FunctionTarget",
     "KerasTarget",
     "LogProbabilities",
     "SavedModelTarget",
+    "ServingTarget",
     "TFLiteGraph",
     "TFLiteTarget",
     "Target",
@@ -31,6 +35,7 @@ __all__ = [
     "check_logits",
     "compiled",
     "how_to_give",
+    "is_address",
     "load",
     "load_model",
     "read_model",

@@ -17,9 +17,16 @@ class _Rewritten(Target):
     def __init__(self, target: Target):
         super().__init__(target.name, target.input_shape, target.bounds)
         self.target, self.access, self.origin, self.local = target, target.access, target.origin, target.local
+        self.takes_files = target.takes_files
 
     def check(self, images):
         self.target.check(images)
+
+    def probe(self, images):
+        return self.target.probe(images)
+
+    def about(self):
+        return self.target.about()
 
     def attacked_by(self, attack):
         """The target that an attack runs on: this one; else what the target inside names, whose answers are logits."""

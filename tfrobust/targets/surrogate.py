@@ -23,8 +23,13 @@ class WithSurrogate(Target):
     def __init__(self, target, surrogate):
         self.target, self.surrogate = as_target(target), as_target(surrogate)
         super().__init__(self.target.name, self.target.input_shape, self.target.bounds)
-        self.access, self.local = self.target.access, self.target.local
+        self.local, self.takes_files = self.target.local, self.target.takes_files
         self.origin = self.surrogate.origin if self.target.origin is None else self.target.origin
+
+    @property
+    def access(self):
+        """What the target allows."""
+        return self.target.access
 
     @property
     def kind(self):
@@ -36,6 +41,12 @@ class WithSurrogate(Target):
 
     def predictor(self):
         return self.target.predictor()
+
+    def probe(self, images):
+        return self.target.probe(images)
+
+    def about(self):
+        return self.target.about()
 
     def mapped(self, change):
         return WithSurrogate(change(self.target), change(self.surrogate))

@@ -26,11 +26,13 @@ class Target(abc.ABC):
       bounds: the scale of the images that the model behind it takes, as the user or the model's type says; None where
         nobody says: [0, 1]. The target takes images in [0, 1] all the same.
       local: whether the model is in this process, so that asking it once more costs nothing.
+      takes_files: whether it is sent image files, so that what it sees is in 8 bits.
     """
 
     access: Access = Access.SCORE_BASED
     origin: np.ndarray | None = None
     local: bool = True
+    takes_files: bool = False
 
     def __init__(self, name, input_shape, bounds=None):
         self.name = str(name)
@@ -56,6 +58,18 @@ class Target(abc.ABC):
         By it, batches that were attacked before are found again.
         """
         return identity.of_graph(self.logits, self.input_shape) if self.in_graph else None
+
+    def probe(self, images: np.ndarray):
+        """What its answers to a few images are like, for a model that is not in this process: see `serving.Probe`.
+
+        Args:
+          images: float32 [images, height, width, channels] in [0, 1].
+        """
+        return None
+
+    def about(self) -> dict | None:
+        """What a report says of it beside its name, for a model that is not in this process."""
+        return None
 
     def mapped(self, change: Callable[["Target"], "Target"]) -> "Target":
         """The target after a change, of each model that it consists of."""

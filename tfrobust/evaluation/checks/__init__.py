@@ -5,13 +5,14 @@ and the checks of AutoAttack and RobustBench. A check is a function of the `Evid
 function and its name in `CHECKS`.
 """
 
-from tfrobust.evaluation.checks import accuracy, attacks, gradients, model, searches
+from tfrobust.evaluation.checks import accuracy, attacks, gradients, model, searches, served
 from tfrobust.evaluation.checks.attacks import ablation
 from tfrobust.evaluation.checks.finding import Check, Finding
 from tfrobust.evaluation.evidence import Evidence
 
 CHECKS: tuple[Check, ...] = (  # in the order of their warnings
     accuracy.chance,
+    served.endpoint,
     model.scale_of_logits,
     model.not_a_number,
     model.random_answers,

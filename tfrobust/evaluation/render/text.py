@@ -35,6 +35,8 @@ def notes(reports: Sequence[dict]) -> Iterator[str]:
     for report in reports:
         if report["answers"] == "probabilities":
             yield f"note ({report['model']}): it answers with probabilities, and was attacked at their logarithm"
+        if report["endpoint"]:
+            yield f"note ({report['model']}): {_endpoint(report['endpoint'])}"
         for row in report["attacks"]:
             if row["stages"]:
                 left = ", ".join(f"{stage['attack']} {stage['robust_accuracy']:.2%}" for stage in row["stages"])
@@ -45,6 +47,12 @@ def notes(reports: Sequence[dict]) -> Iterator[str]:
                 f"note ({report['model']}): it answers differently each time: judged by most of 20 to {report['draws']} "
                 f"draws; {wrong['share']:.2%} ({wrong['low']:.1%} to {wrong['high']:.1%}) of the clean draws are wrong"
             )
+
+
+def _endpoint(said):
+    version = f"version {said['version']}" if said["version"] else "a version that it does not tell"
+    without = f", {said['queries_without_answer']} without an answer" if said["queries_without_answer"] else ""
+    return f"{version} answered {said['queries']} queries{without}; {said['retries']} requests were made again"
 
 
 def merged_warnings(reports: Sequence[dict]) -> list[tuple[str, dict]]:
