@@ -28,6 +28,7 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
     "grpc": ("grpcio",),
     "keras": ("keras", "tensorflow"),  # its back end, which it does not declare
     "keras.callbacks.TensorBoard": ("tensorboard",),  # likewise
+    "ovmsclient": (),  # likewise
     "pandas": (),
     "sklearn": ("scikit_learn",),
     "tensorflow_datasets": ("importlib_resources", "tensorflow_datasets"),  # likewise
@@ -37,6 +38,7 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
 DATA = {
     "benchmarks/peers/environment.py": ["requirements.txt", "//:constraints.txt"],
     "tests/export/serving_test.py": ["run_saved_model.c"],
+    "tests/support/servers/environments.py": ["kserve_requirements.txt", "ovmsclient_requirements.txt"],
     "trainers/training_flags.py": ["configs/*.flags"],
 }
 EXPORTS = """exports_files([
@@ -45,8 +47,11 @@ EXPORTS = """exports_files([
 ])
 """
 PYTEST = {"//tests:conftest", "@pypi//pytest"}  # what `pytest_test` adds by itself
-# They read the whole checkout, which Bazel does not show them.
-MANUAL = {"tests/bazel_test.py", "tests/build_test.py", "tests/export/deployment_test.py"}
+# They read the whole checkout, which Bazel does not show them, or install servers under its runs/.
+MANUAL = {
+    *("tests/bazel_test.py", "tests/build_test.py"),
+    *("tests/export/deployment_test.py", "tests/targets/serving/servers_test.py"),
+}
 RULES = {
     "py_binary": "@rules_python//python:py_binary.bzl",
     "py_library": "@rules_python//python:py_library.bzl",

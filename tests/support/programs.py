@@ -34,6 +34,13 @@ def run_code(code, timeout=600):
     return _fork("-c", code, timeout=timeout)
 
 
+def forked(function, *arguments) -> multiprocessing.Process:
+    """A fork that calls a function of a module, started."""
+    child = _FORKS.Process(target=function, args=arguments)
+    child.start()
+    return child
+
+
 def _fork(*arguments, environment=None, timeout):
     with tempfile.TemporaryDirectory() as folder:
         paths = [pathlib.Path(folder, name) for name in ("stdout", "stderr")]

@@ -5,6 +5,7 @@ traceback (EX_SOFTWARE of sysexits.h), so that it does not look like a missed th
 """
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -29,6 +30,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
       ...     program.run(main)
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    end_in_order_when_told()
 
     def parse(argv):
         try:
@@ -52,6 +54,13 @@ def run(main: Callable[[], int | None]) -> NoReturn:
             sys.exit(os.EX_SOFTWARE)
 
     app.run(guarded, flags_parser=parse)
+
+
+def end_in_order_when_told() -> None:
+    """SIGTERM, by which schedulers end a process, ends it as Ctrl-C does: what is being written, or asked of a server, comes
+    to its end first.
+    """
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def fail(message: object) -> NoReturn:

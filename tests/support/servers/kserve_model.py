@@ -1,45 +1,49 @@
-"""KServe's own ModelServer with a `.tflite` file. Runs in an environment of its own (kserve_requirements.txt).
+"""KServe's own ModelServer with a SavedModel. Runs in an environment of its own (kserve_requirements.txt).
 
-python kserve_model.py FILE.tflite --http_port=8080 --grpc_port=0
+    python kserve_model.py --base=models/lenet --packages=SITE_PACKAGES --counted=FILE --http_port=8080
+
+TensorFlow is taken from the packages of another environment, behind its own. Every answered request adds a line with its number of
+images to the file.
 """
 
 import argparse
+import pathlib
 import sys
 
 import kserve
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 
 
-class File(kserve.Model):
-    """Its first input and output, by the v1 protocol and by v2."""
+class Served(kserve.Model):
+    """serving_default of the highest version, by the v1 protocol and by v2."""
 
-    def __init__(self, path):
+    def __init__(self, base, counted):
+        import tensorflow as tf
+
         super().__init__("lenet")
-        self._interpreter = Interpreter(model_path=path, num_threads=1)
+        folder = max(
+            (entry for entry in pathlib.Path(base).iterdir() if entry.name.isdecimal()), key=lambda path: int(path.name)
+        )
+        self._module, self._counted = tf.saved_model.load(str(folder)), counted
+        self._signature = self._module.signatures["serving_default"]
+        self._sizes = self._signature.structured_input_signature[1]["image"].shape[1:].as_list()
         self.ready = True
 
     async def get_input_types(self):
         """For v2 metadata."""
-        return [{"name": "image", "datatype": "FP32", "shape": [-1, *self._sizes()]}]
+        return [{"name": "image", "datatype": "FP32", "shape": [-1, *self._sizes]}]
 
     async def get_output_types(self):
         """For v2 metadata."""
         return [{"name": "logits", "datatype": "FP32", "shape": [-1, 10]}]
 
-    def _sizes(self):
-        return self._interpreter.get_input_details()[0]["shape"][1:].tolist()
-
     def predict(self, payload, headers=None):
         """Logits of a batch."""
         first = isinstance(payload, dict)
         images = np.asarray(payload["instances"], "float32") if first else payload.inputs[0].as_numpy()
-        details = self._interpreter.get_input_details()[0]
-        self._interpreter.resize_tensor_input(details["index"], images.shape)
-        self._interpreter.allocate_tensors()
-        self._interpreter.set_tensor(details["index"], images)
-        self._interpreter.invoke()
-        logits = self._interpreter.get_tensor(self._interpreter.get_output_details()[0]["index"])
+        logits = self._signature(image=images)["logits"].numpy()
+        with open(self._counted, "a", encoding="utf-8") as file:
+            file.write(f"{len(images)}\n")
         if first:
             return {"predictions": logits.tolist()}
         output = kserve.InferOutput("logits", list(logits.shape), "FP32")
@@ -48,6 +52,10 @@ class File(kserve.Model):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(parents=[kserve.model_server.parser])
-    arguments, _ = parser.parse_known_args(sys.argv[2:])
-    kserve.ModelServer(http_port=arguments.http_port, enable_grpc=False, workers=1).start([File(sys.argv[1])])
+    parser = argparse.ArgumentParser()
+    for flag in ("base", "packages", "counted", "http_port"):
+        parser.add_argument(f"--{flag}", required=True)
+    arguments = parser.parse_args()
+    sys.path.append(arguments.packages)
+    model = Served(arguments.base, arguments.counted)
+    kserve.ModelServer(http_port=int(arguments.http_port), enable_grpc=False, workers=1).start([model])

@@ -44,7 +44,7 @@ class Served:
         """Ends the call for another model or version."""
         if specification.name != self.name:
             context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: Latest({specification.name})")
-        if specification.HasField("version") and specification.version.value != self.version:
+        if specification.version.value not in (0, self.version):  # 0 and absent: the latest
             context.abort(grpc.StatusCode.NOT_FOUND, f"Servable not found: Specific({specification.version.value})")
 
 

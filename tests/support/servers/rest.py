@@ -1,4 +1,8 @@
-"""A REST server as TF Serving's, of a linear model, that fails as it is told to; started in this process, on loopback."""
+"""A REST server as TF Serving's, of a linear model, that fails as it is told to; on loopback.
+
+`running` starts it in this process, `python -m tests.support.servers.rest PORT FILE` in one of its own, which adds a line with the
+number of images to FILE for each request that it has answered.
+"""
 
 import collections
 import contextlib
@@ -6,6 +10,7 @@ import http.server
 import json
 import socket
 import ssl
+import sys
 import threading
 import time
 
@@ -28,6 +33,7 @@ class Server:
       address: of the model `linear`.
       faults: by the number of a request for predictions, from 0: what happens to it, a function of the handler and the
         answer that returns the answer, or None if it has sent one itself.
+      every: what happens to all other requests, likewise.
       answer: from images to the rows of predictions.
       version: of the model.
       asked: images of requests that were answered with predictions, and how often each image was in one: by its bytes.
@@ -44,7 +50,8 @@ class Server:
             1,
         )
         self.answered, self.asked, self.headers, self.requests = 0, collections.Counter(), [], []
-        self.before, self.lock, self.metadata, self.token = lambda server: None, threading.Lock(), None, None
+        self.before, self.every, self.metadata = lambda server: None, None, None
+        self.lock = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -96,7 +103,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send({"error": f"Servable not found for request: {self.path}"}, 404)
             return
         with served.lock:
-            fault = served.faults.get(len(served.requests))
+            fault = served.faults.get(len(served.requests), served.every)
             served.requests.append(len(body["instances"]))
             served.headers.append(dict(self.headers))
         answer = {"predictions": np.asarray(served.answer(np.array(body["instances"], "float32"))).tolist()}
@@ -178,3 +185,21 @@ def slow(seconds):
         return answer
 
     return fault
+
+
+def main(port, counted):
+    """Runs until it is killed."""
+
+    def count(handler, answer):
+        with open(counted, "a", encoding="utf-8") as file:
+            file.write(f"{len(answer['predictions'])}\n")
+        return answer
+
+    with running(int(port)) as server:
+        server.every = count
+        print(server.address, flush=True)
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

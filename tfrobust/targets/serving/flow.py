@@ -7,19 +7,20 @@ from collections.abc import Callable, Sequence
 
 _MOST = 32  # requests in flight
 _GAIN = 1.05  # by which one more must raise the speed to stay
-_WINDOW = 8  # requests over which speeds are compared, and for each in flight two
+_WINDOW = 8  # requests over which speeds are compared, or two for each in flight
+_HOLD = 10  # windows after which more is tried again
 
 
 class Concurrency:
-    """Runs tasks beside one another, at first two.
+    """Runs tasks beside one another, at first two, so that a server never waits for the next one.
 
-    One more is tried after every window of requests, and kept where that made the server faster; when it is overloaded, half
-    remain. What a server with one core gains is that it never waits for the next request.
+    One more is tried, and kept where it makes the server faster; when it is overloaded, half remain.
     """
 
     def __init__(self, most: int = _MOST):
         self._most, self._limit, self._lock = most, 2, threading.Lock()
-        self._best, self._done, self._busy = 0.0, 0, 0.0
+        self._speed, self._trying, self._hold = 0.0, True, 0
+        self._done, self._busy = 0, 0.0
 
     @property
     def limit(self) -> int:
@@ -29,7 +30,7 @@ class Concurrency:
     def overloaded(self) -> None:
         """The server has said so."""
         with self._lock:
-            self._limit, self._best = max(self._limit // 2, 1), 0.0
+            self._limit, self._trying, self._hold = max(self._limit // 2, 1), False, _HOLD
             self._done, self._busy = 0, 0.0
 
     def run(self, task: Callable, arguments: Sequence) -> list:
@@ -46,24 +47,26 @@ class Concurrency:
                     running[pool.submit(task, argument)] = place
                 started = time.monotonic()
                 done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
-                self._completed(len(done), time.monotonic() - started)
+                self.completed(len(done), time.monotonic() - started)
                 for future in done:
                     found[running.pop(future)] = future.result()
         return found
 
-    def _completed(self, count, seconds):
+    def completed(self, count, seconds):
         """Looks at the speed of a window, and changes the limit by one."""
         with self._lock:
             self._done, self._busy = self._done + count, self._busy + seconds
             if self._done < max(_WINDOW, 2 * self._limit):
                 return
             speed = self._done / max(self._busy, 1e-9)
-            if speed > _GAIN * self._best:
-                self._best, self._limit = speed, min(self._limit + 1, self._most)
-            else:
-                self._limit = max(self._limit - 1, 2)
-                self._best *= 0.98  # a server that has become slower is tried again
             self._done, self._busy = 0, 0.0
+            if self._trying and speed <= _GAIN * self._speed:  # the last one more was in vain
+                self._limit, self._trying, self._hold = self._limit - 1, False, _HOLD
+                return
+            self._speed, self._hold = speed, self._hold - 1
+            if self._trying or self._hold <= 0:
+                self._trying = self._limit < self._most
+                self._limit = min(self._limit + 1, self._most)
 
 
 class Rate:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 IMAGES = 20
-_FLOAT32 = 4e-7  # relative rounding of a score on its way
-_SHARP = 20.0  # roundings that a step must be larger than, to be one
-_ENOUGH = 10  # distances between scores that must agree
+_FLOAT32 = 1e-7  # relative rounding of a score on its way
+_SHARP = 40.0  # roundings that a step must be larger than, to be one
+_NEAR, _ENOUGH = 20.5, 10  # steps between neighboring scores that are looked at, and how many there must be
 
 
 class Probe(NamedTuple):
@@ -60,10 +60,10 @@ def step_of(scores: np.ndarray) -> float | None:
     rounding = _FLOAT32 * max(np.abs(values).max(), 1e-30)
     gaps = np.diff(values)
     gaps = gaps[gaps > 2.0 * rounding]
-    if len(gaps) < _ENOUGH or gaps.min() < _SHARP * rounding:
+    if not len(gaps) or gaps.min() < _SHARP * rounding:
         return None
-    multiples = gaps / gaps.min()
-    tolerance = 2.0 * rounding / gaps.min() * multiples.max()
-    if tolerance > 0.25 or (np.abs(multiples - np.round(multiples)) > tolerance).any():
-        return None
-    return float(np.median(gaps / np.round(multiples)))
+    near = gaps[gaps <= _NEAR * gaps.min()]
+    steps = np.round(near / gaps.min())
+    step = float(near.sum() / steps.sum())
+    agree = np.abs(near - steps * step) <= 4.0 * rounding
+    return step if len(near) >= _ENOUGH and agree.all() else None
