@@ -93,6 +93,7 @@ class Artifact:
             "masking": [one._asdict() for one in self.masking],
             "by_image": dict(self.by_image),
             "remarks": list(self.remarks),
+            "endpoint": self.target.about(),
         }
 
     def _weights_missed(self):

@@ -36,7 +36,11 @@ def py_test(name, srcs, main_module, size, args, tags, deps, data):
     py_library(name = name + ".imports", data = data, deps = deps, testonly = True)
 """
 # They read the whole checkout, which Bazel does not show them.
-MANUAL = {"//tests:bazel_test", "//tests:build_test", "//tests/export:deployment_test"}
+MANUAL = {
+    *("//tests:bazel_test", "//tests:build_test"),
+    *("//tests/export:deployment_test", "//tests/targets/serving:servers_test"),
+    "//tests/targets/serving:serve_and_attack_test",
+}
 
 
 @pytest.fixture(scope="module")

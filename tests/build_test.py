@@ -51,6 +51,7 @@ PYTEST = {"//tests:conftest", "@pypi//pytest"}  # what `pytest_test` adds by its
 MANUAL = {
     *("tests/bazel_test.py", "tests/build_test.py"),
     *("tests/export/deployment_test.py", "tests/targets/serving/servers_test.py"),
+    "tests/targets/serving/serve_and_attack_test.py",
 }
 RULES = {
     "py_binary": "@rules_python//python:py_binary.bzl",

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -47,6 +48,18 @@ def process(*command, cwd=None):
         started.kill()
         started.wait()
         started.stdout.close()
+
+
+def free_port() -> int:
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def counted(file: pathlib.Path) -> int:
+    """How many images a server has counted in its file."""
+    return sum(int(line.split()[0]) for line in file.read_text().splitlines()) if file.exists() else 0
 
 
 def wait_for(url: str, running: subprocess.Popen, seconds: float = 90.0) -> None:

@@ -2,13 +2,14 @@
 
     python kserve_model.py --base=models/lenet --packages=SITE_PACKAGES --counted=FILE --http_port=8080
 
-TensorFlow is taken from the packages of another environment, behind its own. Every answered request adds a line with its number of
-images to the file.
+TensorFlow is taken from the packages of another environment, behind its own. Every answered request adds a line to the file: its number of images, and the seconds at which it began and
+ended, of the machine's monotonic clock.
 """
 
 import argparse
 import pathlib
 import sys
+import time
 
 import kserve
 import numpy as np
@@ -39,11 +40,11 @@ class Served(kserve.Model):
 
     def predict(self, payload, headers=None):
         """Logits of a batch."""
-        first = isinstance(payload, dict)
+        first, started = isinstance(payload, dict), time.monotonic()
         images = np.asarray(payload["instances"], "float32") if first else payload.inputs[0].as_numpy()
         logits = self._signature(image=images)["logits"].numpy()
         with open(self._counted, "a", encoding="utf-8") as file:
-            file.write(f"{len(images)}\n")
+            file.write(f"{len(images)} {started} {time.monotonic()}\n")
         if first:
             return {"predictions": logits.tolist()}
         output = kserve.InferOutput("logits", list(logits.shape), "FP32")

@@ -2,11 +2,13 @@
 
     python -m tests.support.servers.prediction_service --base=models/lenet [--port=0] [--counted=FILE]
 
-Prints its port. Every answered request adds a line with its number of images to FILE. Works with one thread.
+Prints its port. Every answered request adds a line to FILE: its number of images, and the seconds at which it began and
+ended, of the machine's monotonic clock. Works with one thread.
 """
 
 import concurrent.futures
 import pathlib
+import time
 
 import grpc
 import tensorflow as tf
@@ -56,7 +58,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     def Predict(self, request, context):  # noqa: N802
         """Runs a signature."""
-        served = self._served
+        served, started = self._served, time.monotonic()
         served.check(request.model_spec, context)
         name = request.model_spec.signature_name or "serving_default"
         if name not in served.signatures:
@@ -73,7 +75,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         response.model_spec.version.value = served.version
         if self._counted:
             with open(self._counted, "a", encoding="utf-8") as file:
-                file.write(f"{len(next(iter(inputs.values())))}\n")
+                file.write(f"{len(next(iter(inputs.values())))} {started} {time.monotonic()}\n")
         return response
 
     def GetModelMetadata(self, request, context):  # noqa: N802

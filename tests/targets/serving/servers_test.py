@@ -2,7 +2,6 @@
 
 import pathlib
 import shutil
-import socket
 
 import numpy as np
 import pytest
@@ -17,12 +16,6 @@ from tfrobust.targets import EndpointConfig
 TEST = data.load("digits", "test").take(30)
 ATTACKS = ["square(linf(0.1), queries=20)", "hop_skip_jump(linf, steps=1, samples=8)"]
 PACKAGES = pathlib.Path(tf.__file__).parents[1]
-
-
-def _free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +35,7 @@ def grpc(artifacts, tmp_path_factory):
 @pytest.fixture(scope="module")
 def kserve(artifacts, tmp_path_factory):
     """The URL of KServe's ModelServer, and the file in which it counts."""
-    python, port = environments.python_with("kserve"), _free_port()
+    python, port = environments.python_with("kserve"), environments.free_port()
     counted = tmp_path_factory.mktemp("kserve") / "counted"
     program = pathlib.Path(environments.__file__).with_name("kserve_model.py")
     flags = [f"--base={artifacts.saved_model}", f"--packages={PACKAGES}", f"--counted={counted}", f"--http_port={port}"]
@@ -60,10 +53,6 @@ def endpoint(request):
     return f"{url}/{'v1' if request.param == 'rest' else 'v2'}/models/lenet", counted
 
 
-def _counted(file):
-    return sum(map(int, file.read_text().split())) if file.exists() else 0
-
-
 @pytest.fixture(scope="module")
 def of_model(artifacts):
     """The evaluation of the `.keras` file, by the same attacks."""
@@ -78,12 +67,12 @@ def test_logits_are_those_of_the_model_and_its_saved_model(endpoint, artifacts):
 
 def test_rows_are_those_of_the_model_and_all_queries_are_counted(endpoint, of_model):
     address, counted = endpoint
-    before = _counted(counted)
+    before = environments.counted(counted)
     found = tfr.evaluate(address, TEST, None, ATTACKS, progress=False)
     assert found.report["clean_accuracy"] == of_model.report["clean_accuracy"]
     for one, other in zip(found.outcomes, of_model.outcomes):
         np.testing.assert_array_equal(one.broken, other.broken)
-    assert found.report["endpoint"]["queries"] == _counted(counted) - before > 600
+    assert found.report["endpoint"]["queries"] == environments.counted(counted) - before > 600
     assert found.report["endpoint"]["queries_without_answer"] == found.report["endpoint"]["retries"] == 0
 
 
@@ -126,7 +115,7 @@ def test_an_independent_client_gets_the_same_from_the_server(grpc, tmp_path):
 def test_tf_serving_itself_where_it_is_installed(artifacts, of_model):
     if shutil.which("tensorflow_model_server") is None:
         pytest.skip("tensorflow_model_server is not on the PATH")
-    ports = [_free_port(), _free_port()]
+    ports = [environments.free_port(), environments.free_port()]
     flags = [f"--port={ports[0]}", f"--rest_api_port={ports[1]}", "--model_name=lenet"]
     command = ["tensorflow_model_server", *flags, f"--model_base_path={artifacts.saved_model.resolve()}"]
     with environments.process(*command) as server:
@@ -135,11 +124,3 @@ def test_tf_serving_itself_where_it_is_installed(artifacts, of_model):
             found = tfr.evaluate(address, TEST, None, ATTACKS, progress=False)
             for one, other in zip(found.outcomes, of_model.outcomes):
                 np.testing.assert_array_equal(one.broken, other.broken)
-
-
-def test_export_verify_takes_an_endpoint_beside_files(grpc, artifacts, tmp_path):
-    arguments = [f"--reference={artifacts.model}", f"--artifact={grpc[0]}", f"--artifact={artifacts.float32}"]
-    more = ["--dataset=digits", "--examples=20", "--attack=pgd(linf(0.1), steps=5)", "--own_examples=5", "--queries=20"]
-    printed = programs.succeed("export.verify", *arguments, *more, "--max_flip_rate=0", f"--output={tmp_path}")
-    assert printed.startswith("verdict: passed")
-    assert "pgd(linf(0.1), steps=5) is not made on it" in printed and "version 1 answered" in printed
