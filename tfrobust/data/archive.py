@@ -20,7 +20,13 @@ _NAMES = (
 )
 
 
-def load(path, split: str, examples: int | None = None, bounds: tuple[float, float] = (0.0, 1.0)) -> Split:
+def load(
+    path,
+    split: str,
+    examples: int | None = None,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    shard: tuple[int, int] = (0, 1),
+) -> Split:
     """Reads the images and labels of an .npz file: see `given.arrays` for what they may be.
 
     Args:
@@ -29,6 +35,7 @@ def load(path, split: str, examples: int | None = None, bounds: tuple[float, flo
       split: whose arrays are taken where a file holds several; otherwise it does not matter.
       examples: take only the first so many; None: all.
       bounds: floats on this scale are taken too.
+      shard: see `sources.load`.
 
     Raises:
       InputError: if it cannot be read or holds something else.
@@ -36,8 +43,9 @@ def load(path, split: str, examples: int | None = None, bounds: tuple[float, flo
     arrays = _opened(path, lambda arrays: {name: arrays[name] for name in _names(path, arrays.files, split)})
     images, labels = arrays.values()
     if len(images.shape) and len(labels.shape) and len(images) == len(labels):
-        images = images[:examples]
-        classes, labels = labels, labels[:examples]
+        index, count = shard
+        images = images[index:examples:count]
+        classes, labels = labels, labels[index:examples:count]
     try:
         images, labels = given.arrays(images, labels, bounds=bounds)
         classes = given.class_numbers(classes)

@@ -17,6 +17,7 @@ def load(
     examples: int | None = None,
     channels: int | None = None,
     size: tuple[int, int] | None = None,
+    shard: tuple[int, int] = (0, 1),
 ) -> Split:
     """Reads the files of `list_images` as uint8 images.
 
@@ -25,6 +26,7 @@ def load(
       examples: read only the first so many; None: all.
       channels: 1, 3 or 4, into which other files are turned; None: 1 if all files are gray, else 3.
       size: (height, width): images of another size are cropped and resized by `fit`; None: all must have one size.
+      shard: see `sources.load`. What holds for all, as their size, is that of the first of all files.
 
     Raises:
       InputError: for a file that cannot be read, and for sizes that differ.
@@ -44,6 +46,7 @@ def load(
         image = decode(tf.io.read_file(path), channels)
         return tf.ensure_shape(fit(image, size) if resize else image, shape), label
 
+    files = files.at(slice(shard[0], None, shard[1]))
     dataset = tf.data.Dataset.from_tensor_slices((files.paths, files.labels)).map(decoded, tf.data.AUTOTUNE)
     try:
         images, labels = streams.read(dataset, len(files.paths), str(folder))

@@ -26,6 +26,7 @@ def load(
     channels: int | None = None,
     size: tuple[int, int] | None = None,
     bounds: tuple[float, float] = (0.0, 1.0),
+    shard: tuple[int, int] = (0, 1),
 ) -> Split:
     """Loads a split into memory; with `examples`, no more of it than that.
 
@@ -42,6 +43,7 @@ def load(
       size: (height, width): image files and TFDS images of other sizes are cropped and resized (see
         `image_files.fit`); None: all must have one size.
       bounds: the floats of an .npz file may be on this scale.
+      shard: (index, count): of these examples every count-th, from one on. Of folders and TFDS nothing else is decoded.
 
     Returns:
       A `Split`.
@@ -61,11 +63,11 @@ def load(
         raise InputError(f"size must be (height, width) in pixels, got {size}")
     text = os.fspath(name)
     if text.endswith(".npz"):
-        return archive.load(pathlib.Path(text).expanduser(), split, examples, bounds)
+        return archive.load(pathlib.Path(text).expanduser(), split, examples, bounds, shard)
     if text == "digits":
-        return digits.load(split).take(examples)
+        return digits.load(split).take(examples).shard(*shard)
     if text not in DATASETS and pathlib.Path(text).expanduser().is_dir():
-        return image_files.load(text, split, examples, channels, size)
+        return image_files.load(text, split, examples, channels, size, shard)
     if pathlib.Path(text).expanduser().is_file():
         raise InputError(f"{text} is no data set; {_KNOWN}")
-    return tfds.load(text, split, data_dir, download, examples=examples, size=size, known=_KNOWN)
+    return tfds.load(text, split, data_dir, download, examples=examples, size=size, shard=shard, known=_KNOWN)

@@ -26,6 +26,10 @@ class Split(NamedTuple):
         """All but the first `examples` examples."""
         return Split(self.images[examples:], self.labels[examples:], self.classes)
 
+    def shard(self, index, count):
+        """Every count-th example, from one on."""
+        return Split(self.images[index::count], self.labels[index::count], self.classes)
+
     def floats(self, rows=None):
         """The images as float32 in [0, 1]; a large set takes four times the memory so: give `rows`, a slice or indices."""
         return floats(self.images if rows is None else self.images[rows])

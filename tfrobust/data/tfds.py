@@ -24,6 +24,7 @@ def load(
     *,
     examples: int | None = None,
     size: tuple[int, int] | None = None,
+    shard: tuple[int, int] = (0, 1),
     known: str = "",
 ) -> Split:
     """Reads a split as TFDS decodes it, in TFDS' own order.
@@ -35,6 +36,7 @@ def load(
       download: whether missing data may be downloaded.
       examples: read only the first so many; None: all.
       size: (height, width) to which images of other sizes are brought: see `image_files.fit`.
+      shard: see `sources.load`.
       known: what else there is, for the error of an unknown name.
 
     Raises:
@@ -43,7 +45,7 @@ def load(
     builder = prepared(name, data_dir, download, known=known)
     keys = _keys(name, builder.info)
     chosen = _labeled_split(name, builder, split, keys)
-    images, labels = _read(name, builder, chosen, keys, examples, size)
+    images, labels = _read(name, builder, chosen, keys, examples, size, shard)
     label = builder.info.features[keys[1]]
     return Split(images, labels.astype("int64"), _classes(label, labels))
 
@@ -120,19 +122,23 @@ def _keys(name, info) -> tuple[str, str]:
     )
 
 
-def _read(name, builder, split, keys, examples, size) -> tuple[np.ndarray, np.ndarray]:
-    """The images and labels of a split."""
+def _read(name, builder, split, keys, examples, size, shard=(0, 1)) -> tuple[np.ndarray, np.ndarray]:
+    """The images and labels of a split. The images of other shards are not decoded."""
+    image_feature = builder.info.features[keys[0]]
     try:
         import tensorflow_datasets as tfds
 
         reading = tfds.ReadConfig(try_autocache=False)  # everything is read once
-        dataset = builder.as_dataset(split=split, read_config=reading).take(-1 if examples is None else examples)
+        encoded = {keys[0]: tfds.decode.SkipDecoding()}
+        dataset = builder.as_dataset(split=split, read_config=reading, decoders=encoded)
+        dataset = dataset.take(-1 if examples is None else examples).shard(shard[1], shard[0])
     except Exception as error:  # TFDS raises whatever a missing or damaged file leads it to
         raise _damaged(builder, error) from error
     total = int(dataset.cardinality())
 
     def pair(example):
         image, label = (example[key] for key in keys)
+        image = image_feature.decode_example(image)
         return (image if size is None else image_files.fit(image, size)), label
 
     try:

@@ -8,20 +8,27 @@ from tfrobust.evaluation.render.page import Beside
 from tfrobust.evaluation.render.text import table
 from tfrobust.evaluation.report import Evaluation, save
 from tfrobust.evaluation.scenarios import SCENARIOS, Plan, Scenarios, evaluate_scenarios
-from tfrobust.evaluation.transfer import Transfer, evaluate_transfer
+from tfrobust.evaluation.shard import Shard
+from tfrobust.evaluation.shards import Attacker, mark_failed, merge
+from tfrobust.evaluation.transfer import Transfer, evaluate_transfer, merged
 
 __all__ = [
     "SCENARIOS",
+    "Attacker",
     "Beside",
     "Evaluation",
     "EvaluationConfig",
     "Outcome",
     "Plan",
     "Scenarios",
+    "Shard",
     "Transfer",
     "evaluate",
     "evaluate_scenarios",
     "evaluate_transfer",
+    "mark_failed",
+    "merge",
+    "merged",
     "metrics",
     "save",
     "show",

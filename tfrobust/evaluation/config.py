@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from tfrobust.attacks import Attack, parse
 from tfrobust.errors import InputError
+from tfrobust.evaluation.shard import Shard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,7 @@ class EvaluationConfig:
       trained_with: the attack that the model was trained with, where there was one, such as "pgd(linf(8/255))".
       finished: a folder for the batches that are finished: called again after a stop, it goes on from there. None
         keeps nothing.
+      shard: which part of a larger evaluation the images are: see `tfrobust.evaluation.shards`.
 
     Example:
       >>> EvaluationConfig(seed=1).changed(progress=False)
@@ -43,6 +45,7 @@ class EvaluationConfig:
     active_checks: bool | None = None
     finished: str | os.PathLike | None = None
     trained_with: Attack | str | None = None
+    shard: Shard = Shard()  # noqa: RUF009, it is a tuple
 
     def __post_init__(self):
         if isinstance(self.trained_with, str):

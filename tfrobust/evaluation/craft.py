@@ -1,6 +1,7 @@
 """Makes adversarial images: an attack bound to the model that it runs on, compiled once, and counted."""
 
 import time
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -105,21 +106,36 @@ class Crafted(NamedTuple):
     """What an attack made of all examples.
 
     Attributes:
+      source: the name of the model that it was made on, None for the target itself.
       adversarial: images [examples, ...]; the clean one where it was not attacked.
       votes: the target's predictions at `adversarial`, of attacked examples.
       goals: int [examples], the answers that the attack wanted, -1 where it did not attack; None without goals.
-      trace: how the attack came to that, by its own account; None if nothing was attacked.
-      queries, backward_passes: forward and backward passes through the model per attacked example, None for none.
-      seconds: wall time of the attack, compilation included.
+      parts: of each batch, how the attack came to that, by its own account.
+      totals: float [4], forward and backward passes through the model, seconds of wall time, compilation included, and how
+        many examples these are of: the attacked ones and what filled up their batches.
     """
 
+    source: str | None
     adversarial: Images
     votes: Votes
     goals: np.ndarray | None
-    trace: Curves | None
-    queries: float | None
-    backward_passes: float | None
-    seconds: float
+    parts: Sequence[dict[str, np.ndarray]]
+    totals: np.ndarray
+
+    @property
+    def trace(self) -> Curves | None:
+        """How the attack came to that; None if nothing was attacked."""
+        return traces.together(self.parts)
+
+    def per_example(self) -> tuple[float | None, float | None]:
+        """Forward and backward passes per attacked example, None for none."""
+        queries, backward_passes, _, examples = self.totals.tolist()
+        return (queries / examples, backward_passes / examples) if examples else (None, None)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the attack, compilation included."""
+        return float(self.totals[2])
 
 
 def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config: EvaluationConfig) -> Crafted:
@@ -131,11 +147,13 @@ def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config
     totals, robust, goals, parts = np.zeros(3), len(attacked), None, []
     with tqdm.tqdm(total=len(attacked), desc=runner.name, unit="image", disable=not config.progress) as bar:
         for padded, count in batches.padded(predictor.batch_size, attacked):
-            batch = (images[padded], labels[padded].astype("int32"), seeds.per_example(config.seed, padded))
+            keys = seeds.per_example(config.seed, config.shard.places(padded))
+            batch = (images[padded], labels[padded].astype("int32"), keys)
             made = finished.get(batch, lambda: runner.run(*batch, count))  # noqa: B023, called at once
             totals += made["totals"]
-            parts.append({name: part for name, part in made.items() if name.startswith("trace_")})
             rows = padded[:count]
+            trace = {name: part for name, part in made.items() if name.startswith("trace_")}
+            parts.append({**trace, "trace_places": config.shard.places(rows)})
             adversarial.write(rows, made["adversarial"][:count])
             votes.drawn[:, rows] = predictor.votes(made["adversarial"], labels[padded]).drawn[:, :count]
             if "goals" in made:
@@ -144,21 +162,25 @@ def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config
             robust -= int(votes.wrong(labels)[0, rows].sum())
             bar.update(count)
             bar.set_postfix(robust=f"{robust / len(images):.2%}")
-    queries, backward_passes, seconds = totals.tolist()
     processed = -(-len(attacked) // predictor.batch_size) * predictor.batch_size  # the padding is attacked, too
-    per_example = [count / processed if processed else None for count in (queries, backward_passes)]
-    return Crafted(adversarial, votes, goals, traces.together(parts), *per_example, seconds)
+    return Crafted(runner.source, adversarial, votes, goals, parts, np.array([*totals, processed]))
 
 
-def shown(made: Outcome, predictor: Predictor, examples: Examples) -> Crafted:
-    """What an attack on another model has made of all examples, or of more, shown to this one."""
+def runners(named: Iterable[tuple[str, Attack]], target: Target, pixels: str) -> list[AttackRunner]:
+    """Attacks with their texts, bound to a target."""
+    return [AttackRunner(name, attack, target, pixels) for name, attack in named]
+
+
+def shown(made: Outcome, source: str, predictor: Predictor, examples: Examples) -> Crafted:
+    """What an attack on another model, the source, has made of all examples, or of more, shown to this one."""
     started, count, rows = time.monotonic(), len(examples.labels), np.flatnonzero(examples.attacked)
     votes = Votes.none_of(count, predictor.draws)
     if len(rows):
         votes.drawn[:, rows] = predictor.votes(made.images, examples.labels[rows], rows).drawn
     goals = None if made.goals is None else made.goals[:count]
-    seconds = time.monotonic() - started
-    return Crafted(made.images.first(count), votes, goals, None, made.queries, made.backward_passes, seconds)
+    queried = [0.0] * 2 if made.queries is None else [made.queries, made.backward_passes]
+    totals = np.array([*queried, time.monotonic() - started, made.queries is not None])
+    return Crafted(source, made.images.first(count), votes, goals, [], totals)
 
 
 def _counter():

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import tqdm
 
@@ -10,6 +11,7 @@ from tfrobust.attacks import Attack
 from tfrobust.evaluation import checks, columns, craft, evidence, prepare, radii, report
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.judge import judge, outcomes_of
+from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.report import Evaluation
 from tfrobust.evaluation.storage import CleanImages
 from tfrobust.targets import serving
@@ -46,16 +48,42 @@ def evaluate(
     Example:
       >>> print(evaluate(model, images, labels, ["fgsm(linf(0.1))", "deepfool()"], seed=1).table())
     """
-    config, target = config.changed(**changes), targets.as_target(model)
-    named = prepare.named_attacks(attacks)
+    posed = pose(model, images, labels, attacks, config.changed(**changes))
+    return conclude(posed, outcomes_of(posed.named, posed.subject, posed.examples, posed.config))
+
+
+class Posed(NamedTuple):
+    """What is about to be attacked.
+
+    Attributes:
+      named: the attacks with their texts.
+      subject: the model, which has been asked about the clean images.
+      examples: the images.
+      config: of the evaluation.
+    """
+
+    named: list[tuple[str, Attack]]
+    subject: prepare.Subject
+    examples: prepare.Examples
+    config: EvaluationConfig
+
+
+def pose(model, images, labels, attacks, config: EvaluationConfig) -> Posed:
+    """The first part of `evaluate`: looks at all that was given, and asks the model about the clean images."""
+    target, named, images, labels, config = looked_at(model, images, labels, attacks, config)
+    subject = prepare.subject(target, images, labels, config)
+    return Posed(named, subject, prepare.all_of(subject, images, labels), config)
+
+
+def looked_at(model, images, labels, attacks, config: EvaluationConfig) -> tuple:
+    """The target, the attacks with their texts, the images, the labels and the configuration, once nothing is wrong with them."""
+    target, named = targets.as_target(model), prepare.named_attacks(attacks)
     config = config.changed(pixels="uint8") if target.takes_files else config
     images, labels = prepare.images_and_labels(images, labels, [target], config.pixels)
     prepare.check_access(target, named)
     _look_at(target, images, config)
     prepare.check_access(target, named)  # by now it may have turned out to give labels alone
-    subject = prepare.subject(target, images, labels, config)
-    examples = prepare.all_of(subject, images, labels)
-    return _evaluation(subject, examples, outcomes_of(named, subject, examples, config), config)
+    return target, named, images, labels, config
 
 
 def show(found: Evaluation, model, *, examples: int | None = None, batch_size: int | None = None) -> Evaluation:
@@ -86,10 +114,10 @@ def show(found: Evaluation, model, *, examples: int | None = None, batch_size: i
     subject = prepare.subject(target, images, labels, config)
     chosen = prepare.all_of(subject, images, labels)
     outcomes = [
-        judge(made.name, made.attack, name, craft.shown(made, subject.predictor, chosen), chosen, subject, config)
+        judge(made.name, made.attack, craft.shown(made, name, subject.predictor, chosen), chosen, subject, config)
         for made in found.outcomes
     ]
-    return _evaluation(subject, chosen, outcomes, config)
+    return conclude(Posed([], subject, chosen, config), outcomes)
 
 
 def _look_at(target, images, config):
@@ -99,7 +127,9 @@ def _look_at(target, images, config):
         tqdm.tqdm.write(f"{target.name}: {finding['code']}: {finding['evidence']}", file=sys.stderr)
 
 
-def _evaluation(subject, examples, outcomes, config):
+def conclude(posed: Posed, outcomes: list[Outcome]) -> Evaluation:
+    """The last part of `evaluate`: checks what the attacks did, and says how the model holds."""
+    _, subject, examples, config = posed
     rows = [columns.row(outcome, subject.target) for outcome in outcomes]
     found = evidence.gather(subject.target, subject.predictor, subject.answers, examples, outcomes, rows, config)
     contents = {

@@ -15,7 +15,7 @@ import numpy as np
 from tfrobust.attacks import Attack
 from tfrobust.evaluation import pixels, storage
 from tfrobust.evaluation.config import EvaluationConfig
-from tfrobust.evaluation.craft import AttackRunner, Crafted, craft
+from tfrobust.evaluation.craft import Crafted, craft, runners
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Votes
 from tfrobust.evaluation.prepare import Examples, Subject
@@ -33,17 +33,15 @@ def outcomes_of(
       config: see `evaluate`.
     """
     found = []
-    for name, attack in named:
-        runner = AttackRunner(name, attack, subject.target, config.pixels)
+    for runner in runners(named, subject.target, config.pixels):
         crafted = craft(runner, subject.predictor, examples, config)
-        found.append(judge(name, attack, runner.source, crafted, examples, subject, config))
+        found.append(judge(runner.name, runner.attack, crafted, examples, subject, config))
     return found
 
 
 def judge(
     name: str,
     attack: Attack,
-    source: str | None,
     crafted: Crafted,
     examples: Examples,
     subject: Subject,
@@ -53,7 +51,6 @@ def judge(
 
     Args:
       name, attack: what was asked for.
-      source: the name of the model that it ran on, or None for the subject itself.
       crafted: what it made.
       examples: what was attacked.
       subject: the model, which has been asked about the clean images.
@@ -68,10 +65,11 @@ def judge(
     if ball is not None:
         inside &= storage.by_parts(lambda made, clean: pixels.in_ball(made - clean, ball), adversarial, images)
     storable, votes = _in_8_bits(adversarial, examples, ball, subject.predictor)
+    queries, backward_passes = crafted.per_example()
     return Outcome(
         name=name,
         attack=attack,
-        source=source,
+        source=crafted.source,
         examples=examples,
         images=crafted.adversarial,
         votes=crafted.votes,
@@ -81,8 +79,8 @@ def judge(
         broken=~attacked | inside,
         broken_uint8=~attacked | (storable & votes.more_wrong(labels, clean)),
         invalid=int((fooled & ~inside).sum()),
-        queries=crafted.queries,
-        backward_passes=crafted.backward_passes,
+        queries=queries,
+        backward_passes=backward_passes,
         seconds=crafted.seconds,
         batch_size=config.batch_size,
     )

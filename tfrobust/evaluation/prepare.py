@@ -135,13 +135,8 @@ def subject(
     Raises:
       InputError: for answers of no known kind, NaN among them, and for a label that is no class of the model.
     """
-    wanted = config.batch_size or batches.default_size(images.shape[1:])
-    batch_size = -(-min(wanted, len(images)) // devices.count()) * devices.count()
-    logits = target.mapped(
-        lambda model: targets.at_logits(model, Predictor(model, batch_size).answers(images[:batch_size]))
-    )
-    predictor = Predictor(logits, batch_size)
-    answers = predictor.answers(images)
+    logits, predictor = at_logits(target, images, config)
+    batch_size, answers = predictor.batch_size, predictor.answers(images)
     targets.check_answers(answers, logits)
     if answers.ndim == 2 and labels.max() >= answers.shape[1]:
         raise InputError(f"{target.name} has {answers.shape[1]} classes, but there is a label {labels.max()}")
@@ -152,6 +147,18 @@ def subject(
         predictor.draws = config.draws
     votes = predictor.votes(images, labels) if predictor.draws > 1 else Votes(predicted(answers)[None])
     return Subject(logits, predictor, answers, votes)
+
+
+def at_logits(
+    target: targets.Target, images: CleanImages, config: EvaluationConfig
+) -> tuple[targets.Target, Predictor]:
+    """The target that answers with logits, and what asks it, in batches that are split evenly over all devices."""
+    wanted = config.batch_size or batches.default_size(images.shape[1:])
+    batch_size = -(-min(wanted, len(images)) // devices.count()) * devices.count()
+    logits = target.mapped(
+        lambda model: targets.at_logits(model, Predictor(model, batch_size).answers(images[:batch_size]))
+    )
+    return logits, Predictor(logits, batch_size)
 
 
 def all_of(subject: Subject, images: CleanImages, labels: np.ndarray) -> Examples:

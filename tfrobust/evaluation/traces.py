@@ -77,12 +77,17 @@ def of_batch(made: dict[str, np.ndarray], count: int, names: Sequence[str]) -> d
 
 
 def together(parts: Sequence[dict[str, np.ndarray]]) -> Curves | None:
-    """The curves of all batches, each of which keeps its last value where others go on; None of none."""
+    """The curves of all batches, each of which keeps its last value where others go on; None of none.
+
+    Args:
+      parts: of each batch, what `of_batch` found, and "trace_places": where its examples stand among all.
+    """
     if not parts:
         return None
     longest = max(parts, key=lambda part: part["trace_questions"][-1])
     columns = int(np.argmax(longest["trace_questions"])) + 1
-    reached = np.concatenate([part["trace_reached"] for part in parts])
+    reached, places = (np.concatenate([part[name] for part in parts]) for name in ("trace_reached", "trace_places"))
+    reached = reached[np.argsort(places)]
     success, objective = (sum(part[name] for part in parts)[:columns] for name in ("trace_success", "trace_objective"))
     never = int((~reached).sum())
     staged = [part for part in parts if part["trace_standing"].size]

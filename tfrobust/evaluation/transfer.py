@@ -6,7 +6,7 @@ images that the *source* classifies correctly (Luo et al., ICLR 2019 submission,
 
 import dataclasses
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -109,6 +109,25 @@ def evaluate_transfer(
             "clean_accuracy": {model.target.name: float((model.predictions == labels).mean()) for model in shown},
             "defense_rates": rows,
             "warnings": [{"model": name, **warning} for name, found in warnings.items() for warning in found],
+        }
+    )
+
+
+def merged(parts: Sequence[Transfer]) -> Transfer:
+    """Of transfers from one source each, under the same attacks to the same models, the transfer from all of them."""
+    first = parts[0].report
+    warnings, found = [], {}
+    for part in parts:
+        for warning in part.report["warnings"]:
+            found.setdefault(warning["model"], {}).setdefault(part.report["sources"][0], []).append(warning)
+    for model, by_source in found.items():  # of a source, those that its own attacks led to
+        warnings += by_source.get(model, next(iter(by_source.values())))
+    return Transfer(
+        {
+            **first,
+            "sources": [source for part in parts for source in part.report["sources"]],
+            "defense_rates": [row for part in parts for row in part.report["defense_rates"]],
+            "warnings": warnings,
         }
     )
 

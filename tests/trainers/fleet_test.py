@@ -1,0 +1,81 @@
+"""The commands of docs/fleet.md as a reader types them, and its files for Kubernetes and Slurm; wrong use of the flags."""
+
+import json
+import re
+import shlex
+
+import pytest
+import yaml
+
+from tests.support import programs
+
+FOLDER = programs.ROOT / "docs"
+TEXT = (FOLDER / "fleet.md").read_text()
+WRONG = {
+    "no number of parts": (["--shard=1"], "need --shards"),
+    "two at once": (["--shards=2", "--shard=1", "--merge"], "exclude one another"),
+    "none": (["--shards=2"], "needs --shard=K"),
+    "out of range": (["--shards=2", "--shard=2"], "--shard is 0 to 1, got 2"),
+    "no folder": (["--shards=2", "--shard=1"], "needs --output"),
+    "a baseline": (["--shards=2", "--shard=1", "--output={folder}", "--baseline={model}"], "--baseline"),
+    "nothing to merge": (["--shards=2", "--merge", "--output={folder}"], "shard 0 of 2 is missing; shard 1 of 2 is missing"),
+}
+
+
+def commands():
+    """The commands of the page that evaluate, as lists of words."""
+    blocks = re.findall(r"^    (python -m trainers.evaluate (?:.*\\\n)*.*)", TEXT, re.MULTILINE)
+    return [shlex.split(block.replace("\\\n", " "))[2:] for block in blocks]
+
+
+@pytest.fixture(scope="module")
+def reports(artifacts, tmp_path_factory):
+    """By the name of its folder, each report that the page's commands leave, and `alone`, of one process."""
+    folder = tmp_path_factory.mktemp("runs")
+    for words in commands():
+        replaced = [word.replace("runs/lenet/model.keras", str(artifacts.model)).replace("runs/", f"{folder}/") for word in words]
+        programs.succeed(*replaced)
+    programs.succeed(*replaced[:5], f"--output={folder}/alone")
+    return {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/report.json")}
+
+
+def test_every_way_gives_the_report_of_one_process(reports):
+    assert reports.keys() == {"fleet", "fleet_local", "fleet_ray", "alone"}
+    first = reports["alone"]
+    for report in reports.values():
+        assert report["clean_accuracy"] == first["clean_accuracy"] and report["worst_case"] == first["worst_case"]
+        assert report["attacks"][0]["robust_accuracy"] == first["attacks"][0]["robust_accuracy"]
+        assert [warning["code"] for warning in report["warnings"]] == [warning["code"] for warning in first["warnings"]]
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_use_is_one_line(artifacts, case, tmp_path):
+    flags, message = WRONG[case]
+    given = [flag.format(folder=tmp_path / "new", model=artifacts.model) for flag in flags]
+    process = programs.run("trainers.evaluate", f"--model={artifacts.model}", "--examples=20", "--attack=fgsm(linf(0.1))", *given)
+    (line,) = programs.errors(process)
+    assert process.returncode == 2 and message in line
+
+
+def test_the_place_comes_from_kubernetes_or_slurm(artifacts, tmp_path):
+    for name, place in (("JOB_COMPLETION_INDEX", "1"), ("SLURM_ARRAY_TASK_ID", "0")):
+        flags = [f"--model={artifacts.model}", "--examples=20", "--attack=fgsm(linf(0.1))", "--shards=2"]
+        process = programs.run("trainers.evaluate", *flags, f"--output={tmp_path}", environment={name: place})
+        assert process.returncode == 0 and f"shard-0000{place}-of-00002" in process.stdout
+
+
+def _flags(words):
+    return {word.partition("=")[0] for word in words if word.startswith("--")}
+
+
+def test_the_job_and_the_array_use_flags_that_exist():
+    job = yaml.safe_load((FOLDER / "fleet/job.yaml").read_text())
+    assert job["spec"]["completionMode"] == "Indexed"
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert f"--shards={job['spec']['completions']}" in container["command"]
+    script = (FOLDER / "fleet/array.sh").read_text()
+    words = shlex.split(script.replace("\\\n", " "), comments=True)
+    assert "--array=0-499%50" in script and "--shards=500" in words
+    known = programs.run("trainers.evaluate", "--help").stdout
+    for flag in _flags(container["command"]) | _flags(words):
+        assert f"  {flag}:" in known
