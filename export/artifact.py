@@ -35,6 +35,7 @@ class Artifact:
       masking: in each ball.
       by_image: for each attack of the plan, how many of the first images it breaks made on the artifact itself, made on the
         reference, by one of the two alone.
+      device_results: what devices have found of the file, see `export.device.results`.
     """
 
     path: str
@@ -54,6 +55,7 @@ class Artifact:
     differential: Differential | None = None
     masking: Sequence[Masking] = ()
     by_image: Mapping[str, dict] = dataclasses.field(default_factory=dict)
+    device_results: Sequence[dict] = ()
 
     def source_of(self, attacks: Sequence[Attack]) -> Evaluation | None:
         """These attacks on the artifact itself, whose images are shown to others; None if one could not be made."""
@@ -94,6 +96,7 @@ class Artifact:
             "by_image": dict(self.by_image),
             "remarks": list(self.remarks),
             "endpoint": self.target.about(),
+            "device_results": list(self.device_results),
         }
 
     def _weights_missed(self):
@@ -113,6 +116,10 @@ class Artifact:
             f"logits on {kind} images": conformance.missed(self.path, self.precision, limit, {kind: one})
             for kind, one in self.differences.items()
         }
+        for result in self.device_results:
+            if not result["relative_rms"] <= limit:
+                line = f"{self.path}: on {result['device']['machine']} its logits differ by {result['relative_rms']:.2g} of their spread"
+                found[f"logits on {result['path']}"] = [f"{line}, more than {limit:g}"]
         if self.changed_weights is not None:
             found["weights"] = self._weights_missed()
         if self.manifest is not None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from export import departure
 from export.artifact import Artifact
+from export.device import results
 from export.verification import Verification
 from tfrobust.evaluation import Beside
 from tfrobust.evaluation.render import text
@@ -38,6 +39,9 @@ def _tables(found):
         if one.own is not None:
             title = f"On {one.path} itself, the first {one.own.report['examples']} examples"
             yield title, list(text.cells([one.own]))
+    on_devices = list(results.table(found.artifacts))
+    if on_devices:
+        yield "On devices", on_devices
     on_the_way = list(_survival(found.artifacts))
     if on_the_way:
         ways = list(dict.fromkeys(way for _, _, kept in on_the_way for way in kept))

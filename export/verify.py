@@ -48,6 +48,11 @@ OWN_EXAMPLES = flags.DEFINE_integer(
 QUERIES = flags.DEFINE_integer(
     "queries", 100, "Of the score-based and of the decision-based attack on each of these; 0: neither.", lower_bound=0
 )
+DEVICE_RESULT = flags.DEFINE_multi_string(
+    "device_result",
+    [],
+    "result.json of a device that ran the pack of an artifact (export.device_pack); several allowed.",
+)
 
 
 def main():
@@ -56,6 +61,9 @@ def main():
     own_examples, queries = OWN_EXAMPLES.value, QUERIES.value
     quiet.start_tensorflow()
     from export import junit, verification, verification_text  # they need it
+    from export.device import results
+
+    of_devices = [results.read(path) for path in DEVICE_RESULT.value]
 
     parsed = plan.parsed()
     if thresholds.min_robust_accuracy is not None and not any(attack.ball for attack in parsed):
@@ -69,6 +77,7 @@ def main():
         test,
         verification.Plan(parsed, own_examples, queries, config),
     )
+    found = results.beside(found, of_devices)
     checks = {one.path: one.checks(thresholds, limit) for one in found.artifacts}
     failures = [line for cases in checks.values() for lines in cases.values() for line in lines]
     verdict = verification_text.verdict(checks)

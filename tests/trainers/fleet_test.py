@@ -18,7 +18,10 @@ WRONG = {
     "out of range": (["--shards=2", "--shard=2"], "--shard is 0 to 1, got 2"),
     "no folder": (["--shards=2", "--shard=1"], "needs --output"),
     "a baseline": (["--shards=2", "--shard=1", "--output={folder}", "--baseline={model}"], "--baseline"),
-    "nothing to merge": (["--shards=2", "--merge", "--output={folder}"], "shard 0 of 2 is missing; shard 1 of 2 is missing"),
+    "nothing to merge": (
+        ["--shards=2", "--merge", "--output={folder}"],
+        "shard 0 of 2 is missing; shard 1 of 2 is missing",
+    ),
 }
 
 
@@ -33,7 +36,10 @@ def reports(artifacts, tmp_path_factory):
     """By the name of its folder, each report that the page's commands leave, and `alone`, of one process."""
     folder = tmp_path_factory.mktemp("runs")
     for words in commands():
-        replaced = [word.replace("runs/lenet/model.keras", str(artifacts.model)).replace("runs/", f"{folder}/") for word in words]
+        replaced = [
+            word.replace("runs/lenet/model.keras", str(artifacts.model)).replace("runs/", f"{folder}/")
+            for word in words
+        ]
         programs.succeed(*replaced)
     programs.succeed(*replaced[:5], f"--output={folder}/alone")
     return {path.parent.name: json.loads(path.read_text()) for path in folder.glob("*/report.json")}
@@ -52,7 +58,9 @@ def test_every_way_gives_the_report_of_one_process(reports):
 def test_wrong_use_is_one_line(artifacts, case, tmp_path):
     flags, message = WRONG[case]
     given = [flag.format(folder=tmp_path / "new", model=artifacts.model) for flag in flags]
-    process = programs.run("trainers.evaluate", f"--model={artifacts.model}", "--examples=20", "--attack=fgsm(linf(0.1))", *given)
+    process = programs.run(
+        "trainers.evaluate", f"--model={artifacts.model}", "--examples=20", "--attack=fgsm(linf(0.1))", *given
+    )
     (line,) = programs.errors(process)
     assert process.returncode == 2 and message in line
 

@@ -76,16 +76,17 @@ class Tensor(NamedTuple):
         """Numbers as the file holds them; of a quantization with one scale."""
         if not np.issubdtype(self.dtype, np.integer):
             return values.astype(self.dtype)
-        scale, zero_point = self._steps()
+        scale, zero_point = self.stored_as()
         limits = np.iinfo(self.dtype)
         return np.clip(np.round(values / scale) + zero_point, limits.min, limits.max).astype(self.dtype)
 
     def real(self, held: np.ndarray) -> np.ndarray:
         """The numbers that held ones stand for, float32; those that stand for themselves likewise."""
-        scale, zero_point = self._steps()
+        scale, zero_point = self.stored_as()
         return ((held.astype("float32") - zero_point) * scale).astype("float32")
 
-    def _steps(self):
+    def stored_as(self) -> tuple[float, int]:
+        """The scale and the zero point of integers with one scale; 1 and 0 of what is not quantized."""
         if self.quantization is None:
             return 1.0, 0
         return float(self.quantization.scale[0]), int(self.quantization.zero_point[0])

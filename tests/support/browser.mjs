@@ -1,0 +1,55 @@
+// Opens a page in a running Chromium by the DevTools protocol, waits until it has set `window.result` or shows an error, and prints
+// what came out as JSON: node browser.mjs WEBSOCKET URL WIDTH DARK PICTURE.png
+import { writeFileSync } from "node:fs";
+
+const [socketUrl, url, width, dark, picture] = process.argv.slice(2);
+const socket = new WebSocket(socketUrl);
+const waiting = new Map();
+const problems = [];
+const requests = [];
+let count = 0;
+
+function call(method, params = {}, sessionId = undefined) {
+  const id = ++count;
+  socket.send(JSON.stringify({ id, method, params, sessionId }));
+  return new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+}
+
+socket.onmessage = ({ data }) => {
+  const message = JSON.parse(data);
+  if (message.id) {
+    const { resolve, reject } = waiting.get(message.id);
+    message.error ? reject(new Error(message.error.message)) : resolve(message.result);
+  } else if (message.method === "Runtime.consoleAPICalled" && ["error", "assert"].includes(message.params.type)) {
+    problems.push(message.params.args.map((one) => one.value ?? one.description).join(" "));
+  } else if (message.method === "Runtime.exceptionThrown") {
+    problems.push(message.params.exceptionDetails.exception?.description ?? message.params.exceptionDetails.text);
+  } else if (message.method === "Log.entryAdded" && message.params.entry.level === "error") {
+    problems.push(message.params.entry.text);
+  } else if (message.method === "Network.requestWillBeSent") {
+    requests.push(message.params.request.url);
+  }
+};
+await new Promise((resolve) => (socket.onopen = resolve));
+const { targetId } = await call("Target.createTarget", { url: "about:blank" });
+const { sessionId } = await call("Target.attachToTarget", { targetId, flatten: true });
+const page = (method, params) => call(method, params, sessionId);
+for (const domain of ["Runtime", "Log", "Network", "Page"]) await page(`${domain}.enable`);
+await page("Emulation.setDeviceMetricsOverride", { width: Number(width), height: 800, deviceScaleFactor: 1, mobile: true });
+await page("Emulation.setEmulatedMedia", { features: [{ name: "prefers-color-scheme", value: dark === "1" ? "dark" : "light" }] });
+await page("Page.navigate", { url });
+const evaluate = async (expression) => (await page("Runtime.evaluate", { expression, returnByValue: true })).result.value;
+while (!(await evaluate("Boolean(window.result || document.querySelector('.error'))"))) {
+  await new Promise((resolve) => setTimeout(resolve, 100));
+}
+const found = await evaluate(`({
+  result: window.result ?? null,
+  status: document.getElementById("status").textContent,
+  text: document.body.innerText,
+  sideways: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  background: getComputedStyle(document.body).backgroundColor,
+})`);
+const shot = await page("Page.captureScreenshot", { captureBeyondViewport: true });
+writeFileSync(picture, Buffer.from(shot.data, "base64"));
+console.log(JSON.stringify({ ...found, problems, requests }));
+socket.close();

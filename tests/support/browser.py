@@ -1,0 +1,79 @@
+"""A page in headless Chromium, served on loopback."""
+
+import contextlib
+import functools
+import http.server
+import json
+import pathlib
+import re
+import shutil
+import subprocess
+import threading
+
+import pytest
+
+_DRIVER = pathlib.Path(__file__).with_suffix(".mjs")
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+def opened(
+    folder: pathlib.Path, picture: pathlib.Path, *, width: int = 360, dark: bool = False, seconds: float = 120.0
+) -> dict:
+    """Serves a folder, opens its index.html until it has a result, and returns what came out.
+
+    Args:
+      folder: of the page.
+      picture: a PNG file that is written.
+      width: of the window, in pixels.
+      dark: whether the reader prefers dark pages.
+      seconds: that it may take.
+
+    Returns:
+      "result" and "status" of the page, its "text"; "sideways", the pixels that it must be scrolled by to be read; "background";
+      "problems", the errors of its console; "requests", all URLs that it asked for; "origin", of its own server.
+    """
+    chromium, node = next(filter(None, map(shutil.which, _CHROMIUM)), None), shutil.which("node")
+    if not (chromium and node):
+        pytest.skip("a page is opened where Chromium and Node are installed")
+    flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--remote-debugging-port=0",
+        f"--user-data-dir={picture}.profile",
+    ]
+    with _served(folder) as origin, subprocess.Popen([chromium, *flags], stderr=subprocess.PIPE, text=True) as browser:
+        try:
+            socket = next(found[1] for line in browser.stderr if (found := re.search(r"listening on (ws://\S+)", line)))
+            command = [
+                node,
+                "--experimental-websocket",
+                _DRIVER,
+                socket,
+                f"{origin}/index.html",
+                str(width),
+                str(int(dark)),
+                picture,
+            ]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+        finally:
+            browser.kill()
+    assert done.returncode == 0, done.stderr
+    return {**json.loads(done.stdout), "origin": origin}
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *arguments):
+        """Says nothing."""
+
+
+@contextlib.contextmanager
+def _served(folder):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
