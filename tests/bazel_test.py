@@ -39,7 +39,11 @@ def py_test(name, srcs, main_module, size, args, tags, deps, data):
 MANUAL = {
     *("//tests:bazel_test", "//tests:build_test"),
     *("//tests/export:deployment_test", "//tests/targets/serving:servers_test"),
-    "//tests/targets/serving:serve_and_attack_test",
+    *(
+        "//tests/targets/serving:serve_and_attack_test",
+        "//tests/export:device_pack_test",
+        "//tests/trainers:fleet_test",
+    ),
 }
 
 

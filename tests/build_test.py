@@ -32,13 +32,17 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
     "pandas": (),
     "sklearn": ("scikit_learn",),
     "tensorflow_datasets": ("importlib_resources", "tensorflow_datasets"),  # likewise
+    "tflite_runtime": (),  # instead of ai_edge_litert, on a device
     "tensorflow_serving": ("tensorflow_serving_api",),
     "yaml": ("pyyaml",),
 }
 DATA = {
     "benchmarks/peers/environment.py": ["requirements.txt", "//:constraints.txt"],
+    "export/device/page.py": ["page/*"],
+    "export/device/pack.py": ["run.py"],
+    "tests/support/browser.py": ["browser.mjs"],
     "tests/export/serving_test.py": ["run_saved_model.c"],
-    "tests/support/servers/environments.py": ["kserve_requirements.txt", "ovmsclient_requirements.txt"],
+    "tests/support/servers/environments.py": ["*_requirements.txt"],
     "trainers/training_flags.py": ["configs/*.flags"],
 }
 EXPORTS = """exports_files([
@@ -51,7 +55,11 @@ PYTEST = {"//tests:conftest", "@pypi//pytest"}  # what `pytest_test` adds by its
 MANUAL = {
     *("tests/bazel_test.py", "tests/build_test.py"),
     *("tests/export/deployment_test.py", "tests/targets/serving/servers_test.py"),
-    "tests/targets/serving/serve_and_attack_test.py",
+    *(
+        "tests/targets/serving/serve_and_attack_test.py",
+        "tests/export/device_pack_test.py",
+        "tests/trainers/fleet_test.py",
+    ),
 }
 RULES = {
     "py_binary": "@rules_python//python:py_binary.bzl",

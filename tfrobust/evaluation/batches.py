@@ -69,7 +69,7 @@ class FinishedBatches:
 
     def _everywhere(self, condition):
         """Whether it holds for all workers of a strategy: they compute a batch together or not at all."""
-        return int(self._sum(tf.constant(float(condition)))) == self._devices
+        return condition if self._devices == 1 else int(self._sum(tf.constant(float(condition)))) == self._devices
 
 
 def _read(path):

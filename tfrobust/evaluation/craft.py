@@ -1,5 +1,7 @@
 """Makes adversarial images: an attack bound to the model that it runs on, compiled once, and counted."""
 
+import concurrent.futures
+import queue
 import time
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -23,6 +25,8 @@ from tfrobust.evaluation.traces import Curves
 from tfrobust.targets import SavedModelTarget, Target, compiled
 from tfrobust.targets.target import first_line
 
+_AT_ONCE = 3  # batches of a model elsewhere
+
 
 class AttackRunner:
     """An attack bound to the model that it runs on, which a target names: itself or its surrogate.
@@ -44,11 +48,22 @@ class AttackRunner:
     def __init__(self, name: str, attack: Attack, target: Target, pixels: str = "float"):
         if attack.takes_goals:
             raise InputError(f"{name} would take the true labels for its goals: write targeted(attack, goal=3) instead")
-        self.name, self.attack, self.pixels = name, attack, pixels
+        self.name, self.attack, self.pixels, self._target = name, attack, pixels, target
         self._victim = target.attacked_by(attack)
         self.source = None if target.represents(self._victim) else self._victim.name
         self._queries, self._backward_passes, self._stages = _counter(), _counter(), []
+        self._stopped = False
         self._run = devices.shared(self._attack, compiled(self._attack)) if self._victim.in_graph else self._attack
+
+    def for_threads(self) -> "list[AttackRunner]":
+        """Runners for batches that are made at the same time: several for a model elsewhere, which else would wait for us."""
+        if not self._victim.concurrent:
+            return [self]
+        return [self, *(AttackRunner(self.name, self.attack, self._target, self.pixels) for _ in range(_AT_ONCE - 1))]
+
+    def stop(self) -> None:
+        """Ends a run in another thread, of an attack that is not compiled, before its next question."""
+        self._stopped = True
 
     def identity(self) -> str | None:
         """What decides the adversarial images beside the batch: None if the model cannot say what it is."""
@@ -82,6 +97,8 @@ class AttackRunner:
         return {**made, **traces.as_tensors(trace, adversarial, self._stages)}
 
     def _logits_fn(self, images):
+        if self._stopped:
+            raise concurrent.futures.CancelledError
         self._queries.assign_add(tf.shape(images, out_type=tf.int64)[0])
         return self._victim.logits_fn(self._counted(images))
 
@@ -146,10 +163,9 @@ def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config
     adversarial, votes = Images(images), Votes.none_of(len(images), predictor.draws)
     totals, robust, goals, parts = np.zeros(3), len(attacked), None, []
     with tqdm.tqdm(total=len(attacked), desc=runner.name, unit="image", disable=not config.progress) as bar:
-        for padded, count in batches.padded(predictor.batch_size, attacked):
-            keys = seeds.per_example(config.seed, config.shard.places(padded))
-            batch = (images[padded], labels[padded].astype("int32"), keys)
-            made = finished.get(batch, lambda: runner.run(*batch, count))  # noqa: B023, called at once
+        for (padded, count), made in _made(
+            runner, finished, examples, list(batches.padded(predictor.batch_size, attacked)), config
+        ):
             totals += made["totals"]
             rows = padded[:count]
             trace = {name: part for name, part in made.items() if name.startswith("trace_")}
@@ -164,6 +180,39 @@ def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config
             bar.set_postfix(robust=f"{robust / len(images):.2%}")
     processed = -(-len(attacked) // predictor.batch_size) * predictor.batch_size  # the padding is attacked, too
     return Crafted(runner.source, adversarial, votes, goals, parts, np.array([*totals, processed]))
+
+
+def _made(runner, finished, examples, parts, config):
+    """What was made of each batch (rows, and how many of them matter), in order."""
+    threads = runner.for_threads()
+    free = queue.SimpleQueue()
+    for one in threads:
+        free.put(one)
+
+    def make(part):
+        padded, count = part
+        keys = seeds.per_example(config.seed, config.shard.places(padded))
+        batch = (examples.images[padded], examples.labels[padded].astype("int32"), keys)
+        own = free.get()
+        try:
+            made = finished.get(batch, lambda: own.run(*batch, count))
+        finally:
+            free.put(own)
+        # Of batches that are made at the same time, each is waited for as long as all of them take.
+        return {**made, "totals": made["totals"] / [1.0, 1.0, len(threads)]}
+
+    if len(threads) == 1:
+        yield from zip(parts, map(make, parts))
+        return
+    pool = concurrent.futures.ThreadPoolExecutor(len(threads))
+    try:
+        yield from zip(parts, pool.map(make, parts))
+    except BaseException:
+        for one in threads:
+            one.stop()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def runners(named: Iterable[tuple[str, Attack]], target: Target, pixels: str) -> list[AttackRunner]:

@@ -17,7 +17,7 @@ class _Rewritten(Target):
     def __init__(self, target: Target):
         super().__init__(target.name, target.input_shape, target.bounds)
         self.target, self.access, self.origin, self.local = target, target.access, target.origin, target.local
-        self.takes_files = target.takes_files
+        self.takes_files, self.concurrent = target.takes_files, target.concurrent
 
     def check(self, images):
         self.target.check(images)

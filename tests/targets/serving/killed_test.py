@@ -23,7 +23,7 @@ from tfrobust.targets.serving.query_log import QueryLog
 
 IMAGES = np.random.default_rng(0).uniform(size=[24, 4, 4, 1]).astype("float32")
 LABELS = rest.logits(IMAGES).argmax(axis=1)
-ATTACK = "square(linf(0.1), queries=40)"
+ATTACK = "square(linf(0.1), queries=90)"
 KILLS = 20
 
 

@@ -53,7 +53,7 @@ class ServingTarget(Target):
       >>> evaluate(served, images, labels, ["square(linf(0.1), queries=500)"])
     """
 
-    local = False
+    local, concurrent = False, True
 
     def __init__(
         self,
