@@ -5,8 +5,8 @@
 #SBATCH --job-name=robustness
 #SBATCH --array=0-499%50
 #SBATCH --cpus-per-task=2
-#SBATCH --mem=8G
-#SBATCH --time=04:00:00
+#SBATCH --mem=4G
+#SBATCH --time=08:00:00
 srun python -m trainers.evaluate \
     --model="$HOME/runs/model.keras" \
     --dataset="$HOME/data/imagenet/validation" \
