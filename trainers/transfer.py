@@ -87,7 +87,9 @@ class Study:
     def path(self, folder: pathlib.Path, index: int) -> pathlib.Path:
         """Where a source's part goes: its name says what decides its contents."""
         files_of = [tfr.targets.identity.of_files(path) for path in (self.sources[index], *self.models)]
-        decides = repr((dataclasses.replace(self.plan, output=None), self.source, files_of))
+        form = self.plan.form
+        how = (dataclasses.replace(self.plan, output=None), self.source, form.bounds, form.signature, form.output_name)
+        decides = repr((how, files_of))
         return folder / "finished" / f"source-{hashlib.sha256(decides.encode()).hexdigest()[:16]}.json"
 
 

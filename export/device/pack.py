@@ -68,7 +68,7 @@ class Pack(NamedTuple):
             "model_sha256": sha256(pathlib.Path(self.target.name).read_bytes()),
             "examples_sha256": examples_sha256(self.shown),
             "seed": report["seed"],
-            "dataset": report["dataset"],
+            "dataset": report["dataset"] and pathlib.Path(report["dataset"]).name,
             "labels": self.shown.labels.tolist(),
             "classes": int(self.sets[0].logits.shape[1]),
             "bounds": list(self.target.scale),

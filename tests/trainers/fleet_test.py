@@ -4,10 +4,14 @@ import json
 import re
 import shlex
 
+import numpy as np
 import pytest
 import yaml
 
+import tfrobust as tfr
 from tests.support import programs
+from tests.support.servers import rest
+from tfrobust import targets
 
 FOLDER = programs.ROOT / "docs"
 TEXT = (FOLDER / "fleet.md").read_text()
@@ -87,3 +91,21 @@ def test_the_job_and_the_array_use_flags_that_exist():
     known = programs.run("trainers.evaluate", "--help").stdout
     for flag in _flags(container["command"]) | _flags(words):
         assert f"  {flag}:" in known
+
+
+def test_workers_share_the_log_and_the_budget_of_a_served_model(tmp_path):
+    images = np.random.default_rng(0).uniform(size=[30, 4, 4, 1]).astype("float32")
+    np.savez(tmp_path / "data.npz", images=images, labels=rest.logits(images).argmax(axis=1))
+    with rest.running() as server:
+        attack = ["--attack=square(linf(0.1), queries=20)", f"--dataset={tmp_path / 'data.npz'}"]
+        flags = [f"--model={server.address}", *attack, "--shards=3", "--engine=local", "--workers=2"]
+        programs.succeed("trainers.evaluate", *flags, f"--output={tmp_path / 'shared'}")
+        report = json.loads((tmp_path / "shared/report.json").read_text())
+        assert report["endpoint"]["queries"] == server.answered
+        process = programs.run("trainers.evaluate", *flags, f"--output={tmp_path / 'small'}", "--max_queries=250")
+        (line,) = programs.errors(process)
+        assert process.returncode == 2 and "budget of 250 queries" in line
+    local = tfr.evaluate(
+        targets.FunctionTarget(rest.logits), *np.load(tmp_path / "data.npz").values(), attack[0][9:], progress=False
+    )
+    assert report["attacks"][0]["robust_accuracy"] == local.report["attacks"][0]["robust_accuracy"]

@@ -22,6 +22,8 @@ CASES = {
     "unknown dataset": ("trainers.mnist", ["--dataset=minst", "--workdir={output}"], "unknown dataset 'minst'"),
     "drop epochs": ("trainers.mnist", ["--dataset=digits", "--learning_rate_drops=x", "--workdir={output}"], "epochs"),
     "unknown attack": ("trainers.evaluate", ["--model={model}", "--attack=pdg(linf(0.1))"], "did you mean 'pgd'"),
+    "no address": ("trainers.evaluate", ["--model=http://localhost/lenet"], "no address of a served model"),
+    "no server": ("trainers.evaluate", ["--model=http://127.0.0.1:1/v1/models/a", "--tries=1"], "does not answer"),
     "attack syntax": ("trainers.evaluate", ["--model={model}", "--attack=pgd(linf(8/255)"], "does not parse"),
     "attack argument": (
         "export.verify",

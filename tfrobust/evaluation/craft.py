@@ -1,6 +1,7 @@
 """Makes adversarial images: an attack bound to the model that it runs on, compiled once, and counted."""
 
 import concurrent.futures
+import functools
 import queue
 import time
 from collections.abc import Iterable, Sequence
@@ -67,6 +68,10 @@ class AttackRunner:
 
     def identity(self) -> str | None:
         """What decides the adversarial images beside the batch: None if the model cannot say what it is."""
+        return self._known
+
+    @functools.cached_property
+    def _known(self):
         model = self._victim.identity()
         return model and f"{model} {identity.text(self.attack)} {self.pixels}"
 

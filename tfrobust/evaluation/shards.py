@@ -16,6 +16,8 @@ import importlib.metadata
 import json
 import pathlib
 import re
+import zipfile
+import zlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -34,7 +36,7 @@ from tfrobust.evaluation.report import Evaluation
 from tfrobust.evaluation.shard import Shard
 from tfrobust.evaluation.storage import CleanImages, Images
 
-_NAME = re.compile(r"shard-(\d+)-of-(\d+)-(\w+)\.(npz|failed)")
+_NAME = re.compile(r"shard-(\d+)-of-(\d+)-(\w+)\.npz")
 _FEW = 5  # problems that a message names
 
 
@@ -72,7 +74,7 @@ class Attacker:
             ]
             with files.written(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, **_arrays(posed, made, self._key))
-        path.with_suffix(".failed").unlink(missing_ok=True)
+        _failure(self._folder, shard).unlink(missing_ok=True)
         return path
 
 
@@ -119,19 +121,18 @@ def merge(
 
 def mark_failed(folder, shard: Shard, reason: str) -> None:
     """Leaves a note of a shard that could not be made, for whoever merges."""
-    path = pathlib.Path(folder, f"shard-{shard.index:05d}-of-{shard.count:05d}-unknown.failed")
-    with files.written(path) as temporary:
+    with files.written(_failure(folder, shard)) as temporary:
         temporary.write_text(reason, encoding="utf-8")
 
 
 class _Part(NamedTuple):
-    """The contents of a shard's file."""
+    """A shard's file, and what of it is small."""
 
+    path: pathlib.Path
     shard: Shard
     answers: np.ndarray
     drawn: np.ndarray
     draws: int
-    arrays: dict[str, np.ndarray]
 
 
 def _decides(target, runners: Sequence[AttackRunner], config: EvaluationConfig) -> dict:
@@ -159,6 +160,10 @@ def _model(target) -> str:
 def _path(folder, shard, key) -> pathlib.Path:
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     return folder / f"shard-{shard.index:05d}-of-{shard.count:05d}-{digest}.npz"
+
+
+def _failure(folder, shard) -> pathlib.Path:
+    return pathlib.Path(folder, f"shard-{shard.index:05d}-of-{shard.count:05d}.failed")
 
 
 def _digest(images: CleanImages, labels) -> str:
@@ -192,11 +197,12 @@ def _arrays(posed: Posed, made: Sequence[Crafted], key: dict) -> dict[str, np.nd
     return found
 
 
-def _read(path) -> dict[str, np.ndarray] | None:
-    """The arrays of a file; None if it cannot be read."""
+def _read(path, prefix: str | None = None) -> dict[str, np.ndarray] | None:
+    """The arrays of a file that are not of one attack, or those whose names begin so; None if it cannot be read."""
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+            wanted = (name for name in arrays.files if ("/" not in name if prefix is None else name.startswith(prefix)))
+            return {name: arrays[name] for name in wanted}
     except Exception:  # NumPy and zipfile raise half a dozen kinds for a damaged archive
         return None
 
@@ -223,16 +229,25 @@ def _read_one(path, shard, key, images, labels) -> "_Part | str":
     """The contents of a shard's file, or what is wrong with it."""
     name = f"shard {shard.index} of {shard.count}"
     if not path.exists():
-        failed = sorted(path.parent.glob(f"shard-{shard.index:05d}-of-{shard.count:05d}-*.failed"))
-        return f"{name} failed: {failed[0].read_text(encoding='utf-8')}" if failed else f"{name} is missing"
-    arrays, rows = _read(path), shard.rows(len(labels))
+        failed = _failure(path.parent, shard)
+        return f"{name} failed: {failed.read_text(encoding='utf-8')}" if failed.exists() else f"{name} is missing"
+    arrays, rows = _read(path) if _is_whole(path) else None, shard.rows(len(labels))
     if arrays is None or not {"identity", "examples", "answers", "drawn", "draws"} <= arrays.keys():
         return f"{path.name} is damaged"
     if json.loads(str(arrays["identity"])) != key:
         return f"{path.name} is not what its name says"
     if str(arrays["examples"]) != _digest(CleanImages(images.pixels[rows]), labels[rows]):
         return f"{name} is of other examples"
-    return _Part(shard, arrays["answers"], arrays["drawn"], int(arrays["draws"]), arrays)
+    return _Part(path, shard, arrays["answers"], arrays["drawn"], int(arrays["draws"]))
+
+
+def _is_whole(path) -> bool:
+    """Whether the checksums of all arrays are right, a part of one at a time."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError):
+        return False
 
 
 def _foreign(folder, count, key):
@@ -263,28 +278,21 @@ def _votes(parts) -> np.ndarray:
 
 
 def _together(number, parts, images) -> Crafted:
-    """What one of the attacks made of all examples."""
-
-    def each(name):
-        return [part.arrays[f"{number}/{name}"] for part in parts]
-
-    adversarial = Images(images)
-    for part, made in zip(parts, each("adversarial")):
-        adversarial.write(np.arange(len(made)) * part.shard.count + part.shard.index, made)
-    batches = [
-        {name.rpartition("/")[2]: array for name, array in part.arrays.items() if name.startswith(f"{number}/{place}/")}
-        for part in parts
-        for place in range(int(part.arrays[f"{number}/parts"]))
-    ]
-    goals = None
-    if any(f"{number}/goals" in part.arrays for part in parts):
-        nothing = (np.full(len(part.drawn[0]), -1) for part in parts)
-        goals = _interleaved([part.arrays.get(f"{number}/goals", none) for part, none in zip(parts, nothing)])
-    return Crafted(
-        str(each("source")[0]) or None,
-        adversarial,
-        Votes(_votes(each("drawn"))),
-        goals,
-        batches,
-        np.sum(each("totals"), axis=0),
-    )
+    """What one of the attacks made of all examples. One shard's images are in memory at a time."""
+    adversarial, drawn, goals, batches, totals = Images(images), [], [], [], np.zeros(4)
+    for part in parts:
+        arrays = {name.partition("/")[2]: array for name, array in (_read(part.path, f"{number}/") or {}).items()}
+        rows = part.shard.places(np.arange(len(arrays["adversarial"])))
+        adversarial.write(rows, arrays["adversarial"])
+        drawn.append(arrays["drawn"])
+        goals.append(arrays.get("goals"))
+        totals += arrays["totals"]
+        batches += [
+            {name.partition("/")[2]: array for name, array in arrays.items() if name.startswith(f"{place}/")}
+            for place in range(int(arrays["parts"]))
+        ]
+    wanted = None
+    if any(part is not None for part in goals):
+        nothing = [np.full(len(part.answers), -1) for part in parts]
+        wanted = _interleaved([none if part is None else part for part, none in zip(goals, nothing)])
+    return Crafted(str(arrays["source"]) or None, adversarial, Votes(_votes(drawn)), wanted, batches, totals)

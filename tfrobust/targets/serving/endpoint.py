@@ -114,8 +114,8 @@ class ServingTarget(Target):
         payloads = self._payloads(images)
         draws = [0] * len(payloads)
         if self.probed is not None and not self.probed.repeats:
-            for place, payload in enumerate(payloads):
-                draws[place] = self._draws[payload] = self._draws.get(payload, -1) + 1
+            for place, key in enumerate(map(self._key, payloads)):
+                draws[place] = self._draws[key] = self._draws.get(key, -1) + 1
         return self._answers(payloads, draws)
 
     def about(self):
