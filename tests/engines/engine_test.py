@@ -39,12 +39,15 @@ def _files(folder, task):
 ENGINES = {"local": LocalEngine, "ray": functools.partial(RayEngine, workers=2)}
 
 
-@pytest.fixture(params=ENGINES)
+@pytest.fixture(params=ENGINES, scope="module")
 def engine(request):
     """The class, or what is called like it; Ray where it is installed."""
     if request.param == "ray":
-        pytest.importorskip("ray", reason="Ray is tried where it is installed")
-    return ENGINES[request.param]
+        ray = pytest.importorskip("ray", reason="Ray is tried where it is installed")
+        yield ENGINES["ray"]
+        ray.shutdown()
+    else:
+        yield ENGINES[request.param]
 
 
 def test_every_task_is_done_once_and_each_worker_is_made_once(engine, tmp_path):

@@ -176,9 +176,11 @@ def test_no_more_images_a_second_than_allowed(server, monkeypatch):
     assert clock[0] == pytest.approx(4.0)  # 24 images: the last 8 start after 16 / 4 seconds
 
 
-def test_labels_alone_make_it_decision_based(server):
+def test_labels_alone_make_it_decision_based(server, tmp_path):
     server.answer = lambda images: rest.logits(images).argmax(axis=1)
-    target = targets.load(server.address)
+    logged = EndpointConfig(query_log=tmp_path / "log")
+    tfr.evaluate(targets.load(server.address, endpoint=logged), IMAGES, LABELS, [], progress=False)
+    target = targets.load(server.address, endpoint=logged)  # the log knows its answers
     found = tfr.evaluate(target, IMAGES, LABELS, "hop_skip_jump(linf, steps=1, samples=5)", progress=False)
     assert str(target.access) == "decision-based" and found.report["clean_accuracy"] == 1.0
     with pytest.raises(InputError, match="decision-based attacks only"):

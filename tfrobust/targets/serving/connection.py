@@ -14,7 +14,7 @@ from tfrobust.targets.serving.protocol import NotFoundError
 _PASSING = (408, 425, 429, 500, 502, 503, 504)  # which may be another the next time
 _OVERLOADED = (429, 503)  # and which say that the request was not looked at
 _ABSENT = (404, 405, 501)
-_CONNECTIONS = 32
+_CONNECTIONS = 128
 _LONGEST_MESSAGE = 300
 
 
