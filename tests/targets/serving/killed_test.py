@@ -23,7 +23,7 @@ from tfrobust.targets.serving.query_log import QueryLog
 
 IMAGES = np.random.default_rng(0).uniform(size=[24, 4, 4, 1]).astype("float32")
 LABELS = rest.logits(IMAGES).argmax(axis=1)
-ATTACK = "square(linf(0.1), queries=90)"
+ATTACK = "square(linf(0.1), queries=120)"
 KILLS = 20
 
 
@@ -53,21 +53,25 @@ def _run(address, log, result):
 def test_twenty_killed_runs_lose_and_repeat_nothing(undisturbed, tmp_path, how):
     broken, queries, asked = undisturbed
     requests_a_run = random.Random(0).choices(range(1, 9), k=KILLS)
-    answered_at_kill, answered_later = [], 0
+    answered_at_kill, answered_later, started = [], 0, threading.Event()
     with rest.running() as server:
 
         def kill(server):
             """The running process, when it has made as many requests as it is granted; its last one is answered all the same."""
+            started.wait()  # a process may be faster than the line that names it
             with server.lock:
                 left[0] -= 1
-            if left[0] == 0:
+                now = left[0] == 0
+            if now:
                 answered_at_kill.append(server.answered)
                 os.kill(child.pid, how)
 
         server.before = kill
         for granted in [*requests_a_run, 10**6]:
             left = [granted]
+            started.clear()
             child = programs.forked(_run, server.address, tmp_path / "log", tmp_path / "result.npz")
+            started.set()
             child.join()
             _settle(server)
             if granted < 10**6:
