@@ -79,7 +79,9 @@ def workspace(tmp_path_factory):
     for rule in ("py_library", "py_binary"):
         write(rules / "python" / f"{rule}.bzl", RULE.format(rule=rule))
     write(folder / "stubs" / "pypi" / "WORKSPACE", "")
-    for name in {name for path in folder.rglob("BUILD") for name in re.findall("@pypi//([a-z0-9_]+)", path.read_text())}:
+    for name in {
+        name for path in folder.rglob("BUILD") for name in re.findall("@pypi//([a-z0-9_]+)", path.read_text())
+    }:
         write(
             folder / "stubs" / "pypi" / name / "BUILD",
             f'filegroup(name = "{name}", visibility = ["//visibility:public"])',

@@ -21,7 +21,7 @@ from tfrobust.evaluation import Attacker, EvaluationConfig, Shard, mark_failed, 
 
 ATTACKS = ["pgd(linf(0.005), steps=3)", "targeted(fgsm(linf(0.01)), goal=3)", "square(linf(0.02), queries=10)"]
 QUIET = EvaluationConfig(progress=False, batch_size=16, seed=3)
-DIGITS = data.load("digits", "test").take(64)
+DIGITS = data.load("digits", "test").take(42)
 
 
 @pytest.fixture(scope="module")
