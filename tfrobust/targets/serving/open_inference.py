@@ -1,10 +1,10 @@
 """The open inference protocol, version 2, of KServe, Triton and OpenVINO, as JSON over HTTP."""
 
+import struct
 import uuid
 
 import numpy as np
 
-from tfrobust.errors import InputError
 from tfrobust.targets.serving.address import Address
 from tfrobust.targets.serving.connection import Connection
 from tfrobust.targets.serving.patience import UnavailableError
@@ -46,17 +46,19 @@ class OpenInferenceProtocol(Protocol):
         return self._version_of(self._connection.get(self._path))
 
     def predict(self, images):
-        if isinstance(images, list):
-            raise InputError(
-                f"{self._address.model} takes image files, which are sent by REST (/v1/) or gRPC alone here"
-            )
-        tensor = {
-            "name": self._input,
-            "shape": list(images.shape),
-            "datatype": _NAMES[images.dtype.name],
-            "data": images.ravel().tolist(),
-        }
-        content = self._connection.post(f"{self._path}/infer", {"id": str(uuid.uuid4()), "inputs": [tensor]})
+        if isinstance(images, list):  # files are no text, so they stand behind the JSON
+            tensor = {"shape": [len(images)], "datatype": "BYTES"}
+            binary = b"".join(struct.pack("<I", len(image)) + image for image in images)
+            tensor["parameters"] = {"binary_data_size": len(binary)}
+        else:
+            tensor = {
+                "shape": list(images.shape),
+                "datatype": _NAMES[images.dtype.name],
+                "data": images.ravel().tolist(),
+            }
+            binary = b""
+        request = {"id": str(uuid.uuid4()), "inputs": [{"name": self._input, **tensor}]}
+        content = self._connection.post(f"{self._path}/infer", request, binary)
         return Answer(_outputs(content.get("outputs")), _text(content.get("model_version")))
 
     def _version_of(self, said):
