@@ -60,7 +60,7 @@ class AttackRunner:
         """Runners for batches that are made at the same time: several for a model elsewhere, which else would wait for us."""
         if not self._victim.concurrent:
             return [self]
-        return [self, *(AttackRunner(self.name, self.attack, self._target, self.pixels) for _ in range(_AT_ONCE - 1))]
+        return [AttackRunner(self.name, self.attack, self._target, self.pixels) for _ in range(_AT_ONCE)]
 
     def stop(self) -> None:
         """Ends a run in another thread, of an attack that is not compiled, before its next question."""
