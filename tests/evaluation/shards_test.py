@@ -99,6 +99,17 @@ WRONG = {
 }
 
 
+def test_a_damaged_shard_is_made_again(model, test, alone, three):
+    path = sorted(three.glob("*.npz"))[1]
+    contents = bytearray(path.read_bytes())
+    contents[len(contents) // 2] ^= 255
+    path.write_bytes(contents)
+    with pytest.raises(InputError, match="damaged"):
+        _merged(model, test, 3, three)
+    _share(model, test, 3, three)
+    assert _without_costs(_merged(model, test, 3, three).report) == _without_costs(alone.report)
+
+
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_wrong_with_a_shard_is_said_and_nothing_is_merged(model, test, three, what):
     WRONG[what](sorted(three.glob("*.npz")), three)

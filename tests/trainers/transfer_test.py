@@ -14,6 +14,17 @@ def test_defense_rates_of_exported_models_stand_beside_the_sources_own(artifacts
     rows = json.loads((tmp_path / "report.json").read_text())["defense_rates"]
     assert [row["model"] for row in rows] == [str(artifacts.model), str(artifacts.float32)]
     assert rows[0]["defense_rate"] == rows[0]["source_robust_accuracy"] == rows[1]["defense_rate"] < 1
+    sources = [
+        f"--source={artifacts.model}",
+        f"--source={artifacts.saved_model}",
+        f"--model={artifacts.float32}",
+        ATTACK,
+    ]
+    programs.succeed("trainers.transfer", *sources, "--examples=60", f"--output={tmp_path / 'one'}")
+    engine = ["--engine=local", "--workers=2"]
+    programs.succeed("trainers.transfer", *sources, "--examples=60", f"--output={tmp_path / 'two'}", *engine)
+    reports = [json.loads((tmp_path / name / "report.json").read_text()) for name in ("one", "two")]
+    assert reports[0] == reports[1]  # each source in a process of its own changes nothing
     assert (tmp_path / "transfer.png").read_bytes().startswith(b"\x89PNG")
     assert f"{ATTACK.removeprefix('--attack=')} from {artifacts.model}" in output
 

@@ -135,7 +135,7 @@ def _is_whole(path) -> bool:
 
 def is_of(path, examples: Examples) -> bool:
     """Whether a file is whole and of these examples."""
-    arrays = read(path)
+    arrays = read(path) if _is_whole(path) else None
     return arrays is not None and str(arrays.get("examples")) == _digest(examples.images, examples.labels)
 
 

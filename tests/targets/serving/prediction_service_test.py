@@ -121,6 +121,12 @@ def test_another_version_in_an_answer_is_found(served):
         target.logits(1.0 - IMAGES)
 
 
+def test_a_server_that_answers_with_another_version_than_asked_for_is_refused(served):
+    served.version = 2
+    with pytest.raises(InputError, match="the server answers with version 2"):
+        targets.load(f"{served.address}/1")
+
+
 def test_the_token_goes_with_every_call(served):
     _asked(served, token="secret").logits(IMAGES)
     assert {call["authorization"] for call in served.metadata} == {"Bearer secret"}

@@ -72,6 +72,8 @@ class ServingTarget(Target):
         self._concurrency, self._rate = Concurrency(), Rate(config.queries_per_second)
         described = self._described(address)
         self._version, self._digest = described.version, described.digest
+        if parsed.version is not None and self._version not in (None, parsed.version):
+            raise InputError(f"{address}: the server answers with version {self._version}")
         self._form = described.input
         self._files = bool(config.image_bytes or (described.input and described.input.dtype == "string"))
         self._inputs = self._inputs_of(address, Bounds.of(bounds))
