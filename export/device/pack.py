@@ -15,6 +15,7 @@ from tfrobust import files
 from tfrobust.errors import InputError
 from tfrobust.evaluation import Evaluation, pixels
 from tfrobust.evaluation.predictor import Predictor
+from tfrobust.targets import identity
 
 _SCRIPT = pathlib.Path(__file__).with_name("run.py")
 _LEVELS = np.float32(255)
@@ -67,6 +68,7 @@ class Pack(NamedTuple):
             "model": pathlib.Path(self.target.name).name,
             "model_sha256": sha256(pathlib.Path(self.target.name).read_bytes()),
             "examples_sha256": examples_sha256(self.shown),
+            "attacks_sha256": attacks_sha256(self.shown),
             "seed": report["seed"],
             "dataset": report["dataset"] and pathlib.Path(report["dataset"]).name,
             "labels": self.shown.labels.tolist(),
@@ -88,6 +90,12 @@ def sha256(contents: bytes) -> str:
 def examples_sha256(shown: Evaluation) -> str:
     """Of the clean images and their labels, whatever type they are in memory."""
     return sha256(np.ascontiguousarray(shown.images, "float32").tobytes() + np.asarray(shown.labels, "int64").tobytes())
+
+
+def attacks_sha256(shown: Evaluation) -> str:
+    """Of what decides the attacks' images beside their own settings: the model they were made on, and its pixels."""
+    sources = {outcome.source or shown.report["model"] for outcome in shown.outcomes}
+    return sha256(" ".join([*(identity.of_files(path) for path in sorted(sources)), shown.report["pixels"]]).encode())
 
 
 def in_8_bits(images: np.ndarray) -> np.ndarray | None:

@@ -88,16 +88,13 @@ def write(pack: Pack, folder: pathlib.Path, litert: dict[str, bytes]) -> None:
         **pack.description(),
         "sets": sets,
         "image": list(pack.sets[0].images.shape[1:]),
-        "input": {"type": given.dtype.name, "shape": _fixed(given), **_steps(given)},
+        "input": {"type": given.dtype.name, "shape": [int(size) for size in given.shape], **_steps(given)},
         "scores": {"place": file.outputs.index(file.scores(None)), "type": scores.dtype.name, **_steps(scores)},
     }
+    (folder / "pack.json").unlink(missing_ok=True)  # of an earlier page, beside whose files new ones come
     for name, content in {**contents, "pack.json": json.dumps(described).encode()}.items():
         with files.written(folder / name) as path:
             path.write_bytes(content)
-
-
-def _fixed(tensor):
-    return [1, *(int(size) for size in tensor.shape[1:])]
 
 
 def _steps(tensor):
@@ -106,7 +103,7 @@ def _steps(tensor):
 
 
 def with_fixed_batch(contents: bytes) -> bytes:
-    """A file for one image at a time, of one for any number: LiteRT.js takes no other.
+    """A file for batches of one size, of one for any: LiteRT.js takes no other. The size is that which the file was made with.
 
     Args:
       contents: of a `.tflite` file that says that its batch may change; one that does not stays as it is.

@@ -12,7 +12,7 @@ from export.verification import Verification
 from tfrobust.errors import InputError
 
 _NUMBERS = ("clean_accuracy", "flips", "images", "largest", "relative_rms", "seed", "examples")
-_TEXTS = ("model_sha256", "examples_sha256")
+_TEXTS = ("model_sha256", "examples_sha256", "attacks_sha256")
 
 
 def read(path) -> dict:
@@ -41,9 +41,10 @@ def beside(found: Verification, results: Sequence[dict]) -> Verification:
     """A verification whose artifacts have the results of devices that ran the same file on the same examples.
 
     Raises:
-      InputError: for a result of another file, of other examples or of another seed.
+      InputError: for a result of another file, of other examples, of another seed, or of attacks on another model.
     """
     examples, seed = pack.examples_sha256(found.reference), found.reference.report["seed"]
+    attacks = pack.attacks_sha256(found.reference)
     of_file = {one.path: _sha256(one) for one in found.artifacts}
     for result in results:
         if result["model_sha256"] not in of_file.values():
@@ -52,6 +53,11 @@ def beside(found: Verification, results: Sequence[dict]) -> Verification:
             raise InputError(
                 f"--device_result: {result['path']} is of other examples or another seed: give --dataset, --examples and --seed as "
                 "the pack was made with"
+            )
+        if result["attacks"] and found.reference.outcomes and result["attacks_sha256"] != attacks:
+            raise InputError(
+                f"--device_result: {result['path']} has attacks on another model, or of other --pixels: make the pack with this "
+                "--reference and --pixels"
             )
     artifacts = [
         dataclasses.replace(one, device_results=[r for r in results if r["model_sha256"] == of_file[one.path]])

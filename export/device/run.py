@@ -6,12 +6,14 @@ Needs Python 3.9 or newer, NumPy and ai-edge-litert (or tflite-runtime). The res
 
     python -m export.verify … --device_result=result.json
 
-Exit code 0: done; 2: a file of the pack is missing or not what it was, or the interpreter is not installed.
+Exit code 0: done; 2: a file of the pack is missing or not what it was, the interpreter is not installed or does not run the
+model, or the result cannot be written.
 """
 
 import argparse
 import hashlib
 import json
+import os
 import pathlib
 import platform
 import struct
@@ -33,6 +35,9 @@ def main():
     parser.add_argument("--delegate", help="shared library of a delegate; default: XNNPACK")
     parser.add_argument("--output", default="result.json", help="where the result goes")
     arguments = parser.parse_args()
+    output = pathlib.Path(arguments.output)
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        fail(f"--output: {output} cannot be written")
     pack = checked()
     model = Model(pack, arguments.threads, arguments.delegate)
     answers, seconds = [], []
@@ -57,8 +62,8 @@ def main():
         },
     }
     print_figures(result)
-    pathlib.Path(arguments.output).write_text(json.dumps(result, indent=2) + "\n")
-    print(f"result: {arguments.output}")
+    write(json.dumps(result, indent=2) + "\n", output)
+    print(f"result: {output}")
 
 
 def checked():
@@ -74,6 +79,13 @@ def checked():
         if hashlib.sha256((PACK / name).read_bytes()).hexdigest() != digest:
             fail(f"{name} is not what was packed: its SHA-256 is another one")
     return json.loads((PACK / "pack.json").read_text())
+
+
+def write(text, output):
+    """A file that is there when it is whole."""
+    partial = output.with_name(f".partial-{output.name}")
+    partial.write_text(text)
+    os.replace(partial, output)
 
 
 def fail(message):
@@ -97,26 +109,22 @@ class Model:
             self._interpreter = library.Interpreter(
                 model_path=str(PACK / "model.tflite"), num_threads=threads, experimental_delegates=delegates or None
             )
-            self._input = self._interpreter.get_input_details()[0]
-            shape = [1, *self._input["shape"][1:]]
-            if list(self._input["shape"]) != shape:
-                self._interpreter.resize_tensor_input(self._input["index"], shape)
             self._interpreter.allocate_tensors()
+            self._input = self._interpreter.get_input_details()[0]
+            outputs = {int(one["index"]): one for one in self._interpreter.get_output_details()}
+            self._output = outputs[pack["output"]]
+            self._low, self._high = pack["bounds"]
+            zeros = np.zeros(self._input["shape"][1:], "float32")
+            for _ in range(WARM_UP):
+                self.logits(zeros)
         except (ValueError, RuntimeError) as error:
             fail(f"model.tflite does not run here: {str(error).splitlines()[0]}")
-        outputs = {int(one["index"]): one for one in self._interpreter.get_output_details()}
-        self._output = outputs[pack["output"]]
-        self._low, self._high = pack["bounds"]
-        zeros = np.zeros(self._input["shape"][1:], "float32")
-        for _ in range(WARM_UP):
-            self.logits(zeros)
 
     def logits(self, image):
-        """Of an image, float32 [height, width, channels] in [0, 1]."""
-        scaled = image * np.float32(self._high - self._low) + np.float32(self._low)
-        self._interpreter.set_tensor(
-            self._input["index"], stored(scaled.reshape([1, *self._input["shape"][1:]]), self._input)
-        )
+        """Of an image, float32 [height, width, channels] in [0, 1]; the rest of a larger batch is zeros."""
+        batch = np.zeros(self._input["shape"], "float32")
+        batch[0] = (image * np.float32(self._high - self._low) + np.float32(self._low)).reshape(batch.shape[1:])
+        self._interpreter.set_tensor(self._input["index"], stored(batch, self._input))
         self._interpreter.invoke()
         return real(self._interpreter.get_tensor(self._output["index"]), self._output)[0]
 
@@ -225,6 +233,7 @@ def figures(pack, answers):
         "format": FORMAT,
         "model_sha256": pack["model_sha256"],
         "examples_sha256": pack["examples_sha256"],
+        "attacks_sha256": pack["attacks_sha256"],
         "seed": pack["seed"],
         "examples": len(labels),
         "clean_accuracy": float(right.mean()),

@@ -115,6 +115,31 @@ def test_a_delegate_that_is_not_there_is_one_line(ran, device, tmp_path):
     assert done.returncode == 2 and "the delegate /nowhere/libdelegate.so cannot be loaded" in done.stderr
 
 
+@pytest.mark.parametrize("output", ["/nowhere/result.json", "/"])
+def test_a_result_that_cannot_be_written_is_one_line_before_anything_runs(ran, device, output):
+    command = [device, ran[1] / "pack/run.py", f"--output={output}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    (line,) = programs.errors(done)
+    assert done.returncode == 2 and not done.stdout and "cannot be written" in line
+
+
+def test_a_file_for_larger_batches_runs_in_the_script_and_on_the_page(artifacts, device, node_modules, tmp_path):
+    fours, pack, result = tmp_path / "fours.tflite", tmp_path / "pack", tmp_path / "result.json"
+    programs.succeed("export.tflite", f"--model={artifacts.model}", f"--output={fours}", "--fixed_batch=4")
+    flags = ["--dataset=digits", "--examples=6", f"--reference={artifacts.model}", ATTACK, f"--output={pack}.zip"]
+    where = [] if node_modules is None else [f"--page={tmp_path / 'page'}"]
+    programs.succeed("export.device_pack", f"--model={fours}", *flags, *where)
+    with zipfile.ZipFile(f"{pack}.zip") as archive:
+        archive.extractall(pack)
+    subprocess.run([device, pack / "run.py", f"--output={result}"], check=True, capture_output=True)
+    found = json.loads(result.read_text())
+    assert found["relative_rms"] < 1e-6 and found["clean_accuracy"] == found["expected"]["clean_accuracy"] > 0
+    _skip_without(node_modules)
+    opened = browser.opened(tmp_path / "page", tmp_path / "page.png")
+    assert opened["status"] == "Done" and opened["result"]["relative_rms"] < 1e-6
+    assert opened["result"]["attacks"] == found["attacks"]
+
+
 def test_images_of_whole_pixels_are_png_files(artifacts, device, tmp_path):
     pack = tmp_path / "pack.zip"
     uint8 = ["--pixels=uint8", "--dataset=digits", "--examples=12", ATTACK]
@@ -174,6 +199,21 @@ def test_results_of_another_file_or_of_other_examples_are_refused(ran, artifacts
         process = programs.run("export.verify", f"--reference={artifacts.model}", "--own_examples=0", *flags)
         (line,) = programs.errors(process)
         assert process.returncode == 2 and message in line
+
+
+@pytest.mark.parametrize("on_the_file", [True, False], ids=["no reference", "other pixels"])
+def test_results_of_attacks_made_otherwise_are_refused(artifacts, device, on_the_file, tmp_path):
+    reference, result = f"--reference={artifacts.model}", tmp_path / "result.json"
+    flags = ["--dataset=digits", "--examples=6", ATTACK]
+    made = [] if on_the_file else [reference, "--pixels=uint8"]
+    programs.succeed("export.device_pack", f"--model={artifacts.int8}", f"--output={tmp_path}/pack.zip", *flags, *made)
+    with zipfile.ZipFile(tmp_path / "pack.zip") as archive:
+        archive.extractall(tmp_path)
+    subprocess.run([device, tmp_path / "run.py", f"--output={result}"], check=True, capture_output=True)
+    to_verify = [reference, f"--artifact={artifacts.int8}", "--own_examples=0", f"--device_result={result}"]
+    process = programs.run("export.verify", *to_verify, *flags)
+    (line,) = programs.errors(process)
+    assert process.returncode == 2 and "attacks on another model, or of other --pixels" in line
 
 
 def test_logits_that_differ_on_the_device_fail(ran, artifacts, tmp_path):

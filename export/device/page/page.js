@@ -13,10 +13,11 @@ const MOST_FLIPS = 60;
 
 const element = (id) => document.getElementById(id);
 const percent = (share) => `${(100 * share).toFixed(2)} %`;
+const product = (numbers) => numbers.reduce((result, number) => result * number, 1);
 const mean = (numbers) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
 
 async function read(name) {
-  const response = await fetch(name);
+  const response = await fetch(name, { cache: "no-cache" }); // else the file of an earlier page might be run
   if (!response.ok) throw new Error(`${name} is missing: ${response.status}`);
   return response;
 }
@@ -36,7 +37,7 @@ async function load() {
 }
 
 function image(pack, set, row) {
-  const size = pack.image.reduce((product, length) => product * length, 1);
+  const size = product(pack.image);
   const part = set.pixels.subarray(row * size, (row + 1) * size);
   return set.type === "uint8" ? Float32Array.from(part, (level) => Math.fround(level) / Math.fround(255)) : part;
 }
@@ -48,11 +49,12 @@ function round(value) {
   return rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below;
 }
 
-// An image as the model takes it.
+// An image as the model takes it; the rest of a larger batch is zeros.
 function stored(pixels, pack) {
   const [low, high] = pack.bounds;
-  const { type, scale, zero_point: zeroPoint } = pack.input;
-  const scaled = Float32Array.from(pixels, (pixel) => Math.fround(pixel * Math.fround(high - low)) + Math.fround(low));
+  const { type, shape, scale, zero_point: zeroPoint } = pack.input;
+  const scaled = new Float32Array(product(shape));
+  pixels.forEach((pixel, place) => (scaled[place] = Math.fround(pixel * Math.fround(high - low)) + Math.fround(low)));
   if (type === "float32") return scaled;
   const [least, most] = LIMITS[type];
   return ARRAYS[type].from(scaled, (value) => Math.min(Math.max(round(Math.fround(value / scale)) + zeroPoint, least), most));
@@ -63,7 +65,7 @@ async function logits(model, pack, pixels) {
   const outputs = await model.run(input);
   const values = await outputs[pack.scores.place].data();
   const { scale, zero_point: zeroPoint } = pack.scores;
-  const found = Array.from(values, (value) => (value - zeroPoint) * scale);
+  const found = Array.from(values.subarray(0, pack.classes), (value) => (value - zeroPoint) * scale);
   input.delete();
   outputs.forEach((output) => output.delete());
   return found;
@@ -75,7 +77,7 @@ function largest(values) {
 
 // The answers of one accelerator to all images, with seconds for each.
 async function run(pack, accelerator, progress) {
-  const model = await loadAndCompile("model.tflite", { accelerator });
+  const model = await loadAndCompile(new Uint8Array(await (await read("model.tflite")).arrayBuffer()), { accelerator });
   const answers = [];
   const milliseconds = [];
   for (let time = 0; time < WARM_UP; time++) await logits(model, pack, image(pack, pack.sets[0], 0));
@@ -202,6 +204,7 @@ function offer(pack, found) {
     format: 1,
     model_sha256: pack.model_sha256,
     examples_sha256: pack.examples_sha256,
+    attacks_sha256: pack.attacks_sha256,
     seed: pack.seed,
     examples: pack.labels.length,
     ...cpu,
