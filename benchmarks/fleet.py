@@ -50,14 +50,14 @@ def _speed(name, workers, plan, source):
             )
         times = []
         failures = engines.run(
-            _engine(name, make, workers), range(_SHARDS), workers, lambda task, reply: times.append(time.monotonic())
+            _engine(name, make), range(_SHARDS), workers, lambda task, reply: times.append(time.monotonic())
         )
         if failures:
             raise tfr.InputError(f"shards fail: {next(iter(failures.values()))}")
     return (_SHARDS - workers) / (times[-1] - times[workers - 1])
 
 
-def _engine(name, make, workers):
+def _engine(name, make):
     from tfrobust.engines.local import LocalEngine
     from tfrobust.engines.ray import RayEngine
 

@@ -124,7 +124,7 @@ def _compared(expected):
 
 def _alone(path, target, reference, test, expected, shown, answers, plan):
     """What is found of an artifact without the others."""
-    target.probe(expected.images[: tfr.targets.serving.IMAGES])
+    target.probe(expected.clean)
     few = test.take(plan.own_examples) if plan.own_examples else None
     white_box, remarks = target.access is Access.WHITE_BOX, []
     transferred = show(expected, target, batch_size=plan.config.batch_size)

@@ -1,6 +1,7 @@
 """What a device needs to find out how robust a file is there: the file, images, what is expected, and a script."""
 
 import hashlib
+import io
 import json
 import pathlib
 import zipfile
@@ -135,8 +136,6 @@ def _contents(pack) -> Iterator[tuple[str, bytes]]:
 
 
 def _npy(array) -> bytes:
-    import io
-
     contents = io.BytesIO()
     np.save(contents, np.ascontiguousarray(array))
     return contents.getvalue()

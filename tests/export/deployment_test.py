@@ -2,22 +2,16 @@
 
 import itertools
 import json
-import re
-import shlex
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.support import programs
-
-TEXT = (programs.ROOT / "docs/deployment.md").read_text()
+from tests.support import pages, programs
 
 
 def commands():
     """The commands of the page that start a program, without the training, as lists of words."""
-    blocks = re.findall(r"^    (python -m (?:.*\\\n)*.*)", TEXT, re.MULTILINE)
-    found = [shlex.split(block.replace("\\\n", " ")) for block in blocks]
-    return [words[2:] for words in found if words[2] != "trainers.mnist"]
+    return [words[2:] for words in pages.commands("deployment.md", "python -m") if words[2] != "trainers.mnist"]
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import pathlib
-import re
-import shlex
 import shutil
 import subprocess
 import zipfile
@@ -15,19 +13,17 @@ import pytest
 import tensorflow as tf
 
 from export.device import page, run
-from tests.support import browser, programs
+from tests.support import browser, pages, programs
 from tests.support.servers import environments
 from tfrobust import targets
 from tfrobust.errors import InputError
 
-TEXT = (programs.ROOT / "docs/device.md").read_text()
 ATTACK = "--attack=pgd(linf(0.1), steps=10)"
 
 
 def commands():
     """The commands of the page but for the training, the exporter and the web server, as lists of words."""
-    blocks = re.findall(r"^    ((?:python|unzip) (?:.*\\\n)*.*)", TEXT, re.MULTILINE)
-    found = [shlex.split(block.replace("\\\n", " ")) for block in blocks]
+    found = pages.commands("device.md", "(?:python|unzip)")
     return [words for words in found if words[2] not in ("trainers.mnist", "export.tflite", "http.server")]
 
 

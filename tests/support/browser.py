@@ -1,6 +1,5 @@
 """A page in headless Chromium, served on loopback."""
 
-import contextlib
 import functools
 import http.server
 import json
@@ -8,9 +7,10 @@ import pathlib
 import re
 import shutil
 import subprocess
-import threading
 
 import pytest
+
+from tests.support.servers import threads
 
 _DRIVER = pathlib.Path(__file__).with_suffix(".mjs")
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -42,7 +42,9 @@ def opened(
         "--remote-debugging-port=0",
         f"--user-data-dir={picture}.profile",
     ]
-    with _served(folder) as origin, subprocess.Popen([chromium, *flags], stderr=subprocess.PIPE, text=True) as browser:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=folder))
+    origin = f"http://127.0.0.1:{server.server_port}"
+    with threads.in_thread(server), subprocess.Popen([chromium, *flags], stderr=subprocess.PIPE, text=True) as browser:
         try:
             socket = next(found[1] for line in browser.stderr if (found := re.search(r"listening on (ws://\S+)", line)))
             command = [
@@ -65,15 +67,3 @@ def opened(
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *arguments):
         """Says nothing."""
-
-
-@contextlib.contextmanager
-def _served(folder):
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=folder)) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()

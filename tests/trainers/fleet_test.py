@@ -1,7 +1,6 @@
 """The commands of docs/fleet.md as a reader types them, and its files for Kubernetes and Slurm; wrong use of the flags."""
 
 import json
-import re
 import shlex
 
 import numpy as np
@@ -9,12 +8,11 @@ import pytest
 import yaml
 
 import tfrobust as tfr
-from tests.support import programs
+from tests.support import pages, programs
 from tests.support.servers import rest
 from tfrobust import targets
 
 FOLDER = programs.ROOT / "docs"
-TEXT = (FOLDER / "fleet.md").read_text()
 WRONG = {
     "no number of parts": (["--shard=1"], "need --shards"),
     "two at once": (["--shards=2", "--shard=1", "--merge"], "exclude one another"),
@@ -31,8 +29,7 @@ WRONG = {
 
 def commands():
     """The commands of the page that evaluate, as lists of words."""
-    blocks = re.findall(r"^    (python -m trainers.evaluate (?:.*\\\n)*.*)", TEXT, re.MULTILINE)
-    return [shlex.split(block.replace("\\\n", " "))[2:] for block in blocks]
+    return [words[2:] for words in pages.commands("fleet.md", "python -m trainers.evaluate")]
 
 
 @pytest.fixture(scope="module")

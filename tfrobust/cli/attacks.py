@@ -146,10 +146,10 @@ def load_targets(form: ModelForm, paths: Sequence[str], surrogate: str | None = 
       paths: of the models.
       surrogate: path of the model on which attacks are made that another one does not allow, or None.
     """
-    paths = list(paths)
-    endpoints.refuse_two_hosts_for_a_token([*paths, *([surrogate] if surrogate else [])])
+    paths = [*paths, *([surrogate] if surrogate else [])]
+    endpoints.refuse_two_hosts_for_a_token(paths)
     with quiet.held_back():
-        targets = {path: form.load(path) for path in [*paths, *([surrogate] if surrogate else [])]}
+        targets = {path: form.load(path) for path in paths}
     if surrogate:
         return {path: tfr.targets.WithSurrogate(target, targets[surrogate]) for path, target in targets.items()}
     return targets

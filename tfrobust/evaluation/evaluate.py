@@ -14,7 +14,6 @@ from tfrobust.evaluation.judge import judge, outcomes_of
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.report import Evaluation
 from tfrobust.evaluation.storage import CleanImages
-from tfrobust.targets import serving
 
 
 def evaluate(
@@ -122,7 +121,7 @@ def show(found: Evaluation, model, *, examples: int | None = None, batch_size: i
 
 def _look_at(target, images, config):
     """Asks a model outside the process about a few images before it is attacked, and says at once what is wrong with it."""
-    probe = None if target.local else target.probe(images[: serving.IMAGES])
+    probe = target.probe(images)
     for finding in checks.served.findings(probe) if probe and config.progress else ():
         tqdm.tqdm.write(f"{target.name}: {finding['code']}: {finding['evidence']}", file=sys.stderr)
 

@@ -97,7 +97,7 @@ def gather(
         draws=predictor.draws,
         white_box=not attacks or any(attack.needs is Access.WHITE_BOX for attack in attacks),
         trained_with=config.trained_with,
-        probe=None if target.local else target.probe(examples.images[: serving.IMAGES]),
+        probe=target.probe(examples.images),
     )
     asked = target.in_graph if config.active_checks is None else config.active_checks
     if not asked or target.access < Access.SCORE_BASED:

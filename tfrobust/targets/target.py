@@ -61,11 +61,11 @@ class Target(abc.ABC):
         """
         return identity.of_graph(self.logits, self.input_shape) if self.in_graph else None
 
-    def probe(self, images: np.ndarray):
+    def probe(self, images):
         """What its answers to a few images are like, for a model that is not in this process: see `serving.Probe`.
 
         Args:
-          images: float32 [images, height, width, channels] in [0, 1].
+          images: float32 [images, height, width, channels] in [0, 1], or what gives rows of such: only the first are read.
         """
         return None
 

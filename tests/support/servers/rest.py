@@ -16,6 +16,8 @@ import time
 
 import numpy as np
 
+from tests.support.servers import threads
+
 CLASSES = 4
 
 
@@ -57,20 +59,15 @@ class Server:
 @contextlib.contextmanager
 def running(port=0, certificate=None):
     """Starts a server and ends it. `certificate`: a PEM file with a key and a certificate, for https."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), _Handler) as listener:
-        if certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            listener.socket = context.wrap_socket(listener.socket, server_side=True)
-        listener.daemon_threads, listener.server = True, Server(listener.server_port)
-        listener.handle_error = lambda *arguments: None  # clients that have gone
-        thread = threading.Thread(target=listener.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield listener.server
-        finally:
-            listener.shutdown()
-            thread.join()
+    listener = http.server.ThreadingHTTPServer(("127.0.0.1", port), _Handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        listener.socket = context.wrap_socket(listener.socket, server_side=True)
+    listener.daemon_threads, listener.server = True, Server(listener.server_port)
+    listener.handle_error = lambda *arguments: None  # clients that have gone
+    with threads.in_thread(listener):
+        yield listener.server
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):

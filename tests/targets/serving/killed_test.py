@@ -5,7 +5,6 @@ import os
 import pathlib
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -15,7 +14,7 @@ import pytest
 
 import tfrobust as tfr
 from tests.support import programs
-from tests.support.servers import rest
+from tests.support.servers import environments, rest
 from tfrobust import targets
 from tfrobust.cli import program
 from tfrobust.targets import EndpointConfig
@@ -99,14 +98,9 @@ def _settle(server):
 @contextlib.contextmanager
 def _server(port, counted):
     """A server in a process of its own."""
-    command = [sys.executable, "-m", "tests.support.servers.rest", str(port), str(counted)]
-    started = subprocess.Popen(command, cwd=programs.ROOT, stdout=subprocess.PIPE, text=True)
-    try:
+    command = (sys.executable, "-m", "tests.support.servers.rest", port, counted)
+    with environments.process(*command, cwd=programs.ROOT) as started:
         yield started, started.stdout.readline().strip()
-    finally:
-        started.kill()
-        started.wait()
-        started.stdout.close()
 
 
 def test_a_server_that_is_killed_and_comes_back_is_waited_for(undisturbed, tmp_path):

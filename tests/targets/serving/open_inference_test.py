@@ -3,13 +3,12 @@
 import http.server
 import json
 import struct
-import threading
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.servers import rest
+from tests.support.servers import rest, threads
 from tfrobust import targets
 from tfrobust.errors import InputError
 
@@ -63,14 +62,10 @@ def _files(binary, tensor):
 @pytest.fixture
 def server():
     """A server whose `datatype` and `version` can be set, and its `address`."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as running:
+    with threads.in_thread(http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)) as running:
         running.datatype, running.version = "FP32", "3"
         running.address = f"http://127.0.0.1:{running.server_port}/v2/models/linear"
-        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
-        thread.start()
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.mark.parametrize("datatype", ["FP32", "BYTES"])

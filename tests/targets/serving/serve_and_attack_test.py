@@ -4,22 +4,19 @@ import contextlib
 import json
 import pathlib
 import re
-import shlex
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support import programs
+from tests.support import pages, programs
 from tests.support.servers import environments
-
-TEXT = (programs.ROOT / "docs/serve_and_attack.md").read_text()
 
 
 def commands():
     """The commands of the page but for the training and the installation, as lists of words."""
-    blocks = re.findall(r"^    ((?:python|runs\S+python) (?:.*\\\n)*.*)", TEXT, re.MULTILINE)
-    found = [shlex.split(block.replace("\\\n", " ")) for block in blocks]
+    found = pages.commands("serve_and_attack.md", r"(?:python|runs\S+python)")
     return [words for words in found if words[2] not in ("trainers.mnist", "venv")]
 
 
@@ -31,7 +28,7 @@ def _started(servers, words, port):
         )
         environments.wait_for(f"http://127.0.0.1:{port}/v1/models/lenet", server)
     else:
-        server = servers.enter_context(environments.process(programs.sys.executable, *words[1:], cwd=programs.ROOT))
+        server = servers.enter_context(environments.process(sys.executable, *words[1:], cwd=programs.ROOT))
         assert int(server.stdout.readline()) == port
 
 

@@ -2,6 +2,8 @@
 
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -28,7 +30,7 @@ def grpc(artifacts, tmp_path_factory):
         f"--base={artifacts.saved_model}",
         f"--counted={counted}",
     ]
-    with environments.process(programs.sys.executable, *program, cwd=programs.ROOT) as server:
+    with environments.process(sys.executable, *program, cwd=programs.ROOT) as server:
         yield f"grpc://127.0.0.1:{int(server.stdout.readline())}/lenet", counted
 
 
@@ -108,7 +110,7 @@ def test_an_independent_client_gets_the_same_from_the_server(grpc, tmp_path):
     program = pathlib.Path(environments.__file__).with_name("ovms_answers.py")
     host, model = grpc[0].removeprefix("grpc://").split("/")
     command = [str(python), str(program), host, model, str(tmp_path / "images.npy"), str(tmp_path / "logits.npy")]
-    programs.subprocess.run(command, check=True, timeout=60)
+    subprocess.run(command, check=True, timeout=60)
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), targets.load(grpc[0]).logits(TEST.floats()), atol=1e-5)
 
 

@@ -3,6 +3,6 @@
 from tfrobust.targets.serving.address import is_address
 from tfrobust.targets.serving.config import TOKEN_VARIABLE, EndpointConfig
 from tfrobust.targets.serving.endpoint import ServingTarget
-from tfrobust.targets.serving.probe import IMAGES, Probe
+from tfrobust.targets.serving.probe import Probe
 
-__all__ = ["IMAGES", "TOKEN_VARIABLE", "EndpointConfig", "Probe", "ServingTarget", "is_address"]
+__all__ = ["TOKEN_VARIABLE", "EndpointConfig", "Probe", "ServingTarget", "is_address"]

@@ -74,15 +74,14 @@ class ServingTarget(Target):
         self._version, self._digest = described.version, described.digest
         if parsed.version is not None and self._version not in (None, parsed.version):
             raise InputError(f"{address}: the server answers with version {self._version}")
-        self._form = described.input
-        self._files = bool(config.image_bytes or (described.input and described.input.dtype == "string"))
-        self._inputs = self._inputs_of(address, Bounds.of(bounds))
+        self.takes_files = bool(config.image_bytes or (described.input and described.input.dtype == "string"))
+        self._inputs = self._inputs_of(address, described.input, Bounds.of(bounds))
         super().__init__(
             address, self._inputs.shape, self._inputs.bounds if not self._inputs.differentiable else bounds
         )
         self._choose(described.outputs)
         # Answers are found again by all that decides them.
-        scope = (*parsed, self._version, self._digest, config.signature, self._files, str(self.scale), output_name)
+        scope = (*parsed, self._version, self._digest, config.signature, self.takes_files, str(self.scale), output_name)
         self._scope = hashlib.sha256(repr(scope).encode())
         self._endpoint = hashlib.sha256(repr(parsed).encode()).hexdigest()
         self._draws, self._classes, self._sample, self.probed = {}, None, None, None
@@ -92,16 +91,11 @@ class ServingTarget(Target):
         """Of a server that says which version it serves, or gives a hash."""
         return f"{self._scope.hexdigest()} {self._version}" if self._version or self._digest else None
 
-    @property
-    def takes_files(self) -> bool:
-        """Whether it is sent PNG files, so that what it sees is in 8 bits."""
-        return self._files
-
-    def probe(self, images: np.ndarray) -> probe_lib.Probe:
+    def probe(self, images) -> probe_lib.Probe:
         """Asks about a few images three times: twice in the same request, and one by one; once for each target.
 
         Args:
-          images: float32 [images, height, width, channels] in [0, 1], of which the first 20 are taken.
+          images: float32 [images, height, width, channels] in [0, 1], or what gives rows of such; the first 20 are taken.
         """
         if self.probed is None:
             payloads = self._payloads(images[: probe_lib.IMAGES])
@@ -142,10 +136,10 @@ class ServingTarget(Target):
         except NotFoundError as error:
             raise InputError(f"{address}: the server has no such model: {error}") from error
 
-    def _inputs_of(self, address, bounds):
-        if self._files or self._form is None or self._form.dtype is None:
+    def _inputs_of(self, address, form, bounds):
+        if self.takes_files or form is None or form.dtype is None:
             return Inputs(bounds=bounds or Bounds())
-        return Inputs.of(address, self._form.shape, tf.as_dtype(self._form.dtype), bounds)
+        return Inputs.of(address, form.shape, tf.as_dtype(form.dtype), bounds)
 
     def _choose(self, forms):
         """Which output is taken; and whether it is labels, as far as the server says."""
@@ -161,14 +155,14 @@ class ServingTarget(Target):
     def _payloads(self, images) -> list[bytes]:
         """Each image as it is sent: a PNG file, or the bytes of its numbers."""
         images = np.asarray(images, "float32")
-        if self._files:
+        if self.takes_files:
             return [tf.io.encode_png(image).numpy() for image in np.rint(images * 255.0).astype("uint8")]
         fed = self._inputs.feed(tf.constant(images)).numpy()
         self._fed_shape, self._fed_type = fed.shape[1:], fed.dtype
         return [image.tobytes() for image in fed]
 
     def _batch(self, payloads: Sequence[bytes]):
-        if self._files:
+        if self.takes_files:
             return list(payloads)
         return np.frombuffer(b"".join(payloads), self._fed_type).reshape(len(payloads), *self._fed_shape)
 
@@ -194,7 +188,7 @@ class ServingTarget(Target):
     def _per_request(self, payloads):
         if self._config.images_per_request:
             return self._config.images_per_request
-        numbers = 1 if self._files else len(payloads[0]) // self._fed_type.itemsize
+        numbers = 1 if self.takes_files else len(payloads[0]) // self._fed_type.itemsize
         return max(min(_REQUEST, _REQUEST_BYTES // (4 * numbers)), 1)
 
     def _key(self, payload):
