@@ -7,3 +7,7 @@ class InputError(ValueError):
     Programs turn it into one line on standard error and exit code 2; every other exception is a bug of ours
     and keeps its traceback.
     """
+
+
+class EmptyShardError(InputError):
+    """There are fewer examples than shards, so that this one has none of them: nothing is wrong, and nothing to do."""

@@ -5,7 +5,7 @@ import pytest
 
 from tests.support import classifiers
 from tfrobust import data
-from tfrobust.errors import InputError
+from tfrobust.errors import EmptyShardError, InputError
 
 IMAGES = classifiers.random_images(3, (4, 4, 1))
 
@@ -65,3 +65,22 @@ def test_floats_on_a_models_own_scale_are_taken_with_its_bounds(tmp_path):
         data.load(tmp_path / "own.npz", "test")
     split = data.load(tmp_path / "own.npz", "test", bounds=(0, 255))
     np.testing.assert_array_equal(split.floats(), PIXELS.astype("float32") / np.float32(255))
+
+
+def test_a_shard_is_read_as_its_part_of_the_whole_would_be(tmp_path):
+    """What the images are shows in all of them: one shard here holds zeros and ones alone, another floats below 1."""
+    dark = np.stack([PIXELS[0], PIXELS[1] % 2, PIXELS[2]])
+    for images in (dark, dark.astype("float32")):
+        np.savez(tmp_path / "own.npz", images=images, labels=[0, 2, 1])
+        whole = data.load(tmp_path / "own.npz", "test", bounds=(0, 255))
+        for index in range(3):
+            part = data.load(tmp_path / "own.npz", "test", bounds=(0, 255), shard=(index, 3))
+            np.testing.assert_array_equal(part.images, whole.images[index::3])
+            assert part.labels.tolist() == [[0], [2], [1]][index] and part.classes == 3
+
+
+def test_a_shard_of_too_few_examples_says_so(tmp_path):
+    np.savez(tmp_path / "own.npz", images=PIXELS, labels=[0, 2, 1])
+    for name in (tmp_path / "own.npz", "digits"):
+        with pytest.raises(EmptyShardError, match="shard 3 of 4 has none of the 3 examples"):
+            data.load(name, "test", examples=3, shard=(3, 4))

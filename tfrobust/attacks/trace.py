@@ -1,6 +1,5 @@
 """What an attack came to, question by question: recorded at the door to the model, so that it costs no question."""
 
-import math
 import threading
 from typing import NamedTuple
 
@@ -9,10 +8,16 @@ import tensorflow as tf
 
 from tfrobust import balls
 
-_ALL, _PER_OCTAVE = (
-    64,
-    32,
-)  # columns are kept of the first questions, and then of so many each time their number doubles
+_ALL, _PER_OCTAVE, _OCTAVES = 64, 32, 18
+
+
+def _kept() -> np.ndarray:
+    """int [columns]: of the first questions each, then so many each time their number doubles, to 16 million."""
+    later = np.ceil(_ALL * 2 ** (np.arange(1, _PER_OCTAVE * _OCTAVES + 1) / _PER_OCTAVE))
+    return np.concatenate([np.arange(1, _ALL + 1), later]).astype(int)
+
+
+QUESTIONS = _kept()  # after how many questions each column of a trace is
 
 
 class Stage(NamedTuple):
@@ -30,9 +35,10 @@ class Stage(NamedTuple):
 class Trace:
     """Records each example's best margin in Python, from wherever TensorFlow calls: compiled or eager, from several threads.
 
-    A question is one call of the model (of a random model, the mean over its draws): it goes to some examples of the
-    batch, and those that have left keep what they had. A trace holds one batch: the next `Problem(..., trace=trace)`, or
-    the next call of a compiled function that makes one, starts it anew. Replicas need a trace each.
+    A question is one call of the model about an example (of a random model, the mean over its draws). Each example's are
+    counted for itself, so that a trace does not depend on what else is in the batch. A trace holds one batch: the next
+    `Problem(..., trace=trace)`, or the next call of a compiled function that makes one, starts it anew. Replicas need a
+    trace each.
 
     Args:
       ball: only what is asked inside it counts, such as an attack's; None: everything does.
@@ -65,17 +71,23 @@ class Trace:
     # ---- afterwards ----
 
     def best(self) -> np.ndarray:
-        """float32 [examples, columns]: the best margin so far, positive from the first success on; -inf: not asked yet.
+        """float32 [examples, columns]: the best margin so far, positive from the first success on; -inf: none inside the ball.
 
-        Of a model that gives labels, 1 for a success and -1 for none.
+        An example that has been asked about less often than others keeps what it had. Of a model that gives labels, 1 for
+        a success and -1 for none.
         """
         with self._lock:
-            return np.stack([*self._columns, self._best] if self._last_is_missing() else self._columns, axis=1)
+            return np.maximum.accumulate(self._best[:, : self._columns()], axis=1)
 
     def questions(self) -> np.ndarray:
-        """int [columns]: after how many questions each column of `best` was. The last is the number of all."""
+        """int [columns]: after how many questions about an example each column of `best` was. The last is the most of any."""
         with self._lock:
-            return np.array([*self._numbers, self._count] if self._last_is_missing() else self._numbers, int)
+            return np.minimum(QUESTIONS[: self._columns()], self._asked.max(initial=0))
+
+    def asked(self) -> np.ndarray:
+        """int [examples]: how many questions there were about each."""
+        with self._lock:
+            return self._asked.copy()
 
     @property
     def stages(self) -> list[Stage]:
@@ -83,32 +95,24 @@ class Trace:
         with self._lock:
             return list(self._stages)
 
-    def _last_is_missing(self):
-        return not self._numbers or self._numbers[-1] != self._count
+    def _columns(self):
+        return int(np.searchsorted(QUESTIONS, self._asked.max(initial=0))) + 1
 
     def _start(self, rows):
         with self._lock:
-            self._best = np.full(len(rows), -np.inf, np.float32)
-            self._count, self._columns, self._numbers, self._stages = 0, [], [], []
+            self._best = np.full([len(rows), len(QUESTIONS)], -np.inf, np.float32)
+            self._asked, self._stages = np.zeros(len(rows), int), []
         return rows
 
     def _record(self, rows, margins):
         with self._lock:
-            np.maximum.at(self._best, rows, margins)
-            self._count += 1
-            if _is_kept(self._count):
-                self._columns.append(self._best.copy())
-                self._numbers.append(self._count)
+            self._asked[np.unique(rows)] += 1
+            columns = np.searchsorted(QUESTIONS, self._asked[rows])
+            np.maximum.at(self._best, (rows, np.minimum(columns, len(QUESTIONS) - 1)), margins)
 
     def _stage(self, attack, rows):
         with self._lock:
             self._stages.append(Stage(attack, rows.copy()))
-
-
-def _is_kept(number):
-    if number <= _ALL:
-        return True
-    return int(_PER_OCTAVE * math.log2(number)) > int(_PER_OCTAVE * math.log2(number - 1))
 
 
 def _run(function, inputs):

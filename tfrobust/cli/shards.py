@@ -12,7 +12,7 @@ from absl import flags
 import tfrobust as tfr
 from tfrobust.cli import attacks, data, engine_flags, quiet
 from tfrobust.cli.engine_flags import EngineConfig
-from tfrobust.errors import InputError
+from tfrobust.errors import EmptyShardError, InputError
 
 _PLACES = ("JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID")  # of a process among those of an Indexed Job or a job array
 
@@ -123,8 +123,11 @@ class Shared:
             tfr.evaluation.mark_failed(self.folder, tfr.evaluation.Shard(index, count), reason)
 
 
-def attacker(shared: Shared) -> Callable[[int], pathlib.Path]:
-    """Loads the model; returns a function that attacks a shard, given its number, and returns its file's path."""
+def attacker(shared: Shared) -> "Callable[[int], pathlib.Path | EmptyShardError]":
+    """Loads the model; returns a function that attacks a shard, given its number.
+
+    That returns the path of the shard's file, or says that it has no examples.
+    """
     if "tensorflow" not in sys.modules:
         quiet.start_tensorflow()
     target = attacks.load_targets(shared.plan.form, [shared.path], shared.surrogate)[shared.path]
@@ -134,7 +137,10 @@ def attacker(shared: Shared) -> Callable[[int], pathlib.Path]:
 
     def attack(index):
         shard = tfr.evaluation.Shard(index, shared.campaign.count)
-        test = shared.source.load(shared.plan.dataset, "test", shared.plan.examples, shard=shard, **form)
+        try:
+            test = shared.source.load(shared.plan.dataset, "test", shared.plan.examples, shard=shard, **form)
+        except EmptyShardError as error:
+            return error
         return made.run(shard, test, None)
 
     return attack

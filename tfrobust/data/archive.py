@@ -42,16 +42,17 @@ def load(
     """
     arrays = _opened(path, lambda arrays: {name: arrays[name] for name in _names(path, arrays.files, split)})
     images, labels = arrays.values()
+    classes = labels
     if len(images.shape) and len(labels.shape) and len(images) == len(labels):
-        index, count = shard
-        images = images[index:examples:count]
-        classes, labels = labels, labels[index:examples:count]
+        images, labels = images[:examples], labels[:examples]
     try:
-        images, labels = given.arrays(images, labels, bounds=bounds)
+        images, labels = given.arrays(
+            images, labels, bounds=bounds
+        )  # of all shards alike: what they are shows in all images
         classes = given.class_numbers(classes)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return Split(images, labels, int(classes.max()) + 1)
+    return Split(images, labels, int(classes.max()) + 1).shard(*shard)
 
 
 def read_arrays(path) -> dict[str, np.ndarray]:

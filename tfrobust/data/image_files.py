@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfrobust.data import checks, streams
 from tfrobust.data.class_folders import HELD_OUT, list_images, training_and_test_images
-from tfrobust.data.split import Split
+from tfrobust.data.split import Split, rows_of
 from tfrobust.errors import InputError
 
 
@@ -46,7 +46,7 @@ def load(
         image = decode(tf.io.read_file(path), channels)
         return tf.ensure_shape(fit(image, size) if resize else image, shape), label
 
-    files = files.at(slice(shard[0], None, shard[1]))
+    files = files.at(rows_of(shard, len(files.paths)))
     dataset = tf.data.Dataset.from_tensor_slices((files.paths, files.labels)).map(decoded, tf.data.AUTOTUNE)
     try:
         images, labels = streams.read(dataset, len(files.paths), str(folder))

@@ -49,7 +49,8 @@ def load(
       A `Split`.
 
     Raises:
-      InputError: for an unknown name, a file that cannot be used, or data that is neither there nor downloadable.
+      InputError: for an unknown name, a file that cannot be used, or data that is neither there nor downloadable; an
+        `EmptyShardError` for a shard of fewer examples than there are shards, that has none.
 
     Example:
       >>> load("digits", "test").images.shape

@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfrobust.errors import EmptyShardError
+
 
 class Split(NamedTuple):
     """One split of a data set, in memory.
@@ -27,8 +29,13 @@ class Split(NamedTuple):
         return Split(self.images[examples:], self.labels[examples:], self.classes)
 
     def shard(self, index, count):
-        """Every count-th example, from one on."""
-        return Split(self.images[index::count], self.labels[index::count], self.classes)
+        """Every count-th example, from one on.
+
+        Raises:
+          EmptyShardError: if there are none.
+        """
+        rows = rows_of((index, count), len(self.labels))
+        return Split(self.images[rows], self.labels[rows], self.classes)
 
     def floats(self, rows=None):
         """The images as float32 in [0, 1]; a large set takes four times the memory so: give `rows`, a slice or indices."""
@@ -37,6 +44,18 @@ class Split(NamedTuple):
     def mean_image(self):
         """The mean of all images, float64 [height, width, channels] in [0, 1]."""
         return self.images.mean(axis=0, dtype="float64") / (255 if self.images.dtype == np.uint8 else 1)
+
+
+def rows_of(shard: tuple[int, int], examples: int) -> slice:
+    """The rows of a shard (index, count) of so many examples.
+
+    Raises:
+      EmptyShardError: if there are none.
+    """
+    index, count = shard
+    if index >= examples:
+        raise EmptyShardError(f"shard {index} of {count} has none of the {examples} examples")
+    return slice(index, examples, count)
 
 
 def floats(images):

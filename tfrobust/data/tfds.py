@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust.data import checks, image_files, streams
-from tfrobust.data.split import Split
+from tfrobust.data.split import Split, rows_of
 from tfrobust.errors import InputError
 
 _INSTEAD = {"test": ("validation",)}  # of a split that is not there or has no labels
@@ -131,9 +131,12 @@ def _read(name, builder, split, keys, examples, size, shard=(0, 1)) -> tuple[np.
         reading = tfds.ReadConfig(try_autocache=False)  # everything is read once
         encoded = {keys[0]: tfds.decode.SkipDecoding()}
         dataset = builder.as_dataset(split=split, read_config=reading, decoders=encoded)
-        dataset = dataset.take(-1 if examples is None else examples).shard(shard[1], shard[0])
+        dataset = dataset.take(-1 if examples is None else examples)
     except Exception as error:  # TFDS raises whatever a missing or damaged file leads it to
         raise _damaged(builder, error) from error
+    if int(dataset.cardinality()) > 0:
+        rows_of(shard, int(dataset.cardinality()))
+    dataset = dataset.shard(shard[1], shard[0])
     total = int(dataset.cardinality())
 
     def pair(example):

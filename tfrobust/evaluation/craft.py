@@ -76,29 +76,37 @@ class AttackRunner:
         return model and f"{model} {identity.text(self.attack)} {self.pixels}"
 
     def run(self, images: np.ndarray, labels: np.ndarray, keys: tf.Tensor, count: int) -> dict[str, np.ndarray]:
-        """What was made of one batch, of which the first `count` examples matter.
+        """What was made of the first `count` examples of a batch; the others fill it up.
 
         The adversarial images, the attack's trace, and totals: queries, backward passes and seconds.
         """
-        before = self._totals()
+        size = len(images) if self._victim.in_graph else count  # a compiled attack takes batches of one size
+        before, real = self._totals(), np.arange(size) < count
         try:
-            made = self._run(tf.constant(images), tf.constant(labels), keys)
+            made = self._run(tf.constant(images[:size]), tf.constant(labels[:size]), keys[:size], tf.constant(real))
         except tf.errors.OpError as error:
             if not isinstance(self._victim, SavedModelTarget):
                 raise
             raise InputError(f"{self._victim.name} cannot be attacked by {self.name}: {first_line(error)}") from error
-        made = {name: part.numpy() for name, part in made.items()}
+        made = {name: part.numpy()[:count] for name, part in made.items()}
         kept = {name: part for name, part in made.items() if not name.startswith("trace_")}
-        return {**kept, **traces.of_batch(made, count, self._stages), "totals": self._totals() - before}
+        opened = np.array([size - count, 0, 0])  # what fills up the batch is asked about, and not attacked
+        return {**kept, **traces.of_batch(made, self._stages), "totals": self._totals() - before - opened}
 
-    def _attack(self, images, labels, keys):
+    def _attack(self, images, labels, keys, real):
         trace = Trace(self.attack.ball)
         problem = Problem(self._logits_fn, images, labels, keys=keys, trace=trace)
         if self.pixels == "uint8":
             problem = problem.rounded(self.attack.ball)
-        problem = problem.opened()
+        rows = tf.cast(tf.where(real)[:, 0], tf.int32)
+        problem = problem.opened().at(rows)
+        problem = problem.replace(whole=problem)
         goals, adversarial = self.attack.goals_of(problem), self.attack.solve(problem)
         made = {"adversarial": adversarial, **({} if goals is None else {"goals": goals})}
+        # What fills up the batch gets zeros, which nobody reads.
+        made = {
+            name: tf.scatter_nd(rows[:, None], part, [tf.size(real), *part.shape[1:]]) for name, part in made.items()
+        }
         return {**made, **traces.as_tensors(trace, adversarial, self._stages)}
 
     def _logits_fn(self, images):
@@ -134,7 +142,7 @@ class Crafted(NamedTuple):
       goals: int [examples], the answers that the attack wanted, -1 where it did not attack; None without goals.
       parts: of each batch, how the attack came to that, by its own account.
       totals: float [4], forward and backward passes through the model, seconds of wall time, compilation included, and how
-        many examples these are of: the attacked ones and what filled up their batches.
+        many examples were attacked.
     """
 
     source: str | None
@@ -175,16 +183,15 @@ def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config
             rows = padded[:count]
             trace = {name: part for name, part in made.items() if name.startswith("trace_")}
             parts.append({**trace, "trace_places": config.shard.places(rows)})
-            adversarial.write(rows, made["adversarial"][:count])
-            votes.drawn[:, rows] = predictor.votes(made["adversarial"], labels[padded]).drawn[:, :count]
+            adversarial.write(rows, made["adversarial"])
+            votes.drawn[:, rows] = predictor.votes(made["adversarial"], labels[rows]).drawn
             if "goals" in made:
                 goals = np.full(len(images), -1) if goals is None else goals
-                goals[rows] = made["goals"][:count]
+                goals[rows] = made["goals"]
             robust -= int(votes.wrong(labels)[0, rows].sum())
             bar.update(count)
             bar.set_postfix(robust=f"{robust / len(images):.2%}")
-    processed = -(-len(attacked) // predictor.batch_size) * predictor.batch_size  # the padding is attacked, too
-    return Crafted(runner.source, adversarial, votes, goals, parts, np.array([*totals, processed]))
+    return Crafted(runner.source, adversarial, votes, goals, parts, np.array([*totals, len(attacked)]))
 
 
 def _made(runner, finished, examples, parts, config):

@@ -16,6 +16,7 @@ from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.predictor import Predictor, Votes, changes, predicted
 from tfrobust.evaluation.storage import CleanImages
 
+_ENOUGH = 20  # images, of which none looks by chance as if the model's answers were of another kind
 _SAME = 1e-4  # of the spread of an image's logits: two passes that differ by less are rounding
 
 
@@ -152,12 +153,17 @@ def subject(
 def at_logits(
     target: targets.Target, images: CleanImages, config: EvaluationConfig
 ) -> tuple[targets.Target, Predictor]:
-    """The target that answers with logits, and what asks it, in batches that are split evenly over all devices."""
+    """The target that answers with logits, and what asks it, in batches that are split evenly over all devices.
+
+    What kind its answers are shows in the first batch, with random images after those of a small one.
+    """
     wanted = config.batch_size or batches.default_size(images.shape[1:])
     batch_size = -(-min(wanted, len(images)) // devices.count()) * devices.count()
-    logits = target.mapped(
-        lambda model: targets.at_logits(model, Predictor(model, batch_size).answers(images[:batch_size]))
-    )
+    shown = images[:batch_size]
+    if len(shown) < _ENOUGH:
+        noise = np.random.default_rng(0).random([_ENOUGH - len(shown), *images.shape[1:]], dtype="float32")
+        shown = np.concatenate([shown, noise])
+    logits = target.mapped(lambda model: targets.at_logits(model, Predictor(model, batch_size).answers(shown)))
     return logits, Predictor(logits, batch_size)
 
 

@@ -11,22 +11,20 @@ Example:
   >>> found = merge("model.keras", tfr.data.load("cifar10", "test"), None, ["auto_attack(linf(8/255))"], count=8, folder="shards")
 """
 
-import importlib.metadata
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from tfrobust import files, targets
 from tfrobust.errors import InputError
-from tfrobust.evaluation import craft, identity, prepare, shard_files
+from tfrobust.evaluation import craft, identity, prepare, scale, shard_files
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.craft import AttackRunner, Crafted
 from tfrobust.evaluation.evaluate import Posed, conclude, looked_at, pose
 from tfrobust.evaluation.judge import judge
 from tfrobust.evaluation.predictor import MISSING, Votes
-from tfrobust.evaluation.report import Evaluation
+from tfrobust.evaluation.report import Evaluation, versions
 from tfrobust.evaluation.shard import Shard
 from tfrobust.evaluation.storage import Images
 
@@ -35,7 +33,7 @@ class Attacker:
     """A model and the attacks on it, in one process, for shard after shard: loaded and compiled once.
 
     Args:
-      model: as of `evaluate`.
+      model: as of `evaluate`. What is no file and no Keras model is told from others by its name alone.
       attacks: as of `evaluate`.
       folder: where the files go, the same for all shards; a batch that is finished is kept there until its shard is.
       config: as of `evaluate`.
@@ -57,7 +55,7 @@ class Attacker:
         posed = posed._replace(named=self._attacks)
         if self._runners is None:
             self._runners = craft.runners(posed.named, posed.subject.target, posed.config.pixels)
-            self._key = _decides(self._target, self._runners, posed.config)
+            self._key = _decides(self._target, posed.subject.target, self._runners, posed.config)
         path = shard_files.path_of(self._folder, shard, self._key)
         if not (path.exists() and shard_files.is_of(path, posed.examples)):
             made = [
@@ -88,19 +86,23 @@ def merge(
       folder: where their files are.
 
     Raises:
-      InputError: naming the shards that are missing, failed, damaged, or of another model, other data, attacks or settings.
+      InputError: naming the shards that are missing, failed, damaged, or of another model, other data, attacks, settings
+        or versions.
     """
     target, named, images, labels, config = looked_at(model, images, labels, attacks, config)
     logits, predictor = prepare.at_logits(target, images, config)
     runners = craft.runners(named, logits, config.pixels)
-    parts = shard_files.read_all(pathlib.Path(folder), count, _decides(target, runners, config), images, labels)
+    parts = shard_files.read_all(pathlib.Path(folder), count, _decides(target, logits, runners, config), images, labels)
     predictor.draws = max(part.draws for part in parts)
     if any(part.draws != predictor.draws for part in parts):
         fixed = [str(part.shard.index) for part in parts if part.draws == 1]
         raise InputError(
-            f"the model answers differently each time, but not in the shards {', '.join(fixed)}: make them again"
+            f"the model answers differently each time, but not in the shards {', '.join(fixed)}: share the examples among "
+            "fewer, in which it shows"
         )
     answers = _interleaved([part.answers for part in parts])
+    first = slice(predictor.batch_size)
+    scale.refuse_wrong(logits, predictor, images[first], labels[first], answers[first])
     subject = prepare.Subject(logits, predictor, answers, Votes(_votes([part.drawn for part in parts])))
     examples = prepare.all_of(subject, images, labels)
     outcomes = [
@@ -116,23 +118,26 @@ def mark_failed(folder, shard: Shard, reason: str) -> None:
         temporary.write_text(reason, encoding="utf-8")
 
 
-def _decides(target, runners: Sequence[AttackRunner], config: EvaluationConfig) -> dict:
+def _decides(target, logits, runners: Sequence[AttackRunner], config: EvaluationConfig) -> dict:
     """All that decides what is in the file of a shard, beside its examples."""
     return {
-        "model": _model(target),
+        "model": " ".join(map(_model, _parts(target))),
+        "answers": " ".join(one.kind for one in _parts(logits)),
         "attacks": [f"{runner.name} {identity.text(runner.attack)}" for runner in runners],
         "seed": config.seed,
         "pixels": config.pixels,
         "draws": config.draws,
-        "tfrobust": importlib.metadata.version("tfrobust"),
-        "tensorflow": tf.__version__,
+        **{name: version for name, version in versions().items() if name != "python"},
     }
+
+
+def _parts(target) -> list:
+    """The models that a target consists of."""
+    return [target.target, target.surrogate] if isinstance(target, targets.WithSurrogate) else [target]
 
 
 def _model(target) -> str:
     """What a model is: its files, where it has some, since a graph that draws random numbers is another one each time."""
-    if isinstance(target, targets.WithSurrogate):
-        return f"{_model(target.target)} {_model(target.surrogate)}"
     if pathlib.Path(target.name).exists():
         return f"{targets.identity.of_files(target.name)} {target.scale} {target.kind}"
     return target.identity() or target.name

@@ -6,14 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.trace import Trace
+from tfrobust.attacks.trace import QUESTIONS, Trace
 
-_COLUMNS = 640  # of a batch's trace; enough for 10 million questions
 _STAGES = 32  # of a cascade, at most
 
 
 class Curves(NamedTuple):
-    """Over the attacked examples, after so many questions (calls of the model).
+    """Over the attacked examples, after so many questions (calls of the model) about each.
 
     Attributes:
       questions: int [columns], increasing.
@@ -45,57 +44,56 @@ def as_tensors(trace: Trace, after: tf.Tensor, names: list[str]) -> dict[str, tf
     """
 
     def read():
-        best, numbers = trace.best(), trace.questions()
+        best = trace.best()
         standing = np.zeros([len(best), _STAGES], np.int32)
         for column, stage in enumerate(trace.stages[:_STAGES]):
             standing[stage.standing, column] = 1
         names[:] = [stage.attack for stage in trace.stages[:_STAGES]] or names
-        columns = np.repeat(best[:, -1:], _COLUMNS, axis=1)
-        columns[:, : best.shape[1]] = best
-        asked = np.full([len(best), _COLUMNS], numbers[-1], np.int64)
-        asked[:, : len(numbers)] = numbers
-        return columns, asked, standing
+        columns = np.pad(best, [(0, 0), (0, len(QUESTIONS) - best.shape[1])], mode="edge")
+        return columns, trace.asked(), standing
 
     with tf.control_dependencies([after]):
         best, asked, standing = tf.numpy_function(read, [], [tf.float32, tf.int64, tf.int32])
     return {"trace_best": best, "trace_asked": asked, "trace_standing": standing}
 
 
-def of_batch(made: dict[str, np.ndarray], count: int, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """The trace of a batch's first `count` examples, as sums that are small enough to keep; names of a cascade's attacks."""
-    best, asked = made["trace_best"][:count], made["trace_asked"].max(axis=0)
-    best = np.where(np.isneginf(best), np.nanmin(np.where(np.isneginf(best), np.nan, best), initial=0.0), best)
+def of_batch(made: dict[str, np.ndarray], names: Sequence[str]) -> dict[str, np.ndarray]:
+    """The trace of a batch, as sums that are small enough to keep; names of a cascade's attacks."""
+    best, asked = made["trace_best"], made["trace_asked"]
     reached = best[:, -1] > 0
+    standing = np.isfinite(best) & ~reached[:, None]
     return {
-        "trace_questions": asked,
+        "trace_asked": asked,
         "trace_success": (best > 0).sum(axis=0),
-        "trace_objective": best[~reached].sum(axis=0),
+        "trace_objective": np.where(standing, best, 0.0).sum(axis=0, dtype="float64"),
+        "trace_counted": standing.sum(axis=0),
         "trace_reached": reached,
-        "trace_standing": made["trace_standing"][:count, : len(names)].sum(axis=0),
+        "trace_standing": made["trace_standing"][:, : len(names)].sum(axis=0),
         "trace_names": np.array(names, dtype=str),
     }
 
 
 def together(parts: Sequence[dict[str, np.ndarray]]) -> Curves | None:
-    """The curves of all batches, each of which keeps its last value where others go on; None of none.
+    """The curves of all batches, in which each example keeps its last value where others go on; None of none.
 
     Args:
       parts: of each batch, what `of_batch` found, and "trace_places": where its examples stand among all.
     """
     if not parts:
         return None
-    longest = max(parts, key=lambda part: part["trace_questions"][-1])
-    columns = int(np.argmax(longest["trace_questions"])) + 1
-    reached, places = (np.concatenate([part[name] for part in parts]) for name in ("trace_reached", "trace_places"))
-    reached = reached[np.argsort(places)]
-    success, objective = (sum(part[name] for part in parts)[:columns] for name in ("trace_success", "trace_objective"))
-    never = int((~reached).sum())
+    asked, reached, places = (
+        np.concatenate([part[f"trace_{name}"] for part in parts]) for name in ("asked", "reached", "places")
+    )
+    columns = int(np.searchsorted(QUESTIONS, asked.max())) + 1
+    success, objective, counted = (
+        sum(part[f"trace_{name}"] for part in parts)[:columns] for name in ("success", "objective", "counted")
+    )
     staged = [part for part in parts if part["trace_standing"].size]
     left = sum(part["trace_standing"] for part in staged)
     return Curves(
-        longest["trace_questions"][:columns],
+        np.minimum(QUESTIONS[:columns], asked.max()),
         success / len(reached),
-        objective / never if never else np.full(columns, np.nan),
-        reached,
+        np.divide(objective, counted, out=np.full(columns, np.nan), where=counted > 0),
+        reached[np.argsort(places)],
         tuple(zip(staged[0]["trace_names"].tolist(), left.tolist())) if staged else (),
     )
