@@ -35,3 +35,31 @@ def test_robust_accuracy_is_in_the_history_and_for_the_callbacks_after_it(tmp_pa
 def test_images_on_another_scale_are_refused():
     with pytest.raises(InputError, match=r"\[0, 1\]"):
         callbacks.RobustAccuracy("fgsm(linf(0.05))", IMAGES * 255, LABELS)
+
+
+class Collapse(keras.callbacks.Callback):
+    """Turns the network into one that an attack breaks, in its third epoch."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            self.model.set_weights([-weights for weights in self.model.get_weights()])
+
+
+def test_a_training_that_collapses_is_stopped_and_its_weights_put_back(capsys):
+    network = classifiers.smooth_network()
+    images = classifiers.random_images(40)
+    labels = network.predict(images, verbose=0).argmax(axis=1)
+    network.compile(keras.optimizers.SGD(1e-6), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    before = network.get_weights()
+    check = callbacks.CatastrophicOverfitting("pgd(linf(0.001), steps=2)", images, labels)
+    history = network.fit(images, labels, epochs=5, verbose=0, callbacks=[Collapse(), check]).history
+    found = history["checked_robust_accuracy"]
+    assert len(found) == 3 and found[1] > 0.9 and found[2] < 0.7
+    for one, other in zip(network.get_weights(), before):
+        np.testing.assert_allclose(one, other, atol=1e-3)
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "epoch 3: the accuracy under pgd(linf(0.001), steps=2) fell from" in line
+    epochs = [{"checked_robust_accuracy": value} for value in found]
+    assert callbacks.CatastrophicOverfitting.in_history(epochs)
+    assert not callbacks.CatastrophicOverfitting.in_history(epochs[:2])
+    assert not callbacks.CatastrophicOverfitting.in_history([{"loss": 1.0}, {"loss": 2.0}])

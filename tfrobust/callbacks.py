@@ -1,11 +1,16 @@
 """Callbacks for `fit`."""
 
+import sys
+
 import keras
 import numpy as np
 import tensorflow as tf
+import tqdm
 
 from tfrobust import attacks, data, seeds
 from tfrobust.evaluation import batches
+
+_CHECKED, _DROP = "checked_robust_accuracy", 0.2
 
 
 class RobustAccuracy(keras.callbacks.Callback):
@@ -51,11 +56,59 @@ class RobustAccuracy(keras.callbacks.Callback):
         self._correct = correct
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every or logs is None:
-            return
+        if (epoch + 1) % self.every == 0 and logs is not None:
+            logs[self.name] = self.measured()
+
+    def measured(self) -> float:
+        """The accuracy under the attack, as the model is now."""
         hits = 0
         for rows, count in batches.padded(self._batch_size, np.arange(len(self._images))):
             keys = seeds.per_example(self.seed, rows)
             found = self._correct(tf.constant(self._images[rows]), tf.constant(self._labels[rows]), keys)
             hits += int(found.numpy()[:count].sum())
-        logs[self.name] = hits / len(self._images)
+        return hits / len(self._images)
+
+
+class CatastrophicOverfitting(RobustAccuracy):
+    """Stops a training on attacks of one step when it collapses: from one epoch to the next, a stronger attack breaks all.
+
+    The weights from before that epoch are put back. Wong, Rice and Kolter, ICLR 2020, section 5.4; their code stops where
+    the accuracy under PGD of a batch of training images falls by 0.2. Give it before callbacks that save.
+
+    Args:
+      attack: of several steps, or its text.
+      images, labels, every, batch_size, seed: as of `RobustAccuracy`; a hundred training images are enough.
+      drop: of the accuracy from one measurement to the next, at which the training stops.
+
+    Example:
+      >>> check = CatastrophicOverfitting("pgd(linf(8/255), steps=5)", train_images[:200], train_labels[:200])
+      >>> model.fit(train_images, train_labels, epochs=30, callbacks=[check])
+    """
+
+    def __init__(self, attack, images, labels, *, drop=_DROP, **options):
+        super().__init__(attack, images, labels, **{"name": _CHECKED, **options})
+        self.drop = drop
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self._last, self._weights = self.measured(), self.model.get_weights()
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, logs)
+        if not logs or self.name not in logs:
+            return
+        if logs[self.name] < self._last - self.drop:
+            tqdm.tqdm.write(
+                f"epoch {epoch + 1}: the accuracy under {self.attack} fell from {self._last:.0%} to "
+                f"{logs[self.name]:.0%}, which is catastrophic overfitting: training ends with the weights from before",
+                file=sys.stderr,
+            )
+            self.model.set_weights(self._weights)
+            self.model.stop_training = True
+        self._last, self._weights = logs[self.name], self.model.get_weights()
+
+    @staticmethod
+    def in_history(history, drop: float = _DROP) -> bool:
+        """Whether a history, a list of epochs' logs, ends with such a fall."""
+        found = [epoch.get(_CHECKED) for epoch in history[-2:]]
+        return len(found) == 2 and None not in found and found[1] < found[0] - drop

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 
+from tfrobust.errors import InputError
 from trainers.defense import DefenseConfig
 from trainers.networks import NetworkConfig
 from trainers.optimization import OptimizationConfig
@@ -24,6 +25,9 @@ class TrainingConfig:
       augment: shift by up to 4 pixels and mirror at random.
       flagfile: the flags that repeat the run; a workdir takes runs with the same ones only.
 
+    Raises:
+      InputError: for averaging and early stopping together.
+
     Example:
       >>> TrainingConfig(pathlib.Path("runs/lenet"), optimization=OptimizationConfig(learning_rate=0.01), epochs=2)
     """
@@ -40,3 +44,7 @@ class TrainingConfig:
     early_stop: int | None = None
     augment: bool = False
     flagfile: str = ""
+
+    def __post_init__(self):
+        if self.optimization.averaging and self.early_stop:
+            raise InputError("--averaging saves the average of the weights, --early_stop those of an epoch: choose one")

@@ -4,11 +4,23 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import tfrobust as tfr
+from tfrobust.errors import InputError
 
 if TYPE_CHECKING:  # `--help` does not wait for them
     import keras
 
-KINDS = ("none", "deep_defense", "adversarial_training")  # that the flags offer; "enhancer" goes with a U-Net
+# What the flags offer; "enhancer" goes with a U-Net.
+KINDS = (
+    "none",
+    "deep_defense",
+    "adversarial_training",
+    "adversarial_set",
+    "trades",
+    "mart",
+    "free",
+    "fast",
+    "parseval",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,8 +29,13 @@ class DefenseConfig:
 
     Attributes:
       kind: one of `KINDS`, or "enhancer": see `tfrobust.defenses.EnhancerTraining`.
-      lam, c, d, deepfool_steps, candidates, frozen_batch_norm: see `tfrobust.defenses.DeepDefense`.
-      training_attack, clean_share: see `tfrobust.defenses.AdversarialTraining`.
+      lam, c, d, deepfool_steps, candidates, frozen_batch_norm, regularized_layers: see `tfrobust.defenses.DeepDefense`.
+      added_attack: its `attack`, or None.
+      training_attack, clean_share: see `tfrobust.defenses.AdversarialTraining`. TRADES and MART take a pgd, free and fast
+        training its ball, and `adversarial_set` makes the fixed set with it.
+      beta: of TRADES and MART.
+      replays: see `tfrobust.defenses.FreeAdversarialTraining`.
+      tightness: beta of `tfrobust.defenses.Parseval`.
     """
 
     kind: str = "none"
@@ -30,6 +47,11 @@ class DefenseConfig:
     frozen_batch_norm: bool = False
     training_attack: str = "pgd(linf(8/255), steps=7, step_size=2/255)"
     clean_share: float = 0.0
+    added_attack: str | None = None
+    regularized_layers: tuple[str, ...] | None = None
+    beta: float = 6.0
+    replays: int = 8
+    tightness: float = 1e-4
 
 
 def defend(network: "keras.Model", config: DefenseConfig, seed: int = 0) -> "keras.Model":
@@ -40,20 +62,50 @@ def defend(network: "keras.Model", config: DefenseConfig, seed: int = 0) -> "ker
       config: the defense.
       seed: of the random draws of the attack that is trained on.
     """
-    if config.kind == "deep_defense":
-        return tfr.defenses.DeepDefense(
-            network,
-            config.lam,
-            config.c,
-            config.d,
-            steps=config.deepfool_steps,
-            candidates=config.candidates,
-            frozen_batch_norm=config.frozen_batch_norm,
+    defenses, attack = tfr.defenses, config.training_attack
+    match config.kind:
+        case "deep_defense":
+            found = defenses.DeepDefense(
+                network,
+                config.lam,
+                config.c,
+                config.d,
+                steps=config.deepfool_steps,
+                candidates=config.candidates,
+                frozen_batch_norm=config.frozen_batch_norm,
+                attack=config.added_attack,
+                regularized_layers=config.regularized_layers,
+                seed=seed,
+            )
+        case "adversarial_training":
+            found = defenses.AdversarialTraining(network, attack, config.clean_share, seed)
+        case "trades":
+            found = defenses.TRADES(network, attack, config.beta, seed)
+        case "mart":
+            found = defenses.MART(network, attack, config.beta, seed)
+        case "free":
+            found = defenses.FreeAdversarialTraining(network, ball_of(config), config.replays, seed)
+        case "fast":
+            found = defenses.FastAdversarialTraining(network, ball_of(config), seed=seed)
+        case "parseval":
+            found = defenses.Parseval(network, config.tightness, seed=seed)
+        case "enhancer":
+            found = defenses.EnhancerTraining(network)
+        case _:
+            found = defenses.IndependentMembers(network) if defenses.is_ensemble(network) else network
+    return found
+
+
+def ball_of(config: DefenseConfig) -> str:
+    """The ball of the attack that is trained on, as a text.
+
+    Raises:
+      InputError: for an attack without one.
+    """
+    ball = tfr.attacks.parse(config.training_attack).ball
+    if ball is None:
+        raise InputError(
+            f"--defense={config.kind} takes the ball of --training_attack, such as pgd(linf(8/255)); "
+            f"{config.training_attack} has none"
         )
-    if config.kind == "adversarial_training":
-        return tfr.defenses.AdversarialTraining(network, config.training_attack, config.clean_share, seed)
-    if config.kind == "enhancer":
-        return tfr.defenses.EnhancerTraining(network)
-    if tfr.defenses.is_ensemble(network):
-        return tfr.defenses.IndependentMembers(network)
-    return network
+    return str(ball)

@@ -15,8 +15,24 @@ CANDIDATES = flags.DEFINE_integer(
 FROZEN_BATCH_NORM = flags.DEFINE_bool(
     "frozen_batch_norm", False, "Deep Defense: keep the means and variances of batch normalization as they are."
 )
+ADDED_ATTACK = flags.DEFINE_string(
+    "added_attack", None, "Deep Defense: add the cross-entropy of this attack's images, such as fgsm(linf(0.1))."
+)
+REGULARIZED_LAYERS = flags.DEFINE_list(
+    "regularized_layers", None, "Deep Defense: the regularizer changes the weights of these layers alone."
+)
 TRAINING_ATTACK = flags.DEFINE_string(
-    "training_attack", "pgd(linf(8/255), steps=7, step_size=2/255)", "Adversarial training: the attack to train on."
+    "training_attack",
+    "pgd(linf(8/255), steps=7, step_size=2/255)",
+    "Adversarial training, TRADES and MART: the attack to train on. Free and fast training take its ball; adversarial_set "
+    "makes its images with it, once, such as deepfool().",
+)
+BETA = flags.DEFINE_float("beta", 6.0, "TRADES and MART: weight of the divergence.", lower_bound=0.0)
+REPLAYS = flags.DEFINE_integer(
+    "replays", 8, "Free training: updates for each batch; an epoch costs as many.", lower_bound=1
+)
+TIGHTNESS = flags.DEFINE_float(
+    "tightness", 1e-4, "Parseval training: beta of the step toward orthonormal columns.", lower_bound=0.0
 )
 CLEAN_SHARE = flags.DEFINE_float(
     "clean_share", 0.0, "Adversarial training: weight of the clean images' loss.", lower_bound=0.0, upper_bound=1.0
@@ -35,4 +51,9 @@ def from_flags() -> DefenseConfig:
         frozen_batch_norm=FROZEN_BATCH_NORM.value,
         training_attack=TRAINING_ATTACK.value,
         clean_share=CLEAN_SHARE.value,
+        added_attack=ADDED_ATTACK.value,
+        regularized_layers=REGULARIZED_LAYERS.value and tuple(REGULARIZED_LAYERS.value),
+        beta=BETA.value,
+        replays=REPLAYS.value,
+        tightness=TIGHTNESS.value,
     )

@@ -7,7 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 import tfrobust as tfr
-from trainers import optimization
+from trainers import defense, optimization
 from trainers.config import TrainingConfig
 from trainers.feeds import Feed, as_feed
 
@@ -28,8 +28,9 @@ def copy_for_training(network: "keras.Model", strategy: "tf.distribute.Strategy"
 
 def compile_model(model: "keras.Model", config: TrainingConfig, examples: int) -> None:
     """Compiles a model with the configuration's optimizer and loss, for that many training examples."""
+    updates = examples // config.batch_size * getattr(model, "updates_per_step", 1)
     model.compile(
-        optimizer=optimization.make_optimizer(config.optimization, examples // config.batch_size, config.epochs),
+        optimizer=optimization.make_optimizer(config.optimization, updates, config.epochs),
         loss=optimization.make_loss(config.optimization),
         metrics=["accuracy"],
     )
@@ -61,9 +62,10 @@ def fit(
     folder = config.workdir / "checkpoints"
     history = checkpoints.restore(folder, model)
     tfr.distribution.wait_for_all(strategy)  # before anybody writes
-    first = config.epochs if checkpoints.stops(history, config.early_stop) else len(history)
+    stopped = checkpoints.stops(history, config.early_stop) or tfr.callbacks.CatastrophicOverfitting.in_history(history)
+    first = config.epochs if stopped else len(history)
     train, validation = as_feed(train), as_feed(validation)
-    with _callbacks(config, strategy, folder, history) as callbacks:
+    with _callbacks(config, strategy, folder, history, train) as callbacks:
         model.fit(
             train.training(config, first),
             validation_data=validation.batches(),
@@ -77,13 +79,16 @@ def fit(
     tfr.distribution.wait_for_all(strategy)  # the chief has written
     if config.early_stop:
         model.load_weights(folder / "best.weights.h5")
-    history = callbacks[0].history
+    history = next(one for one in callbacks if isinstance(one, checkpoints.Checkpoints)).history
     return {name: [epoch[name] for epoch in history] for name in (history[0] if history else ())}
 
 
 @contextlib.contextmanager
-def _callbacks(config, strategy, folder, history):
-    """Checkpoints and, on the chief, TensorBoard. Saving is a step of all workers; the others' files are thrown away."""
+def _callbacks(config, strategy, folder, history, train):
+    """What a defense needs, checkpoints and, on the chief, TensorBoard.
+
+    Saving is a step of all workers; the others' files are thrown away.
+    """
     import keras
 
     from trainers import checkpoints
@@ -92,6 +97,12 @@ def _callbacks(config, strategy, folder, history):
         chief = tfr.distribution.is_chief(strategy)
         folder = folder if chief else pathlib.Path(elsewhere)
         callbacks = [checkpoints.Checkpoints(folder, history, config.early_stop)]
+        if config.optimization.averaging:
+            callbacks.insert(0, keras.callbacks.SwapEMAWeights())  # the average is validated
+        if config.defense.kind == "fast":
+            images, labels = next(iter(train.batches()))
+            attack = f"pgd({defense.ball_of(config.defense)}, steps=5)"
+            callbacks.insert(0, tfr.callbacks.CatastrophicOverfitting(attack, images.numpy(), labels.numpy()))
         if chief:
             callbacks.append(keras.callbacks.TensorBoard(config.workdir / "tensorboard", write_graph=False))
         yield callbacks

@@ -27,6 +27,8 @@ class OptimizationConfig:
       label_smoothing: share of the probability spread over all classes.
       precision: "float32" or "mixed_bfloat16", see `in_precision`.
       optimizer: "sgd" or "adam".
+      averaging: momentum of the exponential moving average of the weights that is validated and saved; 0: none is taken
+        (Izmailov et al., UAI 2018, and Gowal et al., 2020, section 4.3, of robust networks).
 
     Raises:
       InputError: for drops that do not rise, or with another schedule than "step".
@@ -41,6 +43,7 @@ class OptimizationConfig:
     label_smoothing: float = 0.0
     precision: str = "float32"
     optimizer: str = "sgd"
+    averaging: float = 0.0
 
     def __post_init__(self):
         drops = self.learning_rate_drops
@@ -67,7 +70,8 @@ def make_optimizer(config: OptimizationConfig, steps_per_epoch: int, epochs: int
         pass
 
     rate = _schedule(config, steps_per_epoch, epochs)
-    return Adam(rate) if config.optimizer == "adam" else SGD(rate, momentum=config.momentum)
+    average = {"use_ema": True, "ema_momentum": config.averaging} if config.averaging else {}
+    return Adam(rate, **average) if config.optimizer == "adam" else SGD(rate, momentum=config.momentum, **average)
 
 
 def _schedule(config, steps_per_epoch, epochs):

@@ -24,6 +24,13 @@ WEIGHT_DECAY = flags.DEFINE_float("weight_decay", 5e-4, "Times each weight, adde
 LABEL_SMOOTHING = flags.DEFINE_float(
     "label_smoothing", 0.0, "Share of the probability spread over all classes.", lower_bound=0.0, upper_bound=1.0
 )
+AVERAGING = flags.DEFINE_float(
+    "averaging",
+    0.0,
+    "Momentum of a moving average of the weights, which is what is validated and saved, such as 0.999; 0: none.",
+    lower_bound=0.0,
+    upper_bound=1.0,
+)
 PRECISION = flags.DEFINE_enum(
     "precision",
     "float32",
@@ -51,4 +58,5 @@ def from_flags() -> OptimizationConfig:
         label_smoothing=LABEL_SMOOTHING.value,
         precision=PRECISION.value,
         optimizer=OPTIMIZER.value,
+        averaging=AVERAGING.value,
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import tfrobust as tfr
 from tfrobust.cli.devices import Devices
-from trainers import defense, fitting, networks, workdir
+from trainers import adversarial_set, defense, fitting, networks, workdir
 from trainers.config import TrainingConfig
 from trainers.feeds import Feed, Feeds
 
@@ -41,9 +41,10 @@ def run(
     with strategy.scope():
         trained = fitting.copy_for_training(network, strategy, config.optimization.precision)
         model = defense.defend(trained, config.defense, config.seed)
-        fitting.compile_model(model, config, examples=feeds.train.examples)
+        train = adversarial_set.training_feed(feeds.train, network, config.defense)
+        fitting.compile_model(model, config, examples=train.examples)
         workdir.open_workdir(config, chief)  # now that all flags have been looked at
-        history = fitting.fit(model, config, strategy, feeds.train, feeds.validation)
+        history = fitting.fit(model, config, strategy, train, feeds.validation)
     network.set_weights(trained.get_weights())
     if chief:
         workdir.save(config, network, feeds.test, history, started, **measure(network, feeds.test))

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import InputError, attacks, balls, data, models
-from tfrobust.defenses import AdversarialTraining, adversarial_training
+from tfrobust.defenses import AdversarialTraining, attacking
 
 IMAGES = tf.constant(classifiers.random_images(12))
 LABELS = tf.range(12) % 4
@@ -119,7 +119,7 @@ def test_content_tells_images_apart():
     digits = np.concatenate([data.load("digits", split).floats() for split in ("train", "test")])
     pixels = np.eye(784, dtype="float32").reshape(784, 28, 28, 1)
     for images in (digits, digits[:1] * (1 - pixels) + pixels / 3, pixels, (digits > 0.5).astype("float32")):
-        assert len(np.unique(adversarial_training.content(images))) == len(np.unique(images, axis=0))
+        assert len(np.unique(attacking.content(images))) == len(np.unique(images, axis=0))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])

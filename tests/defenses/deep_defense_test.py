@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import classifiers, shared
+from tfrobust import InputError
 from tfrobust.defenses import DeepDefense
 from tfrobust.defenses.defense import Batch
 from tfrobust.layers import DropBlock, FixedMask, Standardize
@@ -193,3 +194,51 @@ def test_saves_and_loads(tmp_path):
     np.testing.assert_array_equal(loaded.predict(images, verbose=0), model.predict(images, verbose=0))
     model.network.save(tmp_path / "network.keras")
     np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "network.keras")(images), model(images))
+
+
+def gradients_of(model, images, labels, attacked=None):
+    """Of the losses with respect to each weight, by its layer's name and its own."""
+    batch = Batch(images, labels, sample_weight=None, adversarial=attacked)
+    with tf.GradientTape() as tape:
+        found = model.losses_of(batch, training=True)
+    variables = {
+        (layer.name, one.name): one.value for layer in model.network.layers for one in layer.trainable_variables
+    }
+    return found, tape.gradient(found.loss, variables)
+
+
+def test_the_regularizer_of_one_layer_changes_no_other():
+    """There the gradient is the whole one's; elsewhere that of the cross-entropy alone."""
+    whole, images, labels = small_model(lam=2.0)
+    name = whole.network.layers[-1].name
+    part = DeepDefense(whole.network, lam=2.0, regularized_layers=[name])
+    plain = DeepDefense(whole.network, lam=0.0)
+    for model in (part, plain):
+        model.compile("sgd", whole.loss)
+    (found, all_of), (of_part, kept), (_, without) = (
+        gradients_of(model, images, labels) for model in (whole, part, plain)
+    )
+    np.testing.assert_allclose(found.loss, of_part.loss, rtol=1e-6)
+    for where, gradient in kept.items():
+        expected = all_of[where] if where[0] == name else without[where]
+        np.testing.assert_allclose(gradient, expected, rtol=1e-4, atol=1e-6)
+    assert np.abs(all_of[name, "kernel"] - without[name, "kernel"]).max() > 1e-3
+
+
+def test_an_added_attack_adds_the_cross_entropy_of_its_images():
+    plain, images, labels = small_model(lam=2.0)
+    both = DeepDefense(plain.network, lam=2.0, attack="fgsm(linf(0.1))")
+    both.compile("sgd", plain.loss, metrics=["accuracy"])
+    batch = both.attacked(Batch(tf.constant(images), labels, None), training=False)
+    added = plain.loss(labels, plain.network(batch.adversarial))
+    assert 0.01 < np.abs(batch.adversarial - images).max() < 0.1 + 1e-6
+    losses = [model.losses_of(batch, training=True) for model in (plain, both)]
+    np.testing.assert_allclose(losses[1].loss, losses[0].loss + added, rtol=1e-5)
+    logs = both.evaluate(images, labels, verbose=0, return_dict=True)
+    np.testing.assert_allclose(logs["adversarial_cross_entropy"], added, rtol=1e-5)
+
+
+def test_a_layer_that_is_not_there_is_refused():
+    model, _, _ = small_model()
+    with pytest.raises(InputError, match="no layer 'conv9' with weights; there are: "):
+        DeepDefense(model.network, regularized_layers=["conv9"])

@@ -14,7 +14,16 @@ import numpy as np
 import tensorflow as tf
 
 from tfrobust import data, evaluate, targets
-from tfrobust.defenses import AdversarialTraining, DeepDefense, IndependentMembers, ensemble
+from tfrobust.defenses import (
+    MART,
+    TRADES,
+    AdversarialTraining,
+    DeepDefense,
+    FreeAdversarialTraining,
+    IndependentMembers,
+    Parseval,
+    ensemble,
+)
 from tfrobust.layers import Standardize
 
 STEPS = 2
@@ -22,6 +31,13 @@ ATTACKS = ("pgd(linf(0.02), steps=2)", "square(linf(0.05), queries=5)")
 DEFENSES = {
     "deep_defense": lambda: DeepDefense(network(), steps=3),
     "adversarial_training": lambda: AdversarialTraining(network(), "pgd(linf(0.1), steps=2)"),
+    "deep_defense_of_a_layer": lambda: DeepDefense(
+        network(), steps=2, attack="fgsm(linf(0.1))", regularized_layers=["dense"]
+    ),
+    "trades": lambda: TRADES(network(), "pgd(linf(0.1), steps=2)"),
+    "mart": lambda: MART(network(), "pgd(linf(0.1), steps=2)"),
+    "free": lambda: FreeAdversarialTraining(network(), "linf(0.1)", replays=2),
+    "parseval": lambda: Parseval(network(), beta=0.01),
     "half_clean": lambda: AdversarialTraining(network(), "fgsm(linf(0.1))", clean_share=0.5),
     "ensemble": lambda: IndependentMembers(ensemble([network(), network()])),
 }
@@ -33,7 +49,7 @@ def network():
         Standardize(0.3, 1.0),
         keras.layers.Conv2D(4, 5, strides=3, activation="relu"),
         keras.layers.Flatten(),
-        keras.layers.Dense(10),
+        keras.layers.Dense(10, name="dense"),
     ]
     return keras.Sequential([keras.Input((28, 28, 1)), *layers], name="network")
 

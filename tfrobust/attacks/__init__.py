@@ -28,7 +28,7 @@ from tfrobust.attacks.problem import LogitsFn, Problem
 from tfrobust.attacks.score.one_pixel import OnePixel
 from tfrobust.attacks.score.spsa import SPSA
 from tfrobust.attacks.score.square import Square
-from tfrobust.attacks.spec import parse
+from tfrobust.attacks.spec import parse, parse_ball
 from tfrobust.attacks.trace import Trace
 
 globals().update(spec.ATTACKS)
@@ -59,4 +59,5 @@ __all__ = [  # noqa: PLE0604
     "Trace",
     "minimal_perturbation",
     "parse",
+    "parse_ball",
 ]

@@ -99,12 +99,7 @@ def parse(text: str) -> Attack:
       >>> parse("fgsm(linf(8/255))").ball.radius
       0.0313...
     """
-    try:
-        tree = ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, RecursionError, MemoryError) as error:
-        raise _wrong(
-            text, f"it does not parse ({error.msg if isinstance(error, SyntaxError) else 'nested too deeply'})"
-        ) from error
+    tree = _tree(text)
     if isinstance(tree, ast.Name):
         tree = ast.Call(func=tree, args=[], keywords=[])
     if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):
@@ -112,6 +107,31 @@ def parse(text: str) -> Attack:
     if tree.func.id not in ATTACKS:
         raise _wrong(text, _unknown("attack", tree.func.id, ATTACKS))
     return _value(tree, text)
+
+
+def parse_ball(text: str) -> balls.Ball:
+    """The ball that a text describes, such as `"linf(8/255)"`.
+
+    Raises:
+      InputError: for anything that is not a ball.
+
+    Example:
+      >>> parse_ball("l2(0.5)").radius
+      0.5
+    """
+    ball = _value(_tree(text), text)
+    if not isinstance(ball, balls.Ball):
+        raise _wrong(text, f"expected a ball: {', '.join(BALLS)} with a radius, such as linf(8/255)")
+    return ball
+
+
+def _tree(text):
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        raise _wrong(
+            text, f"it does not parse ({error.msg if isinstance(error, SyntaxError) else 'nested too deeply'})"
+        ) from error
 
 
 def _value(node, text):

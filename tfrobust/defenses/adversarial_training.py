@@ -3,38 +3,34 @@
     clean_share * CE(x, y) + (1 - clean_share) * CE(attack(x), y)
 
 Share 0 is Madry et al., ICLR 2018, eq. 2.1; share 0.5 with `fgsm` is Goodfellow et al., ICLR 2015, section 6, which
-Deep Defense (Yan, Guo and Zhang, NeurIPS 2018) compares itself with as "Adv. Train II".
+Deep Defense (Yan, Guo and Zhang, NeurIPS 2018) compares itself with as "Adv. Train II". One step of PGD from a random
+start is Wong, Rice and Kolter, ICLR 2020.
 """
 
 import keras
 import tensorflow as tf
 
-from tfrobust import attacks, seeds
+from tfrobust.attacks import PGD, parse_ball
 from tfrobust.defenses import checks
-from tfrobust.defenses.defense import Batch, Defense, Losses
+from tfrobust.defenses.attacking import AttackingDefense
+from tfrobust.defenses.defense import Batch, Losses
 from tfrobust.errors import InputError
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
-class AdversarialTraining(Defense):
+class AdversarialTraining(AttackingDefense):
     """A network with adversarial training as its training step. Compile and fit it, then save `.network`.
 
-    The network is attacked as it is at inference. Clean and adversarial images go through it as one batch, so batch
-    normalization sees both. An image has new random draws in each step, the same on however many replicas. In
-    validation they are the same each time.
-
-    Reported are the compiled metrics, of the clean images, and `robust_accuracy`, of the adversarial ones. The former
-    are taken at inference where clean images are not trained on.
+    Clean and adversarial images go through the network as one batch, so batch normalization sees both. Reported are the
+    compiled metrics, of the clean images, and `robust_accuracy`, of the adversarial ones. The former are taken at
+    inference where clean images are not trained on.
 
     Args:
-      network: a Keras model from images in [0, 1] to logits. It is trained in place.
-      attack: one of `tfrobust.attacks`, or its text, which `save` and `get_config` need: "pgd(linf(0.3), steps=40)".
+      network, attack, seed: see `AttackingDefense`.
       clean_share: weight of the clean images' loss, in [0, 1).
-      seed: of the attack's random draws.
 
     Raises:
-      InputError: for an attack that cannot be parsed, a share outside [0, 1), or when an attack that was not given
-        as text is to be saved.
+      InputError: as `AttackingDefense`, and for a share outside [0, 1).
 
     Example:
       >>> model = AdversarialTraining(network, "fgsm(linf(0.1))", clean_share=0.5)
@@ -47,23 +43,8 @@ class AdversarialTraining(Defense):
     def __init__(self, network, attack, clean_share=0.0, seed=0, **kwargs):
         if not 0 <= clean_share < 1:
             raise InputError(f"clean_share is the weight of the clean images' loss, in [0, 1); got {clean_share!r}")
-        robust_accuracy = keras.metrics.SparseCategoricalAccuracy("robust_accuracy")
-        settings = {"attack": attack, "clean_share": clean_share, "seed": seed}
-        super().__init__(network, settings, [robust_accuracy], **kwargs)
-        self.attack, self.clean_share, self.seed = attack, clean_share, seed
-        self.run_attack = attacks.parse(attack) if isinstance(attack, str) else attack
-
-    def adversarial(self, images, labels, step=0):
-        """The images of a training step: float32 [batch, height, width, channels] in [0, 1], of int labels [batch]."""
-        keys = seeds.fold_in(seeds.per_example(self.seed, content(images)), step)
-        problem = attacks.Problem(lambda x: self.network(x, training=False), images, labels, keys=keys)
-        problem = self.run_attack.posed(problem)
-        return problem.shown(self.run_attack.run(problem))  # a plain call would leave what is misclassified alone
-
-    def attacked(self, batch: Batch, training: bool) -> Batch:
-        batch = batch._replace(images=checks.checked_images(batch.images))
-        step = self.optimizer.iterations.value if training else 0
-        return batch._replace(adversarial=self.adversarial(batch.images, batch.classes, step))
+        super().__init__(network, attack, seed, {"clean_share": clean_share}, **kwargs)
+        self.clean_share = clean_share
 
     def losses_of(self, batch: Batch, training: bool) -> Losses:
         clean, robust = self._logits(batch, training)
@@ -80,18 +61,32 @@ class AdversarialTraining(Defense):
             return tf.split(self.network(both, training=training), 2)
         return self.network(batch.images, training=False), self.network(batch.adversarial, training=training)
 
-    def get_config(self):
-        if not isinstance(self.attack, str):
-            raise InputError(f"to save it, give the attack as text such as 'pgd(linf(0.3))', not as {self.attack}")
-        return super().get_config()
 
+@keras.saving.register_keras_serializable(package="tfrobust")
+class FastAdversarialTraining(AdversarialTraining):
+    """Adversarial training on one step from a random start: two passes instead of PGD's many (Wong, Rice and Kolter, ICLR 2020).
 
-def content(images):
-    """A number that stands for an image wherever it is in the data: int32 [batch], to be used as its index.
+    Its training can collapse within an epoch, so that FGSM breaks nothing and PGD everything, which its own
+    `robust_accuracy` does not show: fit it with `tfrobust.callbacks.CatastrophicOverfitting`. Clean images are classified
+    in validation alone.
 
-    Images in [0, 1] are rounded to 16 bits and hashed by the inner product with odd random numbers, modulo 2^32:
-    exact, so it depends neither on the batch nor on the device.
+    Args:
+      network, seed: see `AttackingDefense`.
+      ball: what is trained against, such as "linf(8/255)", or a ball.
+      step_size: of the step, in radii; algorithm 3 takes 1.25, of the weakest attack that starts at random.
+
+    Example:
+      >>> model = FastAdversarialTraining(network, "linf(8/255)")
+      >>> model.compile(optimizer, loss, metrics=["accuracy"])
+      >>> model.fit(images, labels, epochs=15, callbacks=[CatastrophicOverfitting("linf(8/255)", images[:500], labels[:500])])
     """
-    pixels = tf.cast(tf.reshape(images, [tf.shape(images)[0], -1]) * 65535.0, tf.int32)
-    factors = tf.random.stateless_uniform(tf.shape(pixels)[1:], [0, 0], None, None, tf.int32)
-    return tf.reduce_sum(pixels * (factors | 1), axis=1)
+
+    def __init__(self, network, ball, step_size=1.25, seed=0, **kwargs):
+        ball = parse_ball(ball) if isinstance(ball, str) else ball
+        attack = PGD(ball, steps=1, step_size=step_size * ball.radius, keep="last")
+        super().__init__(network, str(attack), seed=seed, **kwargs)
+        self._settings = {"ball": str(ball), "step_size": step_size, "seed": seed}  # the attack follows from them
+
+    def _logits(self, batch, training):
+        robust = self.network(batch.adversarial, training=training)
+        return None if training else self.network(batch.images, training=False), robust

@@ -54,11 +54,17 @@ class Losses(NamedTuple):
 class Defense(keras.Model, abc.ABC):
     """The abstract defense. Compile and fit it, then save `.network`.
 
+    Attributes:
+      network: what is trained.
+      updates_per_step: of the weights, by a step of training.
+
     Args:
       network: a Keras model from images in [0, 1] to logits. It is trained in place.
       settings: the other arguments of the subclass, by their names: what `get_config` keeps.
       metrics: the defense's own metrics, reported beside the compiled ones.
     """
+
+    updates_per_step = 1
 
     def __init__(self, network: keras.Model, settings: dict, metrics=(), **kwargs):
         super().__init__(**kwargs)
@@ -85,12 +91,22 @@ class Defense(keras.Model, abc.ABC):
 
     def train_step(self, data):
         batch = self.attacked(Batch(*keras.utils.unpack_x_y_sample_weight(data)), training=True)
+        return self._updated_metrics(batch, self.minimize(batch))
+
+    def minimize(self, batch: Batch) -> Losses:
+        """One update of the network by the losses of a batch, which it returns."""
+        return self._minimize(batch, ())[0]
+
+    def _minimize(self, batch, watched):
+        """The same, and the gradients of the loss with respect to other tensors, such as the batch's images."""
         with tf.GradientTape() as tape:
+            tape.watch(watched)
             found = self.losses_of(batch, training=True)
             scaled = self.optimizer.scale_loss(found.loss)
-        gradients = tape.gradient(scaled, self.trainable_variables)
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-        return self._updated_metrics(batch, found)
+        own = self.trainable_variables
+        gradients = tape.gradient(scaled, [*own, *watched])
+        self.optimizer.apply_gradients(zip(gradients, own))
+        return found, gradients[len(own) :]
 
     def test_step(self, data):
         batch = self.attacked(Batch(*keras.utils.unpack_x_y_sample_weight(data)), training=False)
@@ -103,6 +119,16 @@ class Defense(keras.Model, abc.ABC):
         if found.answers is None:
             return self.own_results()
         return self.compute_metrics(batch.images, batch.labels, found.answers, batch.sample_weight)
+
+    def label_loss(self, batch: Batch, logits) -> tf.Tensor:
+        """The compiled loss of logits for the batch's labels, this replica's share, without what layers add for their weights."""
+        return self._compile_loss(batch.labels, logits, batch.sample_weight)
+
+    def get_metrics_result(self):
+        try:
+            return super().get_metrics_result()
+        except ValueError:  # Keras asks for all after an epoch; the compiled ones are built by the first validation
+            return self.own_results()
 
     def own_results(self) -> dict:
         """The loss and the defense's own metrics, without the compiled ones."""
@@ -129,3 +155,8 @@ def unscaled(loss):
 def scaled(loss):
     """This replica's share of a mean over its examples."""
     return tf.nn.scale_regularization_loss(loss)
+
+
+def mean(values, sample_weight=None):
+    """This replica's share of the mean of values [batch], weighted as Keras' losses are."""
+    return scaled(tf.reduce_mean(values if sample_weight is None else values * tf.cast(sample_weight, values.dtype)))

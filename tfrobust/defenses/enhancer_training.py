@@ -43,12 +43,6 @@ class EnhancerTraining(Defense):
     def trainable_variables(self):
         return enhancer(self.network).autoencoder.trainable_variables
 
-    def get_metrics_result(self):
-        try:
-            return super().get_metrics_result()
-        except ValueError:  # Keras asks for all after an epoch; the compiled ones are built by the first validation
-            return self.own_results()
-
     def losses_of(self, batch: Batch, training: bool) -> Losses:
         images = checks.checked_images(batch.images)
         restored = enhancer(self.network).autoencoder(images, training=training)  # in mixed precision of 16 bits

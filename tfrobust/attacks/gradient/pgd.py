@@ -77,10 +77,11 @@ class PGD(Attack):
 
     def run(self, problem):
         if not self.random_start:
-            return self._run(problem, tf.zeros_like(problem.images))
+            return self.run_from(problem, problem.images)
 
         def run(index):
-            return self._run(problem, problem.sample(self.ball, seeds.fold_in(problem.keys, index)))
+            delta = problem.sample(self.ball, seeds.fold_in(problem.keys, index))
+            return self.run_from(problem, self._inside(problem, delta))
 
         if self.restarts == 1:
             return run(0)
@@ -96,23 +97,24 @@ class PGD(Attack):
             1
         ]
 
-    def _run(self, problem, delta):
+    def _inside(self, problem, delta):
+        return tf.clip_by_value(problem.images + self.ball.project(delta), 0.0, 1.0)
+
+    def run_from(self, problem, start) -> tf.Tensor:
+        """One run from given images, like those of the problem: float32 images of all its examples."""
         images = problem.images
         step_size = self.step_size or min(2.5 / self.steps, 1.0) * self.ball.radius
-
-        def inside(delta):
-            return tf.clip_by_value(images + self.ball.project(delta), 0.0, 1.0)
 
         def ascend(count, x, state, best):
             _, gradient, logits = problem.ascend(lambda logits: problem.value_of(self.objective, logits), x)
             direction, state = self.optimizer.direction(type(self.ball), count, gradient, state)
-            moved = inside(x + step_size * direction - images)
+            moved = self._inside(problem, x + step_size * direction - images)
             return count + 1, moved, state, best.better(x, problem.margin_of(logits)) if best else ()
 
         # What is a success to begin with, as in training, goes to the last iterate.
         least = tf.where(problem.wanted(problem.clean), float("inf"), 0.0)
         best = _Best(images, least) if self.keep == "best" else ()
-        loop = (tf.constant(0), inside(delta), self.optimizer.start(images), best)
+        loop = (tf.constant(0), start, self.optimizer.start(images), best)
         _, last, _, best = tf.while_loop(lambda *_: True, ascend, loop, maximum_iterations=self.steps)
         return tf.where(balls.per_example(best.margin > least, last), best.images, last) if best else last
 
