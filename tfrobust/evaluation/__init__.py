@@ -1,6 +1,6 @@
 """Evaluation under attack: `evaluate` runs attacks, judges them and returns an `Evaluation` to print or save."""
 
-from tfrobust.evaluation import metrics
+from tfrobust.evaluation import clever, metrics
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.evaluate import evaluate, show
 from tfrobust.evaluation.outcome import Outcome
@@ -23,6 +23,7 @@ __all__ = [
     "Scenarios",
     "Shard",
     "Transfer",
+    "clever",
     "evaluate",
     "evaluate_scenarios",
     "evaluate_transfer",
