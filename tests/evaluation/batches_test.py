@@ -50,11 +50,11 @@ def rows(evaluation):
 
 
 def test_a_stopped_evaluation_goes_on_and_ends_with_the_same_report(tmp_path):
-    """11 predictions of the clean images, the first batch thrice, the others twice, then one for each attacked batch and
+    """14 predictions of the clean images, the first 20 thrice, the others twice, then one for each attacked batch and
     for each that is rounded: stopped in the second attack.
     """
     with pytest.raises(StopError):
-        run(StoppingTarget(NETWORK, 11 + 5 + 5 + 2), tmp_path)
+        run(StoppingTarget(NETWORK, 14 + 5 + 5 + 2), tmp_path)
     kept = len(list(tmp_path.glob("*.npz")))
     assert 5 < kept < 10
     written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}

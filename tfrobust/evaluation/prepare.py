@@ -155,11 +155,11 @@ def at_logits(
 ) -> tuple[targets.Target, Predictor]:
     """The target that answers with logits, and what asks it, in batches that are split evenly over all devices.
 
-    What kind its answers are shows in the first batch, with random images after those of a small one.
+    What kind its answers are shows in the first images, with random ones after those of a small set.
     """
     wanted = config.batch_size or batches.default_size(images.shape[1:])
     batch_size = -(-min(wanted, len(images)) // devices.count()) * devices.count()
-    shown = images[:batch_size]
+    shown = images[: max(batch_size, _ENOUGH)]
     if len(shown) < _ENOUGH:
         noise = np.random.default_rng(0).random([_ENOUGH - len(shown), *images.shape[1:]], dtype="float32")
         shown = np.concatenate([shown, noise])
