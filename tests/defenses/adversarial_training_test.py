@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import classifiers
+from tests.support.classifiers import compiled
 from tfrobust import InputError, attacks, balls, data, models
 from tfrobust.defenses import AdversarialTraining, attacking
 
@@ -21,13 +22,6 @@ def network_with_state():
     x = keras.layers.Conv2D(8, 3, kernel_regularizer=keras.regularizers.L2(0.05))(images)
     x = keras.layers.BatchNormalization(moving_mean_initializer="ones")(x)
     return keras.Model(images, keras.layers.Dense(4)(keras.layers.Flatten()(x)))
-
-
-def compiled(model, rate=0.1, eager=True):
-    """Eager where a step or two are taken: tracing takes longer than they do."""
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(rate), loss, metrics=["accuracy"], run_eagerly=eager)
-    return model
 
 
 def cross_entropy(logits, sample_weight):

@@ -6,17 +6,12 @@ import pytest
 import tensorflow as tf
 
 from tests.support import classifiers
+from tests.support.classifiers import compiled
 from tfrobust import InputError, balls
 from tfrobust.defenses import FastAdversarialTraining, FreeAdversarialTraining
 
 IMAGES = tf.constant(classifiers.random_images(12))
 LABELS = tf.range(12) % 4
-
-
-def compiled(model, rate=0.1, eager=True):
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(rate), loss, metrics=["accuracy"], run_eagerly=eager)
-    return model
 
 
 @pytest.mark.parametrize("ball", [balls.Linf(0.03), balls.L2(0.3)])

@@ -6,17 +6,12 @@ import pytest
 import tensorflow as tf
 
 from tests.support import classifiers
+from tests.support.classifiers import compiled
 from tfrobust import InputError
 from tfrobust.defenses import Parseval, parseval
 
 IMAGES = tf.constant(classifiers.random_images(12))
 LABELS = tf.range(12) % 4
-
-
-def compiled(model, rate=1e-9, eager=True):
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(rate), loss, metrics=["accuracy"], run_eagerly=eager)
-    return model
 
 
 def network():
@@ -26,7 +21,7 @@ def network():
 
 
 def test_all_columns_take_the_papers_step():
-    model = compiled(Parseval(network(), beta=0.01, share=1.0))
+    model = compiled(Parseval(network(), beta=0.01, share=1.0), rate=1e-9)
     before = [kernel.numpy().reshape(-1, kernel.shape[-1]) for kernel in parseval.kernels(model.network)]
     model.train_on_batch(IMAGES, LABELS)
     for kernel, old in zip(parseval.kernels(model.network), before, strict=True):
@@ -35,7 +30,7 @@ def test_all_columns_take_the_papers_step():
 
 
 def test_a_share_of_the_columns_moves_others_each_time():
-    model, moved = compiled(Parseval(network(), beta=0.01, share=0.3)), []
+    model, moved = compiled(Parseval(network(), beta=0.01, share=0.3), rate=1e-9), []
     for _ in range(8):
         before = model.network.layers[0].kernel.numpy()
         model.train_on_batch(IMAGES, LABELS)
@@ -66,7 +61,7 @@ def test_orthonormal_columns_stay():
 
 
 def test_it_can_be_saved(tmp_path):
-    model = compiled(Parseval(network(), beta=0.01, share=0.5, seed=3), eager=False)
+    model = compiled(Parseval(network(), beta=0.01, share=0.5, seed=3), rate=1e-9, eager=False)
     model.fit(IMAGES, LABELS, verbose=0)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")

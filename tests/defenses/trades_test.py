@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support import classifiers, shared
+from tests.support.classifiers import compiled
 from tfrobust import InputError
 from tfrobust.attacks import Problem
 from tfrobust.defenses import MART, TRADES, trades
@@ -14,12 +15,6 @@ from tfrobust.defenses.defense import Batch
 ATTACK = "pgd(linf(0.1), steps=10, step_size=0.01)"
 IMAGES = tf.constant(classifiers.random_images(12))
 LABELS = tf.range(12) % 4
-
-
-def compiled(model, rate=0.1):
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.SGD(rate), loss, metrics=["accuracy"], run_eagerly=True)
-    return model
 
 
 @pytest.fixture(scope="module")

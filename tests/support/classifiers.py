@@ -35,3 +35,12 @@ def smooth_network(shape=(6, 5, 3), classes=4, seed=0):
         ]
     )
     return network
+
+
+def compiled(model, rate=0.1, eager=True):
+    """A model for SGD on logits. Eager where a step or two are taken: tracing takes longer than they do."""
+    import keras
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(rate), loss, metrics=["accuracy"], run_eagerly=eager)
+    return model

@@ -20,6 +20,11 @@ def _kept() -> np.ndarray:
 QUESTIONS = _kept()  # after how many questions each column of a trace is
 
 
+def questions_up_to(most: int) -> np.ndarray:
+    """int [columns]: after how many questions the columns are that so many questions fill; the last is their number."""
+    return np.minimum(QUESTIONS[: np.searchsorted(QUESTIONS, most) + 1], most)
+
+
 class Stage(NamedTuple):
     """What one attack of a cascade left.
 
@@ -77,12 +82,12 @@ class Trace:
         a success and -1 for none.
         """
         with self._lock:
-            return np.maximum.accumulate(self._best[:, : self._columns()], axis=1)
+            return np.maximum.accumulate(self._best[:, : len(self._questions())], axis=1)
 
     def questions(self) -> np.ndarray:
         """int [columns]: after how many questions about an example each column of `best` was. The last is the most of any."""
         with self._lock:
-            return np.minimum(QUESTIONS[: self._columns()], self._asked.max(initial=0))
+            return self._questions()
 
     def asked(self) -> np.ndarray:
         """int [examples]: how many questions there were about each."""
@@ -95,8 +100,8 @@ class Trace:
         with self._lock:
             return list(self._stages)
 
-    def _columns(self):
-        return int(np.searchsorted(QUESTIONS, self._asked.max(initial=0))) + 1
+    def _questions(self):
+        return questions_up_to(self._asked.max(initial=0))
 
     def _start(self, rows):
         with self._lock:

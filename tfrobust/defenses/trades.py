@@ -9,6 +9,7 @@ image with normal noise of standard deviation 0.001 and ends at its last iterate
 the network one after the other, and both losses' gradients flow through both.
 """
 
+import abc
 import dataclasses
 
 import keras
@@ -56,13 +57,13 @@ class _Regularized(AttackingDefense):
         reported["divergence"] = (unscaled(divergence),)
         return Losses(label_loss + self.beta * divergence, clean, reported)
 
+    @abc.abstractmethod
     def _raised(self, clean):
         """The objective of the attack, given the logits of the clean images."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def _terms(self, batch, clean, robust):
         """This replica's share of the loss of the labels, and the divergence of each example, [batch]."""
-        raise NotImplementedError
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks.trace import QUESTIONS, Trace
+from tfrobust.attacks.trace import QUESTIONS, Trace, questions_up_to
 
 _STAGES = 32  # of a cascade, at most
 
@@ -84,14 +84,15 @@ def together(parts: Sequence[dict[str, np.ndarray]]) -> Curves | None:
     asked, reached, places = (
         np.concatenate([part[f"trace_{name}"] for part in parts]) for name in ("asked", "reached", "places")
     )
-    columns = int(np.searchsorted(QUESTIONS, asked.max())) + 1
+    questions = questions_up_to(asked.max())
+    columns = len(questions)
     success, objective, counted = (
         sum(part[f"trace_{name}"] for part in parts)[:columns] for name in ("success", "objective", "counted")
     )
     staged = [part for part in parts if part["trace_standing"].size]
     left = sum(part["trace_standing"] for part in staged)
     return Curves(
-        np.minimum(QUESTIONS[:columns], asked.max()),
+        questions,
         success / len(reached),
         np.divide(objective, counted, out=np.full(columns, np.nan), where=counted > 0),
         reached[np.argsort(places)],
