@@ -4,8 +4,6 @@ import dataclasses
 import pathlib
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 import tfrobust as tfr
 from tfrobust import files
 from tfrobust.errors import InputError
@@ -14,6 +12,7 @@ from trainers.feeds import Feed, SplitFeed
 
 if TYPE_CHECKING:  # `--help` does not wait for them
     import keras
+    import numpy as np
 
 NAME = "adversarial_set.npz"  # in the workdir
 _BATCH = 200
@@ -45,6 +44,8 @@ class ExtendedFeed(Feed):
         return self.feed.batch_size
 
     def training(self, config, first_epoch):
+        import numpy as np
+
         split, made = self.feed.split, self._made(config.workdir / NAME, config.seed)
         images = np.concatenate([split.floats(), made])
         both = tfr.data.Split(images, np.concatenate([split.labels, split.labels]), split.classes)
@@ -53,7 +54,9 @@ class ExtendedFeed(Feed):
     def batches(self):
         return self.feed.batches()
 
-    def _made(self, path: pathlib.Path, seed: int) -> np.ndarray:
+    def _made(self, path: pathlib.Path, seed: int) -> "np.ndarray":
+        import numpy as np
+
         if not path.exists():
             made = adversarial_images(self.network, self.attack, self.feed.split, seed)
             with files.written(path) as temporary, open(temporary, "wb") as file:
@@ -76,8 +79,9 @@ def training_feed(feed: Feed, network: "keras.Model", config: DefenseConfig) -> 
     return ExtendedFeed(feed, network, config.training_attack)
 
 
-def adversarial_images(network: "keras.Model", attack: str, split: "tfr.data.Split", seed: int) -> np.ndarray:
+def adversarial_images(network: "keras.Model", attack: str, split: "tfr.data.Split", seed: int) -> "np.ndarray":
     """What an attack makes of all images: float32 like them; the image itself where it is misclassified or not broken."""
+    import numpy as np
     import tensorflow as tf
     import tqdm
 

@@ -94,6 +94,7 @@ def reads(monkeypatch):
     monkeypatch.setattr(storage.Images.__init__, "__defaults__", (0,))
     monkeypatch.setattr(storage, "_AT_ONCE", IMAGES[:6].nbytes)
     monkeypatch.setattr("tfrobust.evaluation.evidence.SAMPLE", 4)
+    monkeypatch.setattr("tfrobust.evaluation.prepare._ENOUGH", 5)
     for kind in (storage.CleanImages, storage.Images):
         monkeypatch.setattr(kind, "__getitem__", counted(kind.__getitem__))
     return counts
