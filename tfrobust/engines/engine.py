@@ -80,6 +80,7 @@ class _Run:
         self._waiting, self._deaths, self._early_deaths, self._failures = deque(tasks), Counter(), 0, {}
         self._busy: dict[Worker, int | None] = {}  # by worker the task; None: it is making its work
         self._ranks: dict[Worker, int] = {}
+        self._idle: list[Worker] = []  # they take seconds to end, for which the others' replies do not wait
 
     def failures(self, workers):
         """Does it."""
@@ -92,6 +93,8 @@ class _Run:
         finally:
             for worker in self._busy:
                 worker.kill()
+            for worker in self._idle:
+                worker.dismiss()
         return self._failures
 
     def _take(self, worker, task, reply):
@@ -105,7 +108,7 @@ class _Run:
             self._busy[worker] = self._waiting.popleft()
             worker.submit(self._busy[worker])
         else:
-            worker.dismiss()
+            self._idle.append(worker)
         if task is not None and reply.kind != "died":
             if reply.kind != "done":
                 self._failures[task] = reply.reason
