@@ -31,13 +31,15 @@ def convert(
     Args:
       model: from images to logits.
       quantize: one of `MODES`.
-      calibration_images: float32 [examples, height, width, channels] in [0, 1], for int8 and int16x8.
+      calibration_images: float32 [examples, height, width, channels] in [0, 1], for int8 and int16x8. A quantization-aware
+        network (`models.quantization_aware`) needs none: its int8 file has the ranges of its training.
       io_type: one of `IO_TYPES`, of input and output; integers of int8 alone.
       fixed_batch: the size of all its batches; None: any.
       class_names: of all classes in their order, for its metadata.
 
     Raises:
-      InputError: if the model needs an operation that TFLite has not built in, such as random numbers.
+      InputError: if the model needs an operation that TFLite has not built in, such as random numbers, and for a
+        quantization-aware network in another mode than int8.
 
     Example:
       >>> pathlib.Path("lenet.tflite").write_bytes(convert(network, "int8", train.floats()[:500], io_type="uint8"))
@@ -48,10 +50,14 @@ def convert(
     if fixed_batch is not None:
         images = keras.Input(model.input_shape[1:], batch_size=fixed_batch)
         model = keras.Model(images, model(images))
+    aware = tfr.models.is_aware(model)
+    if aware and quantize != "int8":
+        raise tfr.InputError(f"the model is trained for int8: {quantize} would not be what it has learned")
     ops = tf.lite.OpsSet
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.target_spec.supported_ops = {
-        "int8": [ops.TFLITE_BUILTINS_INT8],
+        # The converter demands calibration for a file of int8 alone.
+        "int8": [ops.TFLITE_BUILTINS if aware else ops.TFLITE_BUILTINS_INT8],
         "int16x8": [ops.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8, ops.TFLITE_BUILTINS],
     }.get(quantize, [ops.TFLITE_BUILTINS])
     if quantize != "float32":
@@ -59,7 +65,8 @@ def convert(
     if quantize == "float16":
         converter.target_spec.supported_types = [tf.float16]
     if quantize in CALIBRATED:
-        converter.representative_dataset = lambda: _batches(calibration_images, fixed_batch or 1)
+        if not aware:
+            converter.representative_dataset = lambda: _batches(calibration_images, fixed_batch or 1)
         converter.inference_input_type = converter.inference_output_type = tf.dtypes.as_dtype(io_type)
     try:
         with (

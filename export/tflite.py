@@ -5,7 +5,8 @@
 The file has one input, `image`, and one output, `logits`; it says so in its metadata, with --class_names also what the classes
 are called. Both are float32 in every mode, unless --io_type says that those of an int8 file are integers: as uint8 an image is
 what its pixels are. Only TFLite's built-in operations are allowed, so the file runs in any LiteRT interpreter. int8 and int16x8
-measure the ranges of activations on images of --calibration. A model of mixed precision is rebuilt in float32 first.
+measure the ranges of activations on images of --calibration; the int8 file of a network trained with --quantization_aware
+has the ranges of its training instead. A model of mixed precision is rebuilt in float32 first.
 
 The file is run before it appears, under XNNPACK, which is the interpreter's default, and without it, one image and four at a
 time. One that does not run is not exported: --norequire_xnnpack exports what only runs without XNNPACK, and says so.
@@ -36,16 +37,17 @@ def main():
     class_names = export_flags.CLASS_NAMES.value
     if paths.output.suffix != ".tflite":
         raise tfr.InputError(f"--output must end in .tflite, got {paths.output}")
-    if quantize in CALIBRATED and not calibration:
-        raise tfr.InputError(f"--quantize={quantize} needs --calibration, such as --calibration=mnist")
     if io_type != "float32" and quantize != "int8":
         raise tfr.InputError(f"--io_type={io_type} needs --quantize=int8: the others compute with floats at both ends")
     files.check_writable(paths.output.parent)
     quiet.start_tensorflow()
     model = network.load(paths.model)
+    calibrated = quantize in CALIBRATED and not tfr.models.is_aware(model)
+    if calibrated and not calibration:
+        raise tfr.InputError(f"--quantize={quantize} needs --calibration, such as --calibration=mnist")
     names = class_names and export_flags.class_names(class_names, model.output_shape[-1])
     images = None
-    if quantize in CALIBRATED:
+    if calibrated:
         images = source.load(calibration, "train", examples, channels=model.input_shape[-1]).floats()
         tfr.targets.as_target(model).check(images)
     contents = convert(model, quantize, images, io_type, fixed_batch, names)

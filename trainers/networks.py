@@ -9,6 +9,7 @@ from tfrobust.errors import InputError
 if TYPE_CHECKING:  # `--help` does not wait for them
     import keras
 
+CALIBRATION_EXAMPLES = 500  # which set the first ranges of quantization-aware training
 ACE_NEEDS_NORMALIZATION = 10.0
 
 
@@ -29,6 +30,7 @@ class NetworkConfig:
       members: the networks of an ensemble, which differ in masks and initial weights; 1: no ensemble.
       average: what an ensemble averages, "logits" or "probabilities".
       ace_form: "two_layers", behind the preprocessing of a new network, or "unet", before any.
+      quantization_aware: whether the network, which must have `init_weights`, computes as its int8 file will.
     """
 
     model: str = "lenet"
@@ -41,6 +43,7 @@ class NetworkConfig:
     members: int = 1
     average: str = "probabilities"
     ace_form: str = "two_layers"
+    quantization_aware: bool = False
 
 
 def make_network(config: NetworkConfig, train: "tfr.data.Split", seed: int = 0) -> "keras.Model":
@@ -56,11 +59,22 @@ def make_network(config: NetworkConfig, train: "tfr.data.Split", seed: int = 0) 
     """
     import keras
 
+    if config.quantization_aware and not config.init_weights:
+        raise InputError("--quantization_aware goes on with a trained network: name it by --init_weights")
     keras.utils.set_random_seed(seed)
     members = [_make_member(config, train, member) for member in range(config.members)]
+    if config.quantization_aware:
+        members = [_aware(member, train) for member in members]
     if config.ace is not None and config.ace_form == "unet":
         members = [tfr.models.with_ace(member, config.ace, config.ace_form) for member in members]
     return members[0] if config.members == 1 else tfr.defenses.ensemble(members, config.average)
+
+
+def _aware(member, train):
+    """The member as its int8 file computes; one that does so already goes on as it is."""
+    if tfr.models.is_aware(member):
+        return member
+    return tfr.models.quantization_aware(member, train.take(CALIBRATION_EXAMPLES).floats())
 
 
 def _make_member(config, train, member):

@@ -29,6 +29,11 @@ INIT_WEIGHTS = flags.DEFINE_string(
     None,
     "Start from a .keras file, an .npz of LAYER_kernel, LAYER_bias and mean_image, or an .h5 of weights.",
 )
+QUANTIZATION_AWARE = flags.DEFINE_bool(
+    "quantization_aware",
+    False,
+    "Train the network of --init_weights as its int8 file will compute, with batch normalization folded in.",
+)
 
 
 def from_flags(dataset: str, augment: bool = False, **network) -> TrainingConfig:
@@ -40,7 +45,7 @@ def from_flags(dataset: str, augment: bool = False, **network) -> TrainingConfig
     """
     return TrainingConfig(
         workdir=pathlib.Path(WORKDIR.value),
-        network=NetworkConfig(init_weights=INIT_WEIGHTS.value, **network),
+        network=NetworkConfig(init_weights=INIT_WEIGHTS.value, quantization_aware=QUANTIZATION_AWARE.value, **network),
         optimization=optimization_flags.from_flags(),
         defense=defense_flags.from_flags(),
         dataset=dataset,

@@ -93,3 +93,15 @@ def test_verify_fails_what_misses_a_threshold(artifacts, tmp_path):
     )  # transferred, and on its graph
     assert process.returncode == 1 and len(failed) == 6
     assert all(text in line for text, line in zip(said, failed))
+
+
+def test_a_network_that_is_trained_as_int8_is_exported_without_calibration(artifacts, tmp_path):
+    training = (f"--init_weights={artifacts.model}", "--quantization_aware", "--dataset=digits", "--epochs=1")
+    programs.succeed("trainers.mnist", *training, "--batch_size=300", f"--workdir={tmp_path / 'aware'}")
+    file = (f"--model={tmp_path / 'aware' / 'model.keras'}", f"--output={tmp_path / 'aware.tflite'}")
+    process = programs.run("export.tflite", *file)
+    assert process.returncode == 2 and "is trained for int8" in programs.errors(process)[0]
+    programs.succeed("export.tflite", *file, "--quantize=int8")
+    aware = keras.saving.load_model(tmp_path / "aware" / "model.keras", compile=False)
+    expected = aware(TEST.floats()).numpy()
+    np.testing.assert_allclose(logits(tmp_path / "aware.tflite"), expected, atol=3 * np.ptp(expected) / 255)

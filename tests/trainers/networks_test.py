@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tests.support import classifiers
-from tfrobust import InputError, data
+from tfrobust import InputError, data, models
 from trainers import networks
 from trainers.networks import NetworkConfig
 
@@ -48,3 +48,16 @@ def test_ace_is_for_new_networks(tmp_path):
     networks.make_network(NetworkConfig("mlp"), split()).save(path)
     with pytest.raises(InputError, match=r"--ace trains a new network"):
         networks.make_network(NetworkConfig(init_weights=str(path), ace=1.0), split())
+
+
+def test_quantization_aware_training_goes_on_with_a_trained_network_and_with_itself(tmp_path):
+    train, path = split(), str(tmp_path / "model.keras")
+    with pytest.raises(InputError, match=r"name it by --init_weights"):
+        networks.make_network(NetworkConfig("mlp", quantization_aware=True), train)
+    networks.make_network(NetworkConfig("mlp"), train).save(path)
+    aware = networks.make_network(NetworkConfig("mlp", init_weights=path, quantization_aware=True), train)
+    aware.save(path)
+    again = networks.make_network(NetworkConfig("mlp", init_weights=path, quantization_aware=True), train)
+    np.testing.assert_array_equal(again(train.floats()), aware(train.floats()))
+    ensemble = NetworkConfig("mlp", init_weights=path, quantization_aware=True, members=2)
+    assert models.is_aware(networks.make_network(ensemble, train))

@@ -3,6 +3,13 @@
 from tfrobust.layers.ace import CheckerboardEnhancer, UNetEnhancer
 from tfrobust.layers.channel_order import ReverseChannels
 from tfrobust.layers.drop_block import DropBlock
+from tfrobust.layers.fake_quantization import (
+    FakeQuantization,
+    FakeQuantizedConv2D,
+    FakeQuantizedDense,
+    FakeQuantizedDepthwiseConv2D,
+    FakeQuantizedGroupedConv2D,
+)
 from tfrobust.layers.fixed_mask import FixedMask, FixedMaskConv2D, Placement
 from tfrobust.layers.grouped import GroupedConv2D
 from tfrobust.layers.local_response_normalization import LocalResponseNormalization
@@ -18,6 +25,11 @@ __all__ = [
     "ActivationMap",
     "CheckerboardEnhancer",
     "DropBlock",
+    "FakeQuantization",
+    "FakeQuantizedConv2D",
+    "FakeQuantizedDense",
+    "FakeQuantizedDepthwiseConv2D",
+    "FakeQuantizedGroupedConv2D",
     "FixedMask",
     "FixedMaskConv2D",
     "GroupedConv2D",

@@ -23,6 +23,7 @@ from tfrobust.models.lenet import lenet
 from tfrobust.models.masks import Masks, parse
 from tfrobust.models.mlp import mlp
 from tfrobust.models.nin import nin
+from tfrobust.models.quantization_aware import is_aware, quantization_aware
 from tfrobust.models.resnet import resnet18, resnet18_imagenet, resnet50, resnet50_imagenet
 from tfrobust.models.senet import senet18
 from tfrobust.models.vgg import vgg11, vgg19
@@ -95,7 +96,9 @@ __all__ = [  # noqa: PLE0604
     "input_shape",
     "insert",
     "load_weights",
+    "is_aware",
     "masks",
+    "quantization_aware",
     "with_ace",
     *MODELS,
 ]
