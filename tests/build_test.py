@@ -22,6 +22,7 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
     "absl": ("absl_py",),
     "art": (),  # benchmarks/peers installs its own
     "cleverhans": (),
+    "cv2": ("opencv_python_headless",),
     "foolbox": (),
     "kserve": (),  # tests/targets/serving installs its own
     "google": ("protobuf",),

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tests.support import classifiers
-from tfrobust import InputError, attacks, callbacks
+from tfrobust import InputError, attacks, callbacks, defenses
+from tfrobust.evaluation import metrics
 
 IMAGES = classifiers.random_images(20)
 LABELS = np.arange(20) % 4
@@ -35,6 +36,16 @@ def test_robust_accuracy_is_in_the_history_and_for_the_callbacks_after_it(tmp_pa
 def test_images_on_another_scale_are_refused():
     with pytest.raises(InputError, match=r"\[0, 1\]"):
         callbacks.RobustAccuracy("fgsm(linf(0.05))", IMAGES * 255, LABELS)
+
+
+def test_perturbations_are_those_of_the_network_as_it_is_after_each_epoch():
+    network = classifiers.smooth_network()
+    model = classifiers.compiled(defenses.AdversarialTraining(network, "fgsm(linf(0.05))"))
+    watch = callbacks.Perturbations(IMAGES, LABELS, steps=10)
+    history = model.fit(IMAGES, LABELS, epochs=2, verbose=0, callbacks=[watch]).history
+    rho_2, l2 = metrics.deepfool_rho_2(lambda x: network(x, training=False), IMAGES, LABELS, steps=10)
+    assert history["rho_2"][-1] == pytest.approx(rho_2.mean(), rel=1e-5)
+    assert history["l2"][-1] == pytest.approx(l2.mean(), rel=1e-5) and history["l2"][0] != history["l2"][1]
 
 
 class Collapse(keras.callbacks.Callback):

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from tfrobust import attacks, data, seeds
-from tfrobust.evaluation import batches
+from tfrobust import attacks, data, layers, seeds
+from tfrobust.evaluation import batches, metrics
 
 _CHECKED, _DROP = "checked_robust_accuracy", 0.2
 
@@ -67,6 +67,41 @@ class RobustAccuracy(keras.callbacks.Callback):
             found = self._correct(tf.constant(self._images[rows]), tf.constant(self._labels[rows]), keys)
             hits += int(found.numpy()[:count].sum())
         return hits / len(self._images)
+
+
+class Perturbations(keras.callbacks.Callback):
+    """Logs how far DeepFool has to go after each epoch: the mean `rho_2` and `l2` of some images.
+
+    Deep Defense, figure 2: rho_2 on the test images while the network trains. Give it before callbacks that use the logs.
+
+    Args:
+      images: float32 [examples, height, width, channels] in [0, 1].
+      labels: int [examples].
+      every: epochs from one measurement to the next.
+      **options: of `evaluation.metrics.deepfool_rho_2`, such as steps; the origin is the network's.
+
+    Raises:
+      InputError: for images that are not in [0, 1], or labels that do not match.
+
+    Example:
+      >>> model.fit(images, labels, epochs=5, callbacks=[Perturbations(test_images[:1000], test_labels[:1000])])
+    """
+
+    def __init__(self, images, labels, *, every=1, **options):
+        super().__init__()
+        data.check_images(images, labels)
+        self._images, self._labels = np.asarray(images, "float32"), np.asarray(labels)
+        self.every, self._options = every, options
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0 and logs is not None:
+            found = metrics.deepfool_rho_2(
+                lambda x: self.model(x, training=False),
+                self._images,
+                self._labels,
+                **{"origin": layers.origin(self.model), **self._options},
+            )
+            logs["rho_2"], logs["l2"] = (float(values.mean()) for values in found)
 
 
 class CatastrophicOverfitting(RobustAccuracy):

@@ -22,6 +22,7 @@ class TrainingConfig:
       batch_size: examples per step, over all devices.
       validation_examples: training examples held out; 0: validate on the test split.
       early_stop: stop after this many epochs without a better validation accuracy and keep the best; None: never.
+      perturbation_examples: validation examples of which rho_2 and l2 under DeepFool are measured after each epoch.
       augment: shift by up to 4 pixels and mirror at random.
       flagfile: the flags that repeat the run; a workdir takes runs with the same ones only.
 
@@ -42,6 +43,7 @@ class TrainingConfig:
     batch_size: int = 100
     validation_examples: int = 0
     early_stop: int | None = None
+    perturbation_examples: int = 0
     augment: bool = False
     flagfile: str = ""
 

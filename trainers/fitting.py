@@ -65,7 +65,7 @@ def fit(
     stopped = checkpoints.stops(history, config.early_stop) or tfr.callbacks.CatastrophicOverfitting.in_history(history)
     first = config.epochs if stopped else len(history)
     train, validation = as_feed(train), as_feed(validation)
-    with _callbacks(config, strategy, folder, history, train) as callbacks:
+    with _callbacks(config, strategy, folder, history, train, validation) as callbacks:
         model.fit(
             train.training(config, first),
             validation_data=validation.batches(),
@@ -84,8 +84,8 @@ def fit(
 
 
 @contextlib.contextmanager
-def _callbacks(config, strategy, folder, history, train):
-    """What a defense needs, checkpoints and, on the chief, TensorBoard.
+def _callbacks(config, strategy, folder, history, train, validation):
+    """What a defense needs, what is measured, checkpoints and, on the chief, TensorBoard.
 
     Saving is a step of all workers; the others' files are thrown away.
     """
@@ -100,9 +100,18 @@ def _callbacks(config, strategy, folder, history, train):
         if config.optimization.averaging:
             callbacks.insert(0, keras.callbacks.SwapEMAWeights())  # the average is validated
         if config.defense.kind == "fast":
-            images, labels = next(iter(train.batches()))
             attack = f"pgd({defense.ball_of(config.defense)}, steps=5)"
-            callbacks.insert(0, tfr.callbacks.CatastrophicOverfitting(attack, images.numpy(), labels.numpy()))
+            callbacks.insert(0, tfr.callbacks.CatastrophicOverfitting(attack, *_first(train, config.batch_size)))
+        if config.perturbation_examples:
+            callbacks.insert(0, tfr.callbacks.Perturbations(*_first(validation, config.perturbation_examples)))
         if chief:
             callbacks.append(keras.callbacks.TensorBoard(config.workdir / "tensorboard", write_graph=False))
         yield callbacks
+
+
+def _first(feed, examples):
+    """The images and labels of the first examples of a feed, as arrays."""
+    import numpy as np
+
+    taken = [[part.numpy() for part in batch[:2]] for batch in feed.batches().unbatch().batch(examples).take(1)]
+    return tuple(map(np.concatenate, zip(*taken)))

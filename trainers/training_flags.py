@@ -18,6 +18,12 @@ BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Examples per step, over al
 VALIDATION_EXAMPLES = flags.DEFINE_integer(
     "validation_examples", 0, "Training examples to hold out; 0 shows the test split's accuracy.", lower_bound=0
 )
+PERTURBATION_EXAMPLES = flags.DEFINE_integer(
+    "perturbation_examples",
+    0,
+    "Validation examples of which rho_2 and l2 under DeepFool are logged after each epoch.",
+    lower_bound=0,
+)
 EARLY_STOP = flags.DEFINE_integer(
     "early_stop",
     None,
@@ -54,6 +60,7 @@ def from_flags(dataset: str, augment: bool = False, **network) -> TrainingConfig
         batch_size=BATCH_SIZE.value,
         validation_examples=VALIDATION_EXAMPLES.value,
         early_stop=EARLY_STOP.value,
+        perturbation_examples=PERTURBATION_EXAMPLES.value,
         augment=augment,
         flagfile=program.flagfile(),
     )

@@ -57,6 +57,13 @@ def test_rho_inf_is_measured_where_half_are_fooled():
     assert rho_inf == pytest.approx(np.mean(radius / images.max(axis=(1, 2, 3))), rel=1e-5)
 
 
+def test_the_accuracy_at_shares_of_a_reference_radius_is_that_of_fgsm_without_clipping():
+    """Fooled from the radii 0.1, 0.2, 0.3 and 0.4 on, in all of which a pixel ends outside of [0, 1]."""
+    images = np.array([[0.7 / 3, 0], [1.4 / 3, 0], [0.7, 0], [2.8 / 3, 0]], "float32").reshape(4, 1, 2, 1)
+    found = metrics.fgsm_accuracies(LOGITS, images, np.zeros(4, "int64"), [0.05, 0.15, 0.25, 0.35, 0.45])
+    assert found == [1.0, 0.75, 0.5, 0.25, 0.0]
+
+
 def test_rho_inf_of_what_cannot_be_fooled_is_infinite():
     def constant(images):
         return tf.zeros([tf.shape(images)[0], 2]) + [1.0, 0.0] + 0.0 * tf.reduce_sum(images)

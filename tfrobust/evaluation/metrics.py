@@ -70,11 +70,41 @@ def fgsm_rho_inf(
 ) -> tuple[float, float]:
     """The radius at which the fast gradient sign method leaves 50 % accuracy, and rho_inf there.
 
-    Deep Defense, supplement, eq. 2: mean of radius / ||x||_inf. As in the paper, images are not clipped.
+    Deep Defense, supplement, eq. 2: mean of radius / ||x||_inf. As in the paper, images are not clipped. The radius of the
+    regularized network is the paper's eps_ref: see `fgsm_accuracies`.
 
     Returns:
       (rho_inf, radius), found by bisection to `tolerance`; (inf, inf) if even a change of 1 leaves more than half.
     """
+    accuracy_at = _fast_gradient_sign(logits_fn, images, labels, batch_size)
+    low, high = 0.0, 1.0
+    if accuracy_at(high) > 0.5:
+        return math.inf, math.inf
+    while high - low > tolerance:
+        middle = (low + high) / 2
+        low, high = (low, middle) if accuracy_at(middle) <= 0.5 else (middle, high)
+    starts = range(0, len(images), batch_size)
+    norms = [balls.Linf.size(images[i : i + batch_size] - tf.cast(origin, tf.float32)) for i in starts]
+    return float(np.mean(high / np.concatenate(norms))), high
+
+
+def fgsm_accuracies(logits_fn: LogitsFn, images, labels, radii, *, batch_size: int = 200) -> list[float]:
+    """The accuracy under the fast gradient sign method at each of some radii, of images that are not clipped.
+
+    Deep Defense, tables 1 and 3, gives those at 0.2, 0.5 and 1.0 eps_ref, where eps_ref is the radius of `fgsm_rho_inf` of the
+    regularized network, the same for all networks of a table.
+
+    Example:
+      >>> _, reference = fgsm_rho_inf(regularized, images, labels)
+      >>> fgsm_accuracies(logits_fn, images, labels, [0.2 * reference, 0.5 * reference, reference])
+      [0.98, 0.79, 0.31]
+    """
+    accuracy_at = _fast_gradient_sign(logits_fn, images, labels, batch_size)
+    return [accuracy_at(radius) for radius in radii]
+
+
+def _fast_gradient_sign(logits_fn, images, labels, batch_size):
+    """radius -> accuracy. The gradients are computed once."""
     batch, numbers = tf.TensorSpec([None, *images.shape[1:]], tf.float32), tf.TensorSpec([None], labels.dtype)
 
     @tf.function(input_signature=[batch, numbers], autograph=False)
@@ -92,13 +122,6 @@ def fgsm_rho_inf(
 
     def accuracy_at(radius):
         radius = tf.constant(radius, tf.float32)
-        return np.concatenate([classified(*pair, sign, radius) for pair, sign in zip(pairs, signs)]).mean()
+        return float(np.concatenate([classified(*pair, sign, radius) for pair, sign in zip(pairs, signs)]).mean())
 
-    low, high = 0.0, 1.0
-    if accuracy_at(high) > 0.5:
-        return math.inf, math.inf
-    while high - low > tolerance:
-        middle = (low + high) / 2
-        low, high = (low, middle) if accuracy_at(middle) <= 0.5 else (middle, high)
-    norms = np.concatenate([balls.Linf.size(batch - tf.cast(origin, tf.float32)) for batch, _ in pairs])
-    return float(np.mean(high / norms)), high
+    return accuracy_at
