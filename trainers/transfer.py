@@ -5,7 +5,7 @@
         --attack='fgsm(linf(16/255))' --attack='pgd(linf(16/255), steps=20, step_size=1/255)' --output=runs/transfer
 
 A model's defense rate is the share of adversarial images that it classifies correctly, over the first --examples test
-images that the source classifies correctly. Writes report.json, and transfer.png to look at. The command above takes
+images that the source classifies correctly. Writes report.json, transfer.csv, and transfer.png to look at. The command above takes
 about 3 minutes on two cores with the networks of the cifar_cpu_small flagfiles. --engine makes each source's part in a process
 of its own.
 """
@@ -44,6 +44,8 @@ def main():
     if folder and tfr.distribution.is_chief(strategy):
         with files.written(folder / "report.json") as path:
             path.write_text(json.dumps(result.report, indent=2) + "\n")
+        with files.written(folder / "transfer.csv") as path:
+            path.write_text(result.csv())
         with files.written(folder / "transfer.png") as path:
             path.write_bytes(result.picture())
         print(f"report: {folder / 'report.json'}")

@@ -23,8 +23,10 @@ def found():
 def test_table_has_a_line_for_each_attack_and_the_worst_case(found):
     heading, _, clean, fgsm, deepfool, worst, *_ = found.table().splitlines()
     assert heading.split()[:3] == ["attack", "model", "robust"]
-    assert clean.split()[::2] == ["none", "100.00%"]
-    assert f"{found.report['attacks'][0]['robust_accuracy']:.2%}" in fgsm
+    assert clean.split("  ")[0] == "none" and "100.00%  75.7% to 100.0%" in clean
+    robust = found.report["attacks"][0]["robust_accuracy"]
+    low, high = evaluation.metrics.wilson_interval(robust, 12)
+    assert f"{robust:.2%}   {low:.1%} to {high:.1%}" in fgsm and f"{robust:.2%}   {low:.1%} to" in worst
     assert f"{found.report['attacks'][1]['rho_2']:.4f}" in deepfool and worst.startswith("worst case")
 
 

@@ -1,6 +1,6 @@
 """Evaluation under attack: `evaluate` runs attacks, judges them and returns an `Evaluation` to print or save."""
 
-from tfrobust.evaluation import clever, metrics
+from tfrobust.evaluation import clever, corruptions, metrics, similarity, studies
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.evaluate import evaluate, show
 from tfrobust.evaluation.outcome import Outcome
@@ -24,6 +24,7 @@ __all__ = [
     "Shard",
     "Transfer",
     "clever",
+    "corruptions",
     "evaluate",
     "evaluate_scenarios",
     "evaluate_transfer",
@@ -33,5 +34,7 @@ __all__ = [
     "metrics",
     "save",
     "show",
+    "similarity",
+    "studies",
     "table",
 ]

@@ -38,10 +38,16 @@ def _flat(row):
 
 def csv_text(report: dict) -> str:
     """`rows` as comma-separated values with a heading; empty where a column does not apply."""
+    return as_csv(rows(report), names())
+
+
+def as_csv(rows: Sequence[dict], columns: Sequence[str] | None = None) -> str:
+    """Rows under a heading of some of their names; None: of all of them, in the order in which they appear."""
     contents = io.StringIO()
-    writer = csv.DictWriter(contents, names(), lineterminator="\n")
+    known = columns or list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(contents, known, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    writer.writerows(rows(report))
+    writer.writerows(rows)
     return contents.getvalue()
 
 

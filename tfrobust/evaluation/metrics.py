@@ -55,7 +55,9 @@ def deepfool_rho_2(
     del labels
     batch_size = batch_size or batches.default_size(images.shape[1:], most=200)
     of_any_size = tf.TensorSpec([None, *images.shape[1:]], tf.float32)
-    run = devices.shared(perturb, tf.function(perturb, input_signature=[of_any_size], autograph=False))
+    alone = tf.function(perturb, input_signature=[of_any_size], autograph=False)
+    # Traced here: TensorFlow warns of a function that is made, and traced, for each of several models.
+    run = devices.shared(perturb, alone.get_concrete_function() if devices.count() == 1 else alone)
     rho_2, l2 = [], []
     for start in range(0, len(images), batch_size):
         batch = tf.constant(images[start : start + batch_size])
@@ -116,6 +118,7 @@ def _fast_gradient_sign(logits_fn, images, labels, batch_size):
     def classified(images, labels, signs, radius):
         return tf.argmax(logits_fn(images + radius * signs), axis=1, output_type=labels.dtype) == labels
 
+    direction, classified = direction.get_concrete_function(), classified.get_concrete_function()
     starts = range(0, len(images), batch_size)
     pairs = [(tf.constant(images[i : i + batch_size]), tf.constant(labels[i : i + batch_size])) for i in starts]
     signs = [direction(*pair) for pair in pairs]

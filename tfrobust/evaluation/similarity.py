@@ -5,7 +5,7 @@ import numpy as np
 from tfrobust.errors import InputError
 
 _LUMA = np.array([0.299, 0.587, 0.114], "float32")
-_WINDOW = 11  # pixels of SSIM's window to a side
+WINDOW = 11  # pixels of SSIM's window to a side
 _ITERATIONS, _ENOUGH = 50, 1e-6  # of the alignment, and the change of its correlation at which it ends
 
 
@@ -53,11 +53,11 @@ def pass_scores(adversarial, images) -> np.ndarray:
     import tensorflow as tf
 
     images, adversarial = (np.asarray(values, "float32") for values in (images, adversarial))
-    if min(images.shape[1:3]) < _WINDOW:
-        raise InputError(f"PASS needs images of at least {_WINDOW} pixels to a side, got {images.shape[1:]}")
+    if min(images.shape[1:3]) < WINDOW:
+        raise InputError(f"PASS needs images of at least {WINDOW} pixels to a side, got {images.shape[1:]}")
     pairs = zip(adversarial, images, strict=True)
     aligned = np.stack([_aligned(*pair).reshape(images.shape[1:]) for pair in pairs]) if len(images) else adversarial
-    return tf.image.ssim(aligned, images, max_val=1.0, filter_size=_WINDOW).numpy()
+    return tf.image.ssim(aligned, images, max_val=1.0, filter_size=WINDOW).numpy()
 
 
 def _aligned(image, original):

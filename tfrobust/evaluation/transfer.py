@@ -13,7 +13,7 @@ import numpy as np
 from tfrobust import targets
 from tfrobust.attacks import Attack
 from tfrobust.errors import InputError
-from tfrobust.evaluation import checks, columns, evidence, prepare, report
+from tfrobust.evaluation import checks, columns, evidence, exported, metrics, prepare, report
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.judge import outcomes_of
 from tfrobust.evaluation.outcome import Outcome
@@ -43,6 +43,10 @@ class Transfer:
     def table(self) -> str:
         """A text table with a line for each model and a column for each source and attack."""
         return text.transfer_table(self)
+
+    def csv(self) -> str:
+        """The rows of "defense_rates" as comma-separated values, each with the 95 % interval of its defense rate."""
+        return exported.as_csv([_with_interval(row) for row in self.report["defense_rates"]])
 
     def picture(self) -> bytes:
         """A PNG with a panel for each source: how the defense rates of the models compare, attack by attack."""
@@ -130,6 +134,11 @@ def merged(parts: Sequence[Transfer]) -> Transfer:
             "warnings": warnings,
         }
     )
+
+
+def _with_interval(row):
+    low, high = metrics.wilson_interval(row["defense_rate"], row["examples"])
+    return {**row, "low": float(low), "high": float(high)}
 
 
 def _warnings(subject, examples, outcomes, config):

@@ -136,6 +136,40 @@ def defense_rates(transfer) -> bytes:
     return _png(canvas, 120)
 
 
+def lines_with_bands(curves: dict, horizontal: str, vertical: str) -> bytes:
+    """A PNG of a line for each model, with the interval that its points are in.
+
+    Args:
+      curves: by the model's name, points of (position, value, low, high).
+      horizontal, vertical: what the axes are.
+    """
+    from matplotlib import figure
+
+    canvas = figure.Figure(figsize=(5.6, 3.8), layout="constrained")
+    axis = canvas.subplots()
+    for name, points in zip(distinct(list(curves)), curves.values()):
+        position, value, low, high = np.transpose(points)
+        axis.plot(position, value, marker="o" if len(position) < 12 else None, label=name)
+        axis.fill_between(position, low, high, alpha=0.15)
+    axis.set(xlabel=horizontal, ylabel=vertical, ylim=(0, 1.02))
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+    return _png(canvas, 110)
+
+
+def panels(horizontal: str, positions: Sequence[str], values: dict) -> bytes:
+    """A PNG with a panel for each kind of values, against positions that are equally far apart."""
+    from matplotlib import figure
+
+    canvas = figure.Figure(figsize=(3.2 * len(values), 3), layout="constrained")
+    for axis, (name, numbers) in zip(canvas.subplots(1, len(values), squeeze=False)[0], values.items()):
+        axis.plot(range(len(positions)), [np.nan if value is None else value for value in numbers], marker="o")
+        axis.set_xticks(range(len(positions)), positions, fontsize=8)
+        axis.set(xlabel=horizontal, title=name)
+        axis.grid(alpha=0.3)
+    return _png(canvas, 110)
+
+
 def distinct(names: Sequence[str]) -> list[str]:
     """Paths without the leading folders and the file name that all of them share."""
     parts = [pathlib.PurePath(name).parts for name in names]

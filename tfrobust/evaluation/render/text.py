@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
+from tfrobust.evaluation import metrics
 from tfrobust.evaluation.columns import shown
 
 
@@ -16,18 +17,30 @@ def table(evaluations: Sequence) -> str:
 def cells(evaluations: Sequence) -> Iterator[list[str]]:
     """Lines of cells: the first is the heading; attack by attack, one line for each evaluation."""
     reports = [evaluation.report for evaluation in evaluations]
-    columns = shown(reports)
-    blank = [""] * (len(columns) - 1)
-    yield ["attack", "model", *(column.heading for column in columns)]
+    first, *columns = shown(reports)
+    blank = [""] * len(columns)
+    yield ["attack", "model", first.heading, "95 % interval", *(column.heading for column in columns)]
     for report in reports:
-        yield ["none", report["model"], f"{report['clean_accuracy']:.2%}", *blank]
+        clean = report["clean_accuracy"]
+        yield ["none", report["model"], f"{clean:.2%}", interval(clean, report["examples"]), *blank]
     for rows in zip(*(report["attacks"] for report in reports)):
         for row, report in zip(rows, reports):
             name = row["attack"] + (" (transferred)" if row["source"] else "")
-            yield [name, report["model"], *(column.text(row) for column in columns)]
+            within = interval(row["robust_accuracy"], report["examples"])
+            yield [name, report["model"], first.text(row), within, *(column.text(row) for column in columns)]
     for balls in zip(*(report["worst_case"] for report in reports)):
         for worst, report in zip(balls, reports):
-            yield [f"worst case in {worst['ball']}", report["model"], f"{worst['robust_accuracy']:.2%}", *blank]
+            robust = worst["robust_accuracy"]
+            within = interval(robust, report["examples"])
+            yield [f"worst case in {worst['ball']}", report["model"], f"{robust:.2%}", within, *blank]
+
+
+def interval(share: float | None, examples: int) -> str:
+    """The 95 % interval of a share of so many examples, as tables show it; empty where there is none."""
+    if share is None:
+        return ""
+    low, high = metrics.wilson_interval(share, examples)
+    return f"{low:.1%} to {high:.1%}"
 
 
 def notes(reports: Sequence[dict]) -> Iterator[str]:
@@ -74,11 +87,12 @@ def transfer_table(transfer) -> str:
     """A text table of a `Transfer` with a line for each model and a column for each source and attack."""
     report = transfer.report
     columns = [*itertools.product(report["sources"], report["attacks"])]
-    rates = transfer.rates().reshape(len(columns), -1)
     notes = [f"[{number}] {attack} from {source}" for number, (source, attack) in enumerate(columns, start=1)]
     rows = [["model", "clean", *(f"[{number}]" for number in range(1, len(columns) + 1))]]
-    for model, column in zip(report["models"], rates.T):
-        rows.append([model, f"{report['clean_accuracy'][model]:.2%}", *(f"{rate:.2%}" for rate in column)])
+    for place, model in enumerate(report["models"]):
+        found = report["defense_rates"][place :: len(report["models"])]
+        rates = (f"{row['defense_rate']:.2%} ({interval(row['defense_rate'], row['examples'])})" for row in found)
+        rows.append([model, f"{report['clean_accuracy'][model]:.2%}", *rates])
     found = [{"model": warning.pop("model"), "warnings": [warning]} for warning in map(dict, report["warnings"])]
     return "\n".join([*aligned(rows, left=1), *notes, *map(warning_line, merged_warnings(found))])
 

@@ -1,0 +1,75 @@
+"""What a study says of a model, against what is known of it."""
+
+import csv
+import io
+
+import keras
+import numpy as np
+import pytest
+
+from tests.support import classifiers
+from tfrobust import evaluation, targets
+from tfrobust.evaluation import EvaluationConfig, corruptions, metrics, studies
+from tfrobust.evaluation.predictor import Predictor
+
+IMAGES = classifiers.random_images(60, (12, 12, 1))
+CONFIG = EvaluationConfig(seed=5, batch_size=20, active_checks=False)
+NETWORK = classifiers.smooth_network((12, 12, 1))
+LABELS = NETWORK(IMAGES).numpy().argmax(1)
+LABELS[:6] = (LABELS[:6] + 1) % 4  # is wrong on a tenth
+
+
+def rows_of(study):
+    return study.rows(targets.as_target(NETWORK), IMAGES, LABELS, CONFIG)
+
+
+def read(study, rows):
+    return list(csv.DictReader(io.StringIO(study.csv(rows))))
+
+
+@pytest.mark.parametrize(
+    "study, positions, changed",
+    [
+        (studies.Noise((8, 64)), [0, 8, 64], lambda x: corruptions.gaussian_noise(IMAGES, x / 255, 5)),
+        (studies.PatchShuffle((2, 4)), [1, 2, 4], lambda x: corruptions.shuffled_patches(IMAGES, x, 5)),
+        (studies.Accuracy(), [0], lambda x: IMAGES),
+    ],
+    ids=["noise", "patch_shuffle", "accuracy"],
+)
+def test_accuracy_on_changed_images(study, positions, changed):
+    rows = rows_of(study)
+    assert [row[study.axis] for row in rows] == positions and rows[0]["accuracy"] == 0.9
+    for row in rows[1:]:
+        expected = (NETWORK(changed(row[study.axis])).numpy().argmax(1) == LABELS).mean()
+        assert row["accuracy"] == pytest.approx(expected)
+        assert (row["low"], row["high"]) == pytest.approx(metrics.wilson_interval(expected, 60))
+    assert "90.00% (79.9% to 95.3%)" in study.table(rows)
+    assert float(read(study, rows)[-1]["accuracy"]) == rows[-1]["accuracy"]
+    assert study.picture(rows).startswith(b"\x89PNG")
+
+
+def test_the_white_box_table_has_the_papers_columns_and_its_attacks():
+    study = studies.WhiteBox(("pgd(linf(0.02), steps=3)", "deepfool()"), reference=0.02)
+    (row,) = rows = rows_of(study)
+    rho_2, l2 = metrics.deepfool_rho_2(NETWORK, IMAGES, LABELS)
+    assert row["rho_2"] == pytest.approx(rho_2.mean(), rel=1e-5) and row["l2"] == pytest.approx(l2.mean(), rel=1e-5)
+    assert (row["rho_inf"], row["fgsm_radius_at_half"]) == metrics.fgsm_rho_inf(NETWORK, IMAGES, LABELS)
+    shares = [row[f"fgsm at {share} eps_ref"] for share in ("0.2", "0.5", "1")]
+    assert shares == metrics.fgsm_accuracies(NETWORK, IMAGES, LABELS, [0.004, 0.01, 0.02]) and shares[0] > shares[2]
+    found = evaluation.evaluate(NETWORK, IMAGES, LABELS, study.attacks, config=CONFIG.changed(progress=False))
+    assert row["pgd(linf(0.02), steps=3) robust"] == found.report["attacks"][0]["robust_accuracy"]
+    assert row["deepfool() l2"] == pytest.approx(found.outcomes[1].distances(evaluation.studies.balls.L2).mean())
+    assert row["deepfool() psnr"] > 15 and 0.3 < row["deepfool() pass"] < 1
+    table = study.table(rows)
+    assert "rho_inf" in table and "deepfool() pass" in table and "low" not in table.replace("below", "")
+    assert "radii" not in read(study, rows)[0] and study.picture(rows).startswith(b"\x89PNG")
+
+
+def test_confident_images_are_those_that_every_model_is_sure_of_and_right():
+    scaled = keras.Sequential([NETWORK, keras.layers.Rescaling(3.0)])
+    predictors = [Predictor(targets.as_target(network), 20) for network in (NETWORK, scaled)]
+    probabilities = [keras.ops.softmax(network(IMAGES)).numpy() for network in (NETWORK, scaled)]
+    sure = np.logical_and.reduce([found[np.arange(60), LABELS] > 0.5 for found in probabilities])
+    chosen = studies.confident(predictors, IMAGES, LABELS, 0.5)
+    np.testing.assert_array_equal(chosen, np.flatnonzero(sure))
+    assert 0 < len(chosen) < 54

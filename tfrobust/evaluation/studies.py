@@ -1,0 +1,246 @@
+"""Studies: one question that is put to several models, as the papers' tables and figures put it.
+
+A study asks one model at a time and gives rows of numbers; the rows of several models are one table, one CSV file and
+one picture.
+"""
+
+import abc
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from tfrobust import balls
+from tfrobust.attacks import Attack
+from tfrobust.evaluation import corruptions, exported, metrics, similarity
+from tfrobust.evaluation.config import EvaluationConfig
+from tfrobust.evaluation.evaluate import evaluate
+from tfrobust.evaluation.predictor import Predictor
+from tfrobust.evaluation.render import pictures
+from tfrobust.evaluation.render.text import aligned, interval
+from tfrobust.targets import Target
+
+SHARES = (0.2, 0.5, 1.0)  # of eps_ref, in Deep Defense's tables
+_CURVE = 21  # points of a picture's curve
+
+
+class Study(abc.ABC):
+    """The abstract study.
+
+    Attributes:
+      name: of the study.
+    """
+
+    name: ClassVar[str]
+
+    @abc.abstractmethod
+    def rows(self, target: Target, images: np.ndarray, labels: np.ndarray, config: EvaluationConfig) -> list[dict]:
+        """What is found of a model, each row with "model" and numbers by name.
+
+        Args:
+          target: the model.
+          images: float32 [examples, height, width, channels] in [0, 1].
+          labels: int [examples].
+          config: seed and batch size.
+        """
+
+    @abc.abstractmethod
+    def cells(self, rows: Sequence[dict]) -> list[list[str]]:
+        """The lines of a table, the first of which is its heading."""
+
+    @abc.abstractmethod
+    def picture(self, rows: Sequence[dict]) -> bytes:
+        """A PNG."""
+
+    def table(self, rows: Sequence[dict]) -> str:
+        """A text table of the rows of one or more models."""
+        return "\n".join(line.rstrip() for line in aligned(self.cells(rows), left=1))
+
+    def csv(self, rows: Sequence[dict]) -> str:
+        """The same numbers in full, a line for each row; without curves."""
+        return exported.as_csv([{n: value for n, value in row.items() if not isinstance(value, list)} for row in rows])
+
+
+class Corrupted(Study):
+    """The accuracy on images that are changed more and more. The abstract one: a subclass says how.
+
+    Attributes:
+      axis: what is changed, a column of the rows.
+    """
+
+    axis: ClassVar[str]
+
+    @abc.abstractmethod
+    def changed(self, images: np.ndarray, seed: int) -> Iterator[tuple[float, np.ndarray]]:
+        """How much is changed, and the images that are changed so much; the first ones are the images themselves."""
+
+    def rows(self, target, images, labels, config):
+        predictor = Predictor(target, min(config.batch_size or 100, len(images)))
+        found = []
+        for much, others in self.changed(images, config.seed):
+            accuracy = metrics.accuracy(predictor.predictions(others), labels)
+            found.append({"model": target.name, self.axis: much, **_with_interval(accuracy, len(labels))})
+        return found
+
+    def cells(self, rows):
+        lines = {}
+        for row in rows:
+            lines.setdefault(row["model"], {})[row[self.axis]] = _share(row)
+        columns = list(next(iter(lines.values())))
+        heading = [self.name, *(f"{self.axis} {column:g}" for column in columns)]
+        return [heading, *([name, *(line[column] for column in columns)] for name, line in lines.items())]
+
+    def picture(self, rows):
+        curves = {}
+        for row in rows:
+            curves.setdefault(row["model"], []).append([row[self.axis], row["accuracy"], row["low"], row["high"]])
+        return pictures.lines_with_bands(curves, self.axis, "accuracy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Accuracy(Corrupted):
+    """The accuracy on images as they are, such as those of a stylized folder: does what was learned carry over?"""
+
+    name: ClassVar[str] = "accuracy"
+    axis: ClassVar[str] = "change"
+
+    def changed(self, images, seed):
+        yield 0, images
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise(Corrupted):
+    """The accuracy by the size of Gaussian noise: see `corruptions.gaussian_noise`.
+
+    Attributes:
+      sigmas: of the noise, on the 0 to 255 scale.
+    """
+
+    sigmas: tuple[float, ...] = (1, 2, 4, 8, 16, 32)
+    name: ClassVar[str] = "noise"
+    axis: ClassVar[str] = "sigma"
+
+    def changed(self, images, seed):
+        yield 0, images
+        for sigma in self.sigmas:
+            yield sigma, corruptions.gaussian_noise(images, sigma / 255, seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class PatchShuffle(Corrupted):
+    """The accuracy by the number of patches that are shuffled: see `corruptions.shuffled_patches`.
+
+    The paper does so on images that each network classifies with a confidence above 0.99: see `confident`.
+
+    Attributes:
+      grids: patches to a side.
+    """
+
+    grids: tuple[int, ...] = (2, 4, 8)
+    name: ClassVar[str] = "patch_shuffle"
+    axis: ClassVar[str] = "grid"
+
+    def changed(self, images, seed):
+        yield 1, images
+        for grid in self.grids:
+            yield grid, corruptions.shuffled_patches(images, grid, seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class WhiteBox(Study):
+    """The columns of Deep Defense's tables: accuracy, rho_2, rho_inf, FGS at shares of eps_ref, and any attacks.
+
+    An attack on a ball has its robust accuracy; one without has the mean l2 of what it breaks, and how alike that looks:
+    PSNR, and PASS where the images are large enough.
+
+    Attributes:
+      attacks: or their texts.
+      reference: eps_ref on the [0, 1] scale, the `metrics.fgsm_rho_inf` radius of the regularized network.
+    """
+
+    attacks: tuple[Attack | str, ...] = ("deepfool()",)
+    reference: float = 0.1
+    name: ClassVar[str] = "white_box"
+
+    def rows(self, target, images, labels, config):
+        found = evaluate(target, images, labels, self.attacks, config=config.changed(progress=False))
+        origin = 0.0 if target.origin is None else target.origin
+        rho_2, l2 = metrics.deepfool_rho_2(target.logits, images, labels, origin=origin)
+        rho_inf, radius = metrics.fgsm_rho_inf(target.logits, images, labels, origin=origin)
+        radii = [*(share * self.reference for share in SHARES), *np.linspace(0, self.reference, _CURVE)]
+        accuracies = metrics.fgsm_accuracies(target.logits, images, labels, radii)
+        row = {
+            "model": target.name,
+            **_with_interval(found.report["clean_accuracy"], len(labels)),
+            "rho_2": float(rho_2.mean()),
+            "l2": float(l2.mean()),
+            "rho_inf": rho_inf,
+            "fgsm_radius_at_half": radius,
+        }
+        row |= {f"fgsm at {share:g} eps_ref": value for share, value in zip(SHARES, accuracies)}
+        for outcome in found.outcomes:
+            row |= {f"{outcome.name} {key}": value for key, value in _numbers(outcome).items()}
+        return [{**row, "radii": radii[len(SHARES) :], "fgsm": accuracies[len(SHARES) :]}]
+
+    def cells(self, rows):
+        skipped = ("model", "accuracy", "low", "high", "examples", "radii", "fgsm")
+        columns = [name for name in rows[0] if name not in skipped and not name.endswith((" low", " high"))]
+        lines = [[row["model"], _share(row), *(_text(name, row) for name in columns)] for row in rows]
+        return [["white box", "accuracy", *columns], *lines]
+
+    def picture(self, rows):
+        curves = {}
+        for row in rows:
+            bounds = [metrics.wilson_interval(share, row["examples"]) for share in row["fgsm"]]
+            points = zip(row["radii"], row["fgsm"], bounds)
+            curves[row["model"]] = [[radius, share, *ends] for radius, share, ends in points]
+        return pictures.lines_with_bands(curves, "radius of FGS in linf", "accuracy")
+
+
+def confident(predictors: Sequence[Predictor], images: np.ndarray, labels: np.ndarray, confidence: float) -> np.ndarray:
+    """int, the examples that every model classifies correctly, with a probability above `confidence`."""
+    chosen = np.ones(len(labels), bool)
+    for predictor in predictors:
+        logits = predictor.answers(images).astype("float64")
+        own = logits[np.arange(len(labels)), labels]
+        chosen &= np.exp(own - np.logaddexp.reduce(logits, axis=1)) > confidence
+        chosen &= logits.argmax(axis=1) == labels
+    return np.flatnonzero(chosen)
+
+
+def _numbers(outcome):
+    """What a table says of an attack."""
+    if outcome.ball is not None:
+        share = 1.0 - float(outcome.broken.mean())
+        found = _with_interval(share, len(outcome.broken))
+        return {"robust": found["accuracy"], "robust low": found["low"], "robust high": found["high"]}
+    hit = np.flatnonzero(outcome.hit)
+    if not len(hit):
+        return {"l2": None, "psnr": None}
+    adversarial, images = outcome.adversarial[hit], outcome.examples.images[hit]
+    found = {
+        "l2": float(outcome.distances(balls.L2).mean()),
+        "psnr": float(similarity.psnr(adversarial, images).mean()),
+    }
+    if min(images.shape[1:3]) >= similarity.WINDOW:
+        found["pass"] = float(similarity.pass_scores(adversarial, images).mean())
+    return found
+
+
+def _with_interval(share, examples):
+    low, high = metrics.wilson_interval(share, examples)
+    return {"accuracy": float(share), "low": float(low), "high": float(high), "examples": examples}
+
+
+def _share(row):
+    return f"{row['accuracy']:.2%} ({interval(row['accuracy'], row['examples'])})"
+
+
+def _text(name, row):
+    value = row.get(name)
+    if value is None:
+        return ""
+    if name.endswith(" robust"):
+        return f"{value:.2%} ({interval(value, row['examples'])})"
+    return f"{value:.2%}" if name.endswith("eps_ref") else f"{value:.4f}"
