@@ -42,6 +42,23 @@ def masked():
     return keras.Model(images, layers.Dense(5)(layers.GlobalAveragePooling2D()(x)), name="masked")
 
 
+def shared():
+    """Operations that are no layers, and layers that are called twice, one a batch normalization of two convolutions."""
+    images = keras.Input((12, 12, 3), name="image")
+    centered = 2.0 * images - 1.0
+    branch, norm = layers.Conv2D(4, 3, strides=2, name="branch"), layers.BatchNormalization(name="norm")
+    other = layers.Conv2D(4, 3, strides=2, use_bias=False, name="other")
+    x = layers.Add()(
+        [
+            branch(centered),
+            branch(layers.ReLU()(images)),
+            norm(other(images)),
+            norm(layers.Conv2D(4, 3, strides=2)(images)),
+        ]
+    )
+    return keras.Model(images, layers.Dense(5)(layers.Flatten()(x)), name="shared")
+
+
 def small():
     return keras.Sequential([keras.Input((12, 12, 3)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(5)])
 
@@ -59,7 +76,7 @@ def trained(build):
     return network
 
 
-@pytest.fixture(scope="module", params=[preactivated, masked, small])
+@pytest.fixture(scope="module", params=[preactivated, masked, shared, small])
 def pair(request):
     """A network, and it with fake quantization."""
     network = trained(request.param)

@@ -7,7 +7,7 @@ is trained on has no batch statistics any more.
 
 import contextlib
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import keras
 import numpy as np
@@ -46,12 +46,8 @@ _KEEPING = (
     ),
     *(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, DropBlock, FixedMask, Placement),
 )
-_FUSING = (
-    *_WEIGHTED,
-    layers.BatchNormalization,
-    layers.Add,
-    layers.Multiply,
-)  # whose operation ends with a ReLU, if one follows
+# Their operation ends with a ReLU, if one follows.
+_FUSING = (*_WEIGHTED, layers.BatchNormalization, layers.Add, layers.Multiply)
 _RANGES = {"sigmoid": (0.0, 255 / 256), "softmax": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}  # TFLite's, always
 
 
@@ -111,12 +107,11 @@ class _Rewriting:
 
     def __init__(self, network, momentum):
         self._momentum = momentum
-        self._old = {layer.name: layer for layer in network.layers}
-        self._new = {}
+        self._old = {layer.name: layer for layer in network.operations}  # `images * 2` is one, but no layer
+        self._new, self._calls = {}, Counter()
         self._followers = defaultdict(list)
-        for node in itertools.chain(
-            *network._nodes_by_depth.values()
-        ):  # the calls within this network: its layers may have others elsewhere
+        calls = itertools.chain(*network._nodes_by_depth.values())  # in this network: its layers may have others
+        for node in calls:
             for parent in node.parent_nodes:
                 self._followers[parent.operation.name].append(node.operation)
         self._norms = {
@@ -131,6 +126,8 @@ class _Rewriting:
         return self._new[layer.name]
 
     def _clone(self, layer):
+        if not isinstance(layer, keras.Layer):
+            return layer
         config = layer.get_config()
         if type(layer) in _WEIGHTED:
             if not _fuses_activation(layer):
@@ -151,6 +148,8 @@ class _Rewriting:
         args, name, old = keras.tree.map_structure(_as_levels, args), layer.name, self._old[layer.name]
         if isinstance(old, layers.BatchNormalization):
             kwargs = {}  # what stands in its place takes no mask
+        if isinstance(old, (layers.Add, layers.Multiply)):
+            args = (self._two(old, args[0]),)
         outputs = args[0] if name in self._folded else layer(*args, **kwargs)
         if isinstance(old, Standardize):
             return self._standardized(args[0], outputs, old)
@@ -158,6 +157,13 @@ class _Rewriting:
             outputs = self._range(f"{name}_linear")(outputs)
             outputs = layers.Activation(old.activation, name=f"{name}_activation", dtype=old.dtype_policy)(outputs)
         return self._range(name, _RANGES.get(_activation(old)))(outputs) if self._has_scale(old) else outputs
+
+    def _two(self, layer, tensors):
+        """The tensors of a sum or product as two, since a TFLite file's operation takes no more."""
+        first, *others, last = tensors
+        for other in others:
+            first = self._range(f"{layer.name}_partial")(type(layer)(dtype=layer.dtype_policy)([first, other]))
+        return [first, last]
 
     def _standardized(self, images, centered, layer):
         """(images - mean) / std in its two operations, each with a range, where they are there at all."""
@@ -171,7 +177,7 @@ class _Rewriting:
         """Gives the new layers what the old ones have learned, with batch normalization folded in."""
         for name, new in self._new.items():
             old = self._old[name]
-            if name in self._folded:
+            if name in self._folded or not isinstance(old, keras.Layer):
                 continue
             if name in self._norms:
                 factor, offset = _affine(self._norms[name])
@@ -191,13 +197,16 @@ class _Rewriting:
         return not (isinstance(layer, _KEEPING) or layer.name in self._norms or fused)
 
     def _range(self, name, fixed=None):
+        """A new one for each call of a layer."""
         lowest, highest = fixed or (-1.0, 1.0)
-        return FakeQuantization(1.0 if fixed else self._momentum, lowest, highest, name=f"{name}_range")
+        self._calls[name] += 1
+        name = f"{name}_range" if self._calls[name] == 1 else f"{name}_range_{self._calls[name]}"
+        return FakeQuantization(1.0 if fixed else self._momentum, lowest, highest, name=name)
 
 
 def _as_levels(tensor):
-    """An image as the file takes it: of 256 levels, which is what its pixels have. Other tensors stay as they are."""
-    if not isinstance(tensor._keras_history.operation, layers.InputLayer):
+    """An image as the file takes it: of 256 levels, which is what its pixels have. What else is given stays as it is."""
+    if not (keras.utils.is_keras_tensor(tensor) and isinstance(tensor._keras_history.operation, layers.InputLayer)):
         return tensor
     return FakeQuantization(1.0, 0.0, 1.0)(tensor)
 
