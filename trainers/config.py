@@ -22,8 +22,8 @@ class TrainingConfig:
       batch_size: examples per step, over all devices.
       validation_examples: training examples held out; 0: validate on the test split.
       early_stop: stop after this many epochs without a better validation accuracy and keep the best; None: never.
-      perturbation_examples: validation examples of which rho_2 and l2 under DeepFool are measured after each epoch.
       augment: shift by up to 4 pixels and mirror at random.
+      perturbation_examples: validation examples of which rho_2 and l2 under DeepFool are measured after each epoch.
       flagfile: the flags that repeat the run; a workdir takes runs with the same ones only.
 
     Raises:
@@ -43,8 +43,8 @@ class TrainingConfig:
     batch_size: int = 100
     validation_examples: int = 0
     early_stop: int | None = None
-    perturbation_examples: int = 0
     augment: bool = False
+    perturbation_examples: int = 0
     flagfile: str = ""
 
     def __post_init__(self):

@@ -29,17 +29,25 @@ def said(module, *arguments, call="from_flags()"):
 def test_every_flag_of_a_training_arrives():
     expected = TrainingConfig(
         pathlib.Path("runs/one"),
-        NetworkConfig("vgg11", "initial.keras", width=8),
+        NetworkConfig("vgg11", "initial.keras", width=8, quantization_aware=True),
         OptimizationConfig(0.1, "step", (3, 7), 0.25, 0.8, 0.01, 0.2, "mixed_bfloat16", "adam"),
         DefenseConfig(
             "deep_defense", 1.0, 2.0, 3.0, 4, candidates=7, training_attack="fgsm(linf(0.1))", clean_share=0.5
         ),
         *("mnist", 5, 9, 64, 100, 2, True),
+        perturbation_examples=50,
         flagfile="",
     )
     flags = (
         *("--workdir=runs/one", "--init_weights=initial.keras", "--seed=5", "--epochs=9", "--batch_size=64"),
-        *("--validation_examples=100", "--early_stop=2", "--learning_rate=0.1", "--learning_rate_drops=3,7"),
+        *(
+            "--validation_examples=100",
+            "--early_stop=2",
+            "--quantization_aware",
+            "--perturbation_examples=50",
+            "--learning_rate=0.1",
+            "--learning_rate_drops=3,7",
+        ),
         *(
             "--optimizer=adam",
             "--learning_rate_factor=0.25",
