@@ -56,3 +56,12 @@ def test_the_fit_finds_the_end_of_a_known_distribution():
         found = clever_lib.location(draws)
         assert found >= draws.max() and found == pytest.approx(3.0, rel=0.03)
     assert clever_lib.location(np.full(5, 2.0)) == 2.0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_fit_of_draws_without_an_end_stays_near_the_largest(seed):
+    """The most likely end of these is at infinity, where a score would be zero."""
+    draws = scipy.stats.gumbel_r.rvs(loc=0.92, scale=0.02, size=50, random_state=seed)
+    found = clever_lib.location(draws)
+    assert draws.max() < found < draws.max() + np.ptp(draws)
+    assert clever_lib.location(1000 * draws) == pytest.approx(1000 * found, rel=1e-3)

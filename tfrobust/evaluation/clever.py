@@ -13,6 +13,7 @@ import tqdm
 from tfrobust import balls, seeds
 from tfrobust.attacks import LogitsFn, Problem
 
+_PENALTY = 1.0  # of the shape of a distribution, in nats: as if shapes were exponentially distributed around one
 _CONSTANT = 1e-6  # of the largest slope: slopes that differ by less are those of a linear function
 
 
@@ -80,6 +81,9 @@ def clever(
 def location(maxima: np.ndarray) -> float:
     """The right end of a reverse Weibull distribution, of which these are draws: the most likely one, no less than all of them.
 
+    Draws that look unbounded are the likelier the farther the end, and with shapes below one the likelihood has no bound
+    where the end is the largest draw: the shape is penalized, and the end is at least a thousandth of the spread beyond.
+
     Example:
       >>> location(np.array([1.0, 1.0, 1.0]))
       1.0
@@ -87,7 +91,25 @@ def location(maxima: np.ndarray) -> float:
     largest = float(maxima.max())
     if largest <= 0.0 or np.ptp(maxima) <= _CONSTANT * largest:
         return max(largest, np.finfo("float32").tiny)
-    import scipy.stats  # half a second
+    from scipy import optimize  # half a second
 
-    _, end, _ = scipy.stats.weibull_max.fit(maxima / largest, 1.0)
-    return max(float(end), 1.0) * largest
+    spread = float(np.ptp(maxima))
+
+    def unlikeliness(logarithm):
+        """Of an end that is so many times the draws' spread beyond the largest of them."""
+        gaps = np.exp(logarithm) + (largest - maxima) / spread
+        logs = np.log(gaps / gaps.max())
+
+        def slope(shape):
+            powers = np.exp(shape * logs)
+            return powers @ logs / powers.sum() - 1 / shape - logs.mean()
+
+        shape = optimize.brentq(slope, 1e-3, 1e6)
+        density = np.log(shape) - np.log(np.mean(np.exp(shape * logs))) + (shape - 1) * logs.mean() - np.log(gaps.max())
+        return _PENALTY * shape - len(maxima) * density
+
+    grid = np.linspace(np.log(1e-3), np.log(100.0), 40)
+    best = int(np.argmin([unlikeliness(point) for point in grid]))
+    ends = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
+    found = optimize.minimize_scalar(unlikeliness, bounds=ends, method="bounded").x
+    return largest + float(np.exp(found)) * spread
