@@ -195,7 +195,8 @@ def trained_with(path: str):
     if not (pathlib.Path(path).suffix == ".keras" and flagfile.is_file()):
         return None
     written = dict(line.removeprefix("--").partition("=")[::2] for line in flagfile.read_text().splitlines())
-    of_defense = {"deep_defense": "deepfool()", "adversarial_training": written.get("training_attack")}
+    attacking = ("adversarial_training", "adversarial_set", "trades", "mart", "free", "fast")
+    of_defense = {"deep_defense": "deepfool()", **dict.fromkeys(attacking, written.get("training_attack"))}
     return of_defense.get(written.get("defense"))
 
 
