@@ -46,7 +46,7 @@ def main():
     targets, test = attacks.prepared(plan, source, paths)
     images, labels = test.floats(), test.labels
     if confidence is not None:
-        chosen = _confident(targets, images, labels, confidence)
+        chosen = _confident(targets, images, labels, confidence, plan.config())
         images, labels = images[chosen], labels[chosen]
         print(f"{len(chosen)} of {len(test.labels)} images are classified by every model with more than {confidence:g}")
     if what == "noise":
@@ -56,7 +56,7 @@ def main():
     elif what == "accuracy":
         study = tfr.evaluation.studies.Accuracy()
     else:
-        radius = _radius(reference, targets, images, labels)
+        radius = _radius(reference, targets, images, labels, plan.config())
         study = tfr.evaluation.studies.WhiteBox(plan.attacks or ("deepfool()",), radius)
         print(f"eps_ref {radius:.4f}, of {reference}")
     rows = [row for path in paths for row in _rows(study, path, targets[path], images, labels, plan)]
@@ -79,23 +79,23 @@ def _numbers(name, texts):
         raise tfr.InputError(f"--{name} must be numbers, got {','.join(texts)}") from error
 
 
-def _confident(targets, images, labels, confidence):
+def _confident(targets, images, labels, confidence, config):
     """Which images every model classifies with more than that confidence."""
-    predictors = [tfr.evaluation.predictor.Predictor(target, 100) for target in targets.values()]
+    predictors = [tfr.evaluation.prepare.at_logits(target, images, config)[1] for target in targets.values()]
     chosen = tfr.evaluation.studies.confident(predictors, images, labels, confidence)
     if not len(chosen):
         raise tfr.InputError(f"no image is classified by every model with a confidence above {confidence:g}")
     return chosen
 
 
-def _radius(reference, targets, images, labels):
+def _radius(reference, targets, images, labels, config):
     """eps_ref: a number, or the radius at which FGS halves the accuracy of a model."""
     try:
         return float(reference)
     except ValueError:
         if reference not in targets:
             raise tfr.InputError(f"--reference={reference} is neither a number nor one of the models") from None
-    target = targets[reference]
+    target, _ = tfr.evaluation.prepare.at_logits(targets[reference], images, config)
     target.attacked_by(tfr.attacks.parse("fgsm(linf(0.1))"))
     _, radius = tfr.evaluation.metrics.fgsm_rho_inf(target.logits, images, labels)
     if radius > 1:

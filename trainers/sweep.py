@@ -12,8 +12,6 @@ Each training is a process of its own with a workdir below --output; one that wa
 finished is not made again. Columns are the numbers of its metrics.json; a value with a comma in it is written with ";".
 """
 
-import csv
-import io
 import json
 import pathlib
 import shlex
@@ -48,12 +46,8 @@ def main():
     columns = [name for name in rows[0] if name not in (flag, "examples", "seconds")]
     cells = [[flag, *columns], *([row[flag], *(_text(row[name]) for name in columns)] for row in rows)]
     print("\n".join(tfr.evaluation.render.text.aligned(cells, left=1)))
-    contents = io.StringIO()
-    writer = csv.DictWriter(contents, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
     with files.written(output / "sweep.csv") as path:
-        path.write_text(contents.getvalue())
+        path.write_text(tfr.evaluation.exported.as_csv(rows))
     shown = {name: [row[name] for row in rows] for name in columns if name not in ("low", "high")}
     with files.written(output / "sweep.png") as path:
         path.write_bytes(tfr.evaluation.render.pictures.panels(flag, values, shown))
@@ -79,8 +73,8 @@ def _measured(workdir):
     """The numbers that a run has measured, with the interval of its accuracy."""
     found = json.loads((workdir / "metrics.json").read_text())
     found = {name: value for name, value in found.items() if not isinstance(value, (dict, list))}
-    low, high = tfr.evaluation.metrics.wilson_interval(found["accuracy"], found["examples"])
-    return {"accuracy": found.pop("accuracy"), "low": float(low), "high": float(high), **found}
+    interval = tfr.evaluation.metrics.interval(found["accuracy"], found["examples"])
+    return {"accuracy": found.pop("accuracy"), **interval, **found}
 
 
 def _text(value):

@@ -74,8 +74,7 @@ def wrong_draws(votes: Votes, labels: np.ndarray) -> dict | None:
         return None
     asked = (votes.drawn != MISSING).any(axis=0)
     share = float(np.where(asked, votes.count(votes.wrong(labels))[0], 1.0).mean())
-    low, high = metrics.wilson_interval(share, len(labels))
-    return {"share": share, "low": float(low), "high": float(high)}
+    return {"share": share, **metrics.interval(share, len(labels))}
 
 
 def _wrong_draws(outcome, target):

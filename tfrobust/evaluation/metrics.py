@@ -27,6 +27,12 @@ def wilson_interval(share, examples, z: float = NORMAL_95) -> tuple:
     return (center - half_width) / scale, (center + half_width) / scale
 
 
+def interval(share: float, examples: int) -> dict[str, float]:
+    """The `wilson_interval` of a share as a row of numbers holds it: its ends "low" and "high"."""
+    low, high = wilson_interval(share, examples)
+    return {"low": float(low), "high": float(high)}
+
+
 def deepfool_rho_2(
     logits_fn: LogitsFn, images, labels, *, origin=0.0, steps: int = 50, batch_size: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfrobust import balls
 from tfrobust.attacks import Attack
-from tfrobust.evaluation import corruptions, exported, metrics, similarity
+from tfrobust.evaluation import corruptions, exported, metrics, prepare, similarity
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.evaluate import evaluate
 from tfrobust.evaluation.predictor import Predictor
@@ -76,7 +76,7 @@ class Corrupted(Study):
         """How much is changed, and the images that are changed so much; the first ones are the images themselves."""
 
     def rows(self, target, images, labels, config):
-        predictor = Predictor(target, min(config.batch_size or 100, len(images)))
+        _, predictor = prepare.at_logits(target, images, config)
         found = []
         for much, others in self.changed(images, config.seed):
             accuracy = metrics.accuracy(predictor.predictions(others), labels)
@@ -165,6 +165,7 @@ class WhiteBox(Study):
 
     def rows(self, target, images, labels, config):
         found = evaluate(target, images, labels, self.attacks, config=config.changed(progress=False))
+        target, _ = prepare.at_logits(target, images, config)
         origin = 0.0 if target.origin is None else target.origin
         rho_2, l2 = metrics.deepfool_rho_2(target.logits, images, labels, origin=origin)
         rho_inf, radius = metrics.fgsm_rho_inf(target.logits, images, labels, origin=origin)
@@ -229,8 +230,7 @@ def _numbers(outcome):
 
 
 def _with_interval(share, examples):
-    low, high = metrics.wilson_interval(share, examples)
-    return {"accuracy": float(share), "low": float(low), "high": float(high), "examples": examples}
+    return {"accuracy": float(share), **metrics.interval(share, examples), "examples": examples}
 
 
 def _share(row):

@@ -46,7 +46,9 @@ class Transfer:
 
     def csv(self) -> str:
         """The rows of "defense_rates" as comma-separated values, each with the 95 % interval of its defense rate."""
-        return exported.as_csv([_with_interval(row) for row in self.report["defense_rates"]])
+        return exported.as_csv(
+            [{**row, **metrics.interval(row["defense_rate"], row["examples"])} for row in self.report["defense_rates"]]
+        )
 
     def picture(self) -> bytes:
         """A PNG with a panel for each source: how the defense rates of the models compare, attack by attack."""
@@ -134,11 +136,6 @@ def merged(parts: Sequence[Transfer]) -> Transfer:
             "warnings": warnings,
         }
     )
-
-
-def _with_interval(row):
-    low, high = metrics.wilson_interval(row["defense_rate"], row["examples"])
-    return {**row, "low": float(low), "high": float(high)}
 
 
 def _warnings(subject, examples, outcomes, config):
