@@ -6,7 +6,6 @@ import pathlib
 import pytest
 
 from tests.support import programs
-from tfrobust.cli import attacks
 from tfrobust.evaluation import EvaluationConfig
 from trainers.config import TrainingConfig
 from trainers.defense import DefenseConfig
@@ -100,17 +99,12 @@ def test_configurations_cannot_be_changed(config):
         setattr(config, dataclasses.fields(config)[0].name, None)
 
 
-@pytest.mark.parametrize(
-    "defense, expected",
-    [
-        ("none", None),
-        ("parseval", None),
-        ("deep_defense", "deepfool()"),
-        ("trades", "pgd(linf(0.1))"),
-        ("fast", "pgd(linf(0.1))"),
-    ],
-)
-def test_what_a_model_was_trained_with_is_in_the_flags_beside_it(tmp_path, defense, expected):
-    (tmp_path / "flags.txt").write_text(f"--defense={defense}\n--training_attack=pgd(linf(0.1))\n")
-    assert attacks.trained_with(str(tmp_path / "model.keras")) == expected
-    assert attacks.trained_with(str(tmp_path / "model.tflite")) is None
+def test_what_a_model_was_trained_with_is_in_the_flags_beside_it(tmp_path):
+    expected = {"none": None, "parseval": None, "deep_defense": "deepfool()"}
+    expected |= dict.fromkeys(["trades", "fast"], "pgd(linf(0.1))")
+    for defense in expected:
+        (tmp_path / defense).mkdir()
+        (tmp_path / defense / "flags.txt").write_text(f"--defense={defense}\n--training_attack=pgd(linf(0.1))\n")
+    models = [tmp_path / defense / "model.keras" for defense in expected]
+    call = ", module.".join(f"trained_with('{path}')" for path in [*models, tmp_path / "trades" / "model.tflite"])
+    assert said("tfrobust.cli.attacks", call=call) == " ".join(map(str, [*expected.values(), None]))
