@@ -10,11 +10,13 @@
                    eps_ref is that of --reference, which is one of the models or a number
     accuracy       the accuracy alone, such as on a folder of stylized images: --dataset=FOLDER, with a folder per class
 
-Writes study.csv, study.png and report.json to --output. What is finished of a model is kept there, so that a run which
+A --model with a star, such as runs/mlp_parseval/seed_*/model.keras, is a row of all models that it matches: their means and
+standard deviations. Writes study.csv, study.png and report.json to --output. What is finished of a model is kept there, so that a run which
 was killed goes on. trainers.transfer has the matrix of attacks made on some models and shown to others.
 """
 
 import dataclasses
+import glob
 import hashlib
 import json
 
@@ -26,7 +28,9 @@ from tfrobust.cli import attacks, data, devices, program
 
 WHAT = ("noise", "patch_shuffle", "white_box", "accuracy")
 
-MODEL = flags.DEFINE_multi_string("model", None, "A model: .keras, SavedModel or .tflite.", required=True)
+MODEL = flags.DEFINE_multi_string(
+    "model", None, "A model: .keras, SavedModel or .tflite; with * several.", required=True
+)
 STUDY = flags.DEFINE_enum("what", None, WHAT, "The question.", required=True)
 SIGMAS = flags.DEFINE_list("sigmas", ["1", "2", "4", "8", "16", "32"], "noise: standard deviations on 0 to 255.")
 GRIDS = flags.DEFINE_list("grids", ["2", "4", "8"], "patch_shuffle: patches to a side.")
@@ -37,11 +41,12 @@ REFERENCE = flags.DEFINE_string(
 
 
 def main():
-    plan, source, paths, what = attacks.from_flags(), data.from_flags(), MODEL.value, STUDY.value
-    sigmas, grids, confidence = _numbers("sigmas", SIGMAS.value), _numbers("grids", GRIDS.value), CONFIDENCE.value
-    reference = REFERENCE.value or paths[-1]
-    if len(set(paths)) < len(paths):
+    plan, source, confidence = attacks.from_flags(), data.from_flags(), CONFIDENCE.value
+    groups = {name: _matching(name) for name in MODEL.value}
+    paths = [path for group in groups.values() for path in group]
+    if len(set(paths)) < len(paths) or len(groups) < len(MODEL.value):
         raise tfr.InputError("--model names a model twice")
+    study = _study()
     devices.from_flags().start()
     targets, test = attacks.prepared(plan, source, paths)
     images, labels = test.floats(), test.labels
@@ -49,27 +54,39 @@ def main():
         chosen = _confident(targets, images, labels, confidence, plan.config())
         images, labels = images[chosen], labels[chosen]
         print(f"{len(chosen)} of {len(test.labels)} images are classified by every model with more than {confidence:g}")
-    if what == "noise":
-        study = tfr.evaluation.studies.Noise(sigmas)
-    elif what == "patch_shuffle":
-        study = tfr.evaluation.studies.PatchShuffle(tuple(map(int, grids)))
-    elif what == "accuracy":
-        study = tfr.evaluation.studies.Accuracy()
-    else:
-        radius = _radius(reference, targets, images, labels, plan.config())
-        study = tfr.evaluation.studies.WhiteBox(plan.attacks or ("deepfool()",), radius)
+    if isinstance(study, tfr.evaluation.studies.WhiteBox):
+        reference = REFERENCE.value or MODEL.value[-1]
+        found = [targets[path] for path in groups.get(reference, [])]
+        radius = _radius(reference, found, images, labels, plan.config())
+        study = dataclasses.replace(study, attacks=plan.attacks or study.attacks, reference=radius)
         print(f"eps_ref {radius:.4f}, of {reference}")
-    rows = [row for path in paths for row in _rows(study, path, targets[path], images, labels, plan)]
+    of_path = {path: _rows(study, path, targets[path], images, labels, plan) for path in paths}
+    rows = [row for name, group in groups.items() for row in _together(name, [of_path[path] for path in group])]
     print(study.table(rows))
     if plan.output:
-        for name, contents in (
-            ("study.csv", study.csv(rows).encode()),
-            ("study.png", study.picture(rows)),
-            ("report.json", json.dumps({"study": what, "rows": rows}, indent=2).encode() + b"\n"),
-        ):
-            with files.written(plan.output / name) as temporary:
-                temporary.write_bytes(contents)
-        print(f"report: {plan.output / 'report.json'}")
+        _save(plan.output, study, rows, {"study": study.name, "rows": rows, "of_each_model": of_path})
+
+
+def _study():
+    """What the flags ask; of the white-box table, without its radius and attacks."""
+    sigmas, grids = _numbers("sigmas", SIGMAS.value), _numbers("grids", GRIDS.value)
+    return {
+        "noise": tfr.evaluation.studies.Noise(sigmas),
+        "patch_shuffle": tfr.evaluation.studies.PatchShuffle(tuple(map(int, grids))),
+        "white_box": tfr.evaluation.studies.WhiteBox(),
+        "accuracy": tfr.evaluation.studies.Accuracy(),
+    }[STUDY.value]
+
+
+def _save(output, study, rows, report):
+    for name, contents in (
+        ("study.csv", study.csv(rows).encode()),
+        ("study.png", study.picture(rows)),
+        ("report.json", json.dumps(report, indent=2).encode() + b"\n"),
+    ):
+        with files.written(output / name) as temporary:
+            temporary.write_bytes(contents)
+    print(f"report: {output / 'report.json'}")
 
 
 def _numbers(name, texts):
@@ -77,6 +94,21 @@ def _numbers(name, texts):
         return tuple(map(float, texts))
     except ValueError as error:
         raise tfr.InputError(f"--{name} must be numbers, got {','.join(texts)}") from error
+
+
+def _matching(path):
+    """The models of a --model: itself, or those that it matches."""
+    if "*" not in path:
+        return [path]
+    found = sorted(glob.glob(path))
+    if not found:
+        raise tfr.InputError(f"--model={path} matches no file")
+    return found
+
+
+def _together(name, models):
+    """The rows of a --model."""
+    return models[0] if "*" not in name else tfr.evaluation.studies.averaged(name, models)
 
 
 def _confident(targets, images, labels, confidence, config):
@@ -89,18 +121,20 @@ def _confident(targets, images, labels, confidence, config):
 
 
 def _radius(reference, targets, images, labels, config):
-    """eps_ref: a number, or the radius at which FGS halves the accuracy of a model."""
+    """eps_ref: a number, or the radius at which FGS halves the accuracy of a model; of several, the mean."""
     try:
         return float(reference)
     except ValueError:
-        if reference not in targets:
+        if not targets:
             raise tfr.InputError(f"--reference={reference} is neither a number nor one of the models") from None
-    target, _ = tfr.evaluation.prepare.at_logits(targets[reference], images, config)
-    target.attacked_by(tfr.attacks.parse("fgsm(linf(0.1))"))
-    _, radius = tfr.evaluation.metrics.fgsm_rho_inf(target.logits, images, labels)
-    if radius > 1:
+    radii = []
+    for target in targets:
+        attacked, _ = tfr.evaluation.prepare.at_logits(target, images, config)
+        attacked.attacked_by(tfr.attacks.parse("fgsm(linf(0.1))"))
+        radii.append(tfr.evaluation.metrics.fgsm_rho_inf(attacked.logits, images, labels)[1])
+    if max(radii) > 1:
         raise tfr.InputError(f"FGS never halves the accuracy of {reference}: give --reference a number")
-    return radius
+    return sum(radii) / len(radii)
 
 
 def _rows(study, path, target, images, labels, plan):

@@ -7,9 +7,11 @@
     layer-wise regularization (Deep Defense, figure 6)           --flag=regularized_layers --values=conv1,conv2,fc1,fc2
     sweeps of the masks' ratio (Random Mask, table 5)            --flag=masks --values=shallow=0.3,shallow=0.5
     several seeds                                                --flag=seed --values=0,1,2
+    several methods (Deep Defense, figure 2)                     --flag=flagfile --values=a.flags,b.flags
 
 Each training is a process of its own with a workdir below --output; one that was killed goes on where it was, one that is
 finished is not made again. Columns are the numbers of its metrics.json; a value with a comma in it is written with ";".
+sweep.png has them by value, epochs.png what all runs logged after each epoch.
 """
 
 import json
@@ -38,11 +40,18 @@ def main():
         raise tfr.InputError("--values names a value twice")
     if not arguments or not arguments[0].startswith("trainers."):
         raise tfr.InputError(f"--program must begin with a trainer, such as trainers.mnist; got {PROGRAM.value!r}")
-    rows = []
+    rows, histories = [], {}
     for value in values:
         workdir = output / f"{flag}_{value}".replace("/", "_").replace("=", "_").replace(",", "_")
         _train([*arguments, f"--{flag}={value}", f"--workdir={workdir}"], workdir)
-        rows.append({flag: value, **_measured(workdir)})
+        measured, histories[value] = _measured(workdir)
+        rows.append({flag: value, **measured})
+    _save(output, flag, rows, histories)
+
+
+def _save(output, flag, rows, histories):
+    """Prints the table, and writes it with its pictures."""
+    pictures = tfr.evaluation.render.pictures
     columns = [name for name in rows[0] if name not in (flag, "examples", "seconds")]
     cells = [[flag, *columns], *([row[flag], *(_text(row[name]) for name in columns)] for row in rows)]
     print("\n".join(tfr.evaluation.render.text.aligned(cells, left=1)))
@@ -50,7 +59,10 @@ def main():
         path.write_text(tfr.evaluation.exported.as_csv(rows))
     shown = {name: [row[name] for row in rows] for name in columns if name not in ("low", "high")}
     with files.written(output / "sweep.png") as path:
-        path.write_bytes(tfr.evaluation.render.pictures.panels(flag, values, shown))
+        path.write_bytes(pictures.panels(flag, list(histories), shown))
+    if drawn := pictures.histories(histories):
+        with files.written(output / "epochs.png") as path:
+            path.write_bytes(drawn)
     print(f"sweep: {output / 'sweep.csv'}")
 
 
@@ -70,11 +82,12 @@ def _train(command, workdir):
 
 
 def _measured(workdir):
-    """The numbers that a run has measured, with the interval of its accuracy."""
+    """The numbers that a run has measured, with the interval of its accuracy; and what it logged after each epoch."""
     found = json.loads((workdir / "metrics.json").read_text())
+    history = found["history"]
     found = {name: value for name, value in found.items() if not isinstance(value, (dict, list))}
     interval = tfr.evaluation.metrics.interval(found["accuracy"], found["examples"])
-    return {"accuracy": found.pop("accuracy"), **interval, **found}
+    return {"accuracy": found.pop("accuracy"), **interval, **found}, history
 
 
 def _text(value):

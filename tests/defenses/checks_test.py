@@ -6,7 +6,7 @@ import pytest
 
 from tests.support import classifiers
 from tfrobust import InputError
-from tfrobust.defenses import AdversarialTraining, DeepDefense
+from tfrobust.defenses import TRADES, AdversarialTraining, DeepDefense
 
 IMAGES = classifiers.random_images(12)
 LABELS = np.arange(12) % 4
@@ -69,3 +69,21 @@ def test_probabilities_are_refused(defend):
 def test_a_loss_that_expects_probabilities_is_refused(loss):
     with pytest.raises(InputError, match="expects probabilities, but the network gives logits"):
         compiled(adversarial_training, loss).fit(IMAGES, LABELS, verbose=0)
+
+
+def deep_defense_of_a_layer(network):
+    return DeepDefense(network, lam=1.0, c=1.0, steps=1, regularized_layers=["dense"])
+
+
+def trades(network):
+    return TRADES(network, "pgd(linf(0.05), steps=2)")
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float64"])
+@pytest.mark.parametrize("defend", [adversarial_training, deep_defense_of_a_layer, trades])
+def test_a_network_computes_in_any_precision(defend, dtype):
+    layers = [keras.layers.Flatten(dtype=dtype), keras.layers.Dense(4, name="dense", dtype=dtype)]
+    network = keras.Sequential([keras.Input(IMAGES.shape[1:]), *layers])
+    before = network.get_weights()[0].astype("float64")
+    history = compiled(defend, network=network).fit(IMAGES, LABELS, verbose=0).history
+    assert np.isfinite(history["loss"]).all() and (network.get_weights()[0].astype("float64") != before).any()

@@ -65,6 +65,25 @@ def test_the_white_box_table_has_the_papers_columns_and_its_attacks():
     assert "radii" not in read(study, rows)[0] and study.picture(rows).startswith(b"\x89PNG")
 
 
+def test_several_models_are_one_row_of_means_and_deviations():
+    study, (row,) = (
+        studies.WhiteBox(("pgd(linf(0.02), steps=3)",), 0.02),
+        rows_of(studies.WhiteBox(("deepfool()",), 0.02)),
+    )
+    other = {**row, "model": "b", "rho_2": row["rho_2"] + 0.2, "accuracy": 0.8, "deepfool() l2": None}
+    (mean,) = studies.averaged("both", [[row], [other]])
+    assert mean["rho_2"] == pytest.approx(row["rho_2"] + 0.1)
+    assert mean["rho_2 deviation"] == pytest.approx(0.2 / np.sqrt(2))
+    assert mean["accuracy"] == pytest.approx(0.85) and mean["deepfool() l2"] == row["deepfool() l2"]
+    assert mean["radii"] == row["radii"] and mean["models"] == 2 and "rho_inf deviation" not in mean
+    table = study.table([row, mean])
+    assert f"{mean['rho_2']:.4f} ± 0.1414" in table and "85.00% ± 7.07%" in table and "deviation" not in table
+    noise = rows_of(studies.Noise((8, 64)))
+    assert [row["sigma"] for row in studies.averaged("both", [noise, noise])] == [0, 8, 64]
+    with pytest.raises(ValueError):
+        studies.averaged("both", [noise, noise[:2]])
+
+
 def test_confident_images_are_those_that_every_model_is_sure_of_and_right():
     scaled = keras.Sequential([NETWORK, keras.layers.Rescaling(3.0)])
     predictors = [Predictor(targets.as_target(network), 20) for network in (NETWORK, scaled)]

@@ -44,12 +44,12 @@ DEFENSES = {
 
 
 def network():
-    """Few layers, since nearly all of the time is tracing."""
+    """Few layers, since nearly all of the time is tracing; in float64, so that rounding decides no gradient's sign."""
     layers = [
-        Standardize(0.3, 1.0),
-        keras.layers.Conv2D(4, 5, strides=3, activation="relu"),
-        keras.layers.Flatten(),
-        keras.layers.Dense(10, name="dense"),
+        Standardize(0.3, 1.0, dtype="float64"),
+        keras.layers.Conv2D(4, 5, strides=3, activation="relu", dtype="float64"),
+        keras.layers.Flatten(dtype="float64"),
+        keras.layers.Dense(10, name="dense", dtype="float64"),
     ]
     return keras.Sequential([keras.Input((28, 28, 1)), *layers], name="network")
 

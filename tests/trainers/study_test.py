@@ -1,6 +1,7 @@
 """`trainers.study` and `trainers.sweep` as their users run them."""
 
 import json
+import shutil
 
 import pytest
 
@@ -26,11 +27,16 @@ def test_a_study_of_two_models_goes_on_where_it_was(artifacts, tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["rows"][0]["accuracy"] != 0.125
 
 
-def test_a_white_box_study_takes_its_reference_from_a_model(artifacts):
-    said = programs.succeed("trainers.study", "--what=white_box", f"--model={artifacts.model}", "--examples=40")
-    line = next(line for line in said.splitlines() if line.startswith(str(artifacts.model)))
+def test_a_white_box_study_takes_its_reference_from_a_model_and_its_seeds_are_one_row(artifacts, tmp_path):
+    shutil.copy(artifacts.model, tmp_path / "1.keras"), shutil.copy(artifacts.model, tmp_path / "2.keras")
+    models = (f"--model={artifacts.model}", f"--model={tmp_path}/*.keras")
+    said = programs.succeed("trainers.study", "--what=white_box", *models, "--examples=40", f"--output={tmp_path}")
+    line, mean = said.splitlines()[-3:-1]
     radius = float(said.split("eps_ref ")[1].split(",")[0])
     assert f"{radius:.4f}" in line and "deepfool() psnr" in said
+    assert line.startswith(str(artifacts.model)) and mean.startswith(f"{tmp_path}/*.keras")
+    assert line.split("%)")[1].split() == mean.split("%", 1)[1].split()
+    assert len(json.loads((tmp_path / "report.json").read_text())["of_each_model"]) == 3
 
 
 def test_a_sweep_trains_once_for_each_value_and_once_alone(tmp_path):
@@ -38,7 +44,8 @@ def test_a_sweep_trains_once_for_each_value_and_once_alone(tmp_path):
     sweep = ("--flag=learning_rate", "--values=0.001,0.1", f"--output={tmp_path}")
     said = programs.succeed("trainers.sweep", f"--program={training}", *sweep)
     assert "rho_2" in said and (tmp_path / "sweep.csv").read_text().count("\n") == 3
-    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+    for picture in ("sweep.png", "epochs.png"):
+        assert (tmp_path / picture).read_bytes().startswith(b"\x89PNG")
     made = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/model.keras")}
     assert len(made) == 2
     assert (
@@ -56,6 +63,7 @@ def test_a_sweep_trains_once_for_each_value_and_once_alone(tmp_path):
         (("--what=noise", "--sigmas=much"), "--sigmas must be numbers"),
         (("--what=white_box", "--reference=lenet"), "neither a number nor one of the models"),
         (("--what=patch_shuffle", "--grids=5"), "5 x 5 patches do not divide"),
+        (("--what=noise", "--model=runs/*.missing"), "matches no file"),
         (("--what=noise", "--confidence=1.0"), "no image is classified by every model"),
     ],
 )

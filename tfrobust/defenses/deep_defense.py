@@ -159,7 +159,8 @@ class DeepDefense(Defense):
         kept = [variable.value for variable in _variables_of(_parts(self.network), self.regularized_layers)]
         gradients = tape.gradient(mean, kept, unconnected_gradients="zero")
         # Linear in the weights that are kept, so that no other has a gradient; its value is that of the mean.
-        linear = sum(tf.reduce_sum(tf.stop_gradient(slope) * value) for slope, value in zip(gradients, kept))
+        products = [tf.reduce_sum(tf.stop_gradient(slope) * value) for slope, value in zip(gradients, kept)]
+        linear = sum(tf.cast(product, mean.dtype) for product in products)
         return tf.stop_gradient(mean - linear) + linear, penalty, rho_2, logits
 
 

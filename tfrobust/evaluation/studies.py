@@ -22,6 +22,7 @@ from tfrobust.evaluation.render.text import aligned, interval
 from tfrobust.targets import Target
 
 SHARES = (0.2, 0.5, 1.0)  # of eps_ref, in Deep Defense's tables
+DEVIATION = " deviation"  # ends the name of a number that says how far several models' are apart: see `averaged`
 _CURVE = 21  # points of a picture's curve
 
 
@@ -185,9 +186,9 @@ class WhiteBox(Study):
         return [{**row, "radii": radii[len(SHARES) :], "fgsm": accuracies[len(SHARES) :]}]
 
     def cells(self, rows):
-        skipped = ("model", "accuracy", "low", "high", "examples", "radii", "fgsm")
-        columns = [name for name in rows[0] if name not in skipped and not name.endswith((" low", " high"))]
-        lines = [[row["model"], _share(row), *(_text(name, row) for name in columns)] for row in rows]
+        skipped = ("model", "accuracy", "low", "high", "examples", "radii", "fgsm", "models")
+        columns = [name for name in rows[0] if name not in skipped and not name.endswith((" low", " high", DEVIATION))]
+        lines = [[row["model"], _share(row), *(_cell(name, row) for name in columns)] for row in rows]
         return [["white box", "accuracy", *columns], *lines]
 
     def picture(self, rows):
@@ -208,6 +209,35 @@ def confident(predictors: Sequence[Predictor], images: np.ndarray, labels: np.nd
         chosen &= np.exp(own - np.logaddexp.reduce(logits, axis=1)) > confidence
         chosen &= logits.argmax(axis=1) == labels
     return np.flatnonzero(chosen)
+
+
+def averaged(name: str, models: Sequence[Sequence[dict]]) -> list[dict]:
+    """The rows of several models, such as those of one training with several seeds, as the rows of one.
+
+    Args:
+      name: of what they have in common.
+      models: the rows of each, of one study on the same images.
+
+    Returns:
+      rows with the mean of each number, and the standard deviation between the models as "<number> deviation".
+      "models" says how many there are. A number that some model lacks is the mean of the others'.
+    """
+    return [_mean(name, rows) for rows in zip(*models, strict=True)]
+
+
+def _mean(name, rows):
+    found = {"model": name}
+    for column in rows[0]:
+        values = [row[column] for row in rows if row[column] is not None]
+        if column == "model":
+            continue
+        if all(value == values[0] for value in values):  # such as a position on the axis, which a mean might round
+            found[column] = values[0] if values else None
+            continue
+        found[column] = np.mean(values, axis=0).tolist()
+        if not isinstance(values[0], list):
+            found[column + DEVIATION] = float(np.std(values, ddof=1))
+    return {**found, "models": len(rows)}
 
 
 def _numbers(outcome):
@@ -233,14 +263,22 @@ def _with_interval(share, examples):
     return {"accuracy": float(share), **metrics.interval(share, examples), "examples": examples}
 
 
-def _share(row):
-    return f"{row['accuracy']:.2%} ({interval(row['accuracy'], row['examples'])})"
+def _share(row, name="accuracy"):
+    """A share with the interval of 95 %; of several models, with how far they are apart."""
+    if "models" in row:
+        return _text(row, name, "%")
+    return f"{row[name]:.2%} ({interval(row[name], row['examples'])})"
 
 
-def _text(name, row):
-    value = row.get(name)
-    if value is None:
+def _cell(name, row):
+    if row.get(name) is None:
         return ""
     if name.endswith(" robust"):
-        return f"{value:.2%} ({interval(value, row['examples'])})"
-    return f"{value:.2%}" if name.endswith("eps_ref") else f"{value:.4f}"
+        return _share(row, name)
+    return _text(row, name, "%" if name.endswith("eps_ref") else "")
+
+
+def _text(row, name, unit):
+    deviation = row.get(name + DEVIATION)
+    value, *apart = (f"{x:.2%}" if unit else f"{x:.4f}" for x in (row[name], deviation) if x is not None)
+    return " ± ".join([value, *apart])

@@ -170,6 +170,27 @@ def panels(horizontal: str, positions: Sequence[str], values: dict) -> bytes:
     return _png(canvas, 110)
 
 
+def histories(runs: dict) -> bytes | None:
+    """A PNG with a panel for each number that all runs have of their epochs; None without one.
+
+    Args:
+      runs: by the run's name, what `fit` returned: name -> a value for each epoch.
+    """
+    from matplotlib import figure
+
+    names = [name for name in next(iter(runs.values())) if all(history.get(name) for history in runs.values())]
+    if not names:
+        return None
+    canvas = figure.Figure(figsize=(3.4 * len(names), 3.2), layout="constrained")
+    for axis, name in zip(canvas.subplots(1, len(names), squeeze=False)[0], names):
+        for run, history in runs.items():
+            axis.plot(range(1, len(history[name]) + 1), history[name], marker=".", label=run)
+        axis.set(xlabel="epoch", title=name)
+        axis.grid(alpha=0.3)
+    axis.legend(fontsize=7)
+    return _png(canvas, 110)
+
+
 def distinct(names: Sequence[str]) -> list[str]:
     """Paths without the leading folders and the file name that all of them share."""
     parts = [pathlib.PurePath(name).parts for name in names]
