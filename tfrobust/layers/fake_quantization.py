@@ -8,6 +8,7 @@ takes its scales from. `models.quantization_aware` puts the layers into a networ
 import contextlib
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from tfrobust.layers.grouped import GroupedConv2D
@@ -21,8 +22,8 @@ _LEAST_ACTIVATION, _LEAST_WEIGHT = 1e-2, 1e-6
 class FakeQuantization(keras.layers.Layer):
     """Rounds a tensor to the 256 values of int8 within a range, and follows that range in training.
 
-    The range is the moving average of the least and greatest values of the batches, widened to hold zero. At inference, so
-    while a defense attacks its network, it stays.
+    The range is the moving average of the least and greatest values of the batches, over all devices, widened to hold zero. At
+    inference, so while a defense attacks its network, it stays.
 
     Args:
       momentum: of the moving average; 1 keeps the range, as that of images in [0, 1] is.
@@ -45,7 +46,7 @@ class FakeQuantization(keras.layers.Layer):
 
     def build(self, input_shape):
         def end(name, value):
-            # Of the replicas' ranges the mean is kept.
+            # All replicas assign the same, of which TensorFlow asks for some aggregation.
             initializer = keras.initializers.Constant(value)
             keywords = {"dtype": "float32", "trainable": False, "autocast": False, "aggregation": "mean"}
             return self.add_weight(shape=(), name=name, initializer=initializer, **keywords)
@@ -54,7 +55,7 @@ class FakeQuantization(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         if training and self.momentum < 1:
-            for variable, value in zip((self.lowest, self.highest), extremes(inputs), strict=True):
+            for variable, value in zip((self.lowest, self.highest), _over_replicas(*extremes(inputs)), strict=True):
                 variable.assign(self.momentum * variable + (1 - self.momentum) * value)
         if self._seen is not None:
             self._seen.append([float(value) for value in extremes(inputs)])
@@ -86,6 +87,15 @@ def extremes(values):
     """The least and the greatest of values and zero, at least 0.01 apart: two float32 scalars."""
     values = ops.cast(values, "float32")
     return ops.minimum(ops.min(values), 0.0), ops.maximum(ops.max(values), _LEAST_ACTIVATION)
+
+
+def _over_replicas(lowest, highest):
+    """The least and the greatest of what all replicas have."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return lowest, highest
+    of_each = context.all_gather(tf.stack([[lowest, highest]]), axis=0)
+    return tf.reduce_min(of_each[:, 0]), tf.reduce_max(of_each[:, 1])
 
 
 def fake_quantized(kernel):
