@@ -50,11 +50,12 @@ def test_no_score_exceeds_the_radius():
 
 
 def test_the_fit_finds_the_end_of_a_known_distribution():
-    """Of 500 draws each; the end is 3, and no draw lies beyond."""
+    """Of 500 draws each; the end is 3, no draw lies beyond, and the likelihood has a maximum, which SciPy finds, too."""
     for shape in (2.0, 5.0):
         draws = scipy.stats.weibull_max.rvs(shape, loc=3.0, scale=0.5, size=500, random_state=0)
         found = clever_lib.location(draws)
         assert found >= draws.max() and found == pytest.approx(3.0, rel=0.03)
+        assert found == pytest.approx(-scipy.stats.weibull_min.fit(-draws, 1)[1], rel=0.02)
     assert clever_lib.location(np.full(5, 2.0)) == 2.0
 
 
