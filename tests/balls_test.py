@@ -67,6 +67,15 @@ def test_projection_is_inside_idempotent_and_leaves_what_is_inside(ball):
     np.testing.assert_allclose(ball.project(small), small, atol=1e-6)
 
 
+@pytest.mark.parametrize("ball", ALL, ids=str)
+def test_each_example_may_have_a_radius_of_its_own(ball):
+    delta = tf.random.stateless_normal([3, 4, 3, 2], [1, 2])
+    radii = [ball.radius, 0.0, 1.0]
+    found = type(ball).nearest(delta, tf.constant(radii, tf.float32))
+    for row, radius in enumerate(radii):
+        np.testing.assert_allclose(found[row], type(ball)(radius).project(delta[row : row + 1])[0], atol=1e-6)
+
+
 @pytest.mark.parametrize("ball", ALL[1:3], ids=str)
 def test_projection_is_the_nearest_point(ball):
     """No random point of the ball is nearer than the projection."""

@@ -8,6 +8,7 @@ channels] on the [0, 1] pixel scale, and treats each example on its own:
   steepest(gradient)  the perturbation of size 1 that increases a linear function most
   contains(delta)     which examples lie inside, bool [batch]
   project(delta)      the nearest perturbation inside the ball (Euclidean distance)
+  nearest(delta, r)   the same with a radius for each example
   sample(seeds, ...)  uniform draws from the ball
 
 The norm itself is the class (`Linf.size(delta)`, no radius needed); the instance adds the radius.
@@ -35,6 +36,11 @@ def number_text(value: float) -> str:
     """The shortest text that reads as exactly this number: `0.1`, or `8/255` for a number of 8-bit levels."""
     levels = round(value * 255) if math.isfinite(value) else 0
     return f"{levels}/255" if levels / 255 == value and len(repr(value)) > 8 else repr(value)
+
+
+def _for_each(radius, values):
+    """A number as it is, or one for each example so that it broadcasts against values."""
+    return per_example(radius, values) if tf.is_tensor(radius) else radius
 
 
 def _confined(delta, free):
@@ -88,9 +94,14 @@ class Ball(abc.ABC):
         rounding = self.size(tf.fill(tf.shape(delta[:1]), 2.0**-24))[0]
         return self.size(delta) <= self.radius * (1 + 1e-6) + rounding
 
-    @abc.abstractmethod
     def project(self, delta):
         """The nearest perturbation inside the ball."""
+        return self.nearest(delta, self.radius)
+
+    @staticmethod
+    @abc.abstractmethod
+    def nearest(delta, radius):
+        """The nearest perturbation whose size is at most a number, or one for each example, float32 [batch]."""
 
     @abc.abstractmethod
     def sample(self, seeds, shape, free=None):
@@ -135,8 +146,10 @@ class Linf(Ball):
     def steepest(gradient):
         return tf.sign(gradient)
 
-    def project(self, delta):
-        return tf.clip_by_value(delta, -self.radius, self.radius)
+    @staticmethod
+    def nearest(delta, radius):
+        radius = _for_each(radius, delta)
+        return tf.clip_by_value(delta, -radius, radius)
 
     def sample(self, seeds, shape, free=None):
         return _confined(self.radius * (2.0 * seeds_lib.uniform(seeds, shape) - 1.0), free)
@@ -159,8 +172,9 @@ class L2(Ball):
     def steepest(gradient):
         return gradient / per_example(tf.maximum(L2.size(gradient), _TINY), gradient)
 
-    def project(self, delta):
-        return delta * per_example(tf.minimum(1.0, self.radius / tf.maximum(L2.size(delta), _TINY)), delta)
+    @staticmethod
+    def nearest(delta, radius):
+        return delta * per_example(tf.minimum(1.0, radius / tf.maximum(L2.size(delta), _TINY)), delta)
 
     def sample(self, seeds, shape, free=None):
         """A uniform direction times `radius * u ** (1 / dimensions)`."""
@@ -188,12 +202,13 @@ class L1(Ball):
         largest = tf.one_hot(tf.argmax(tf.abs(flat), axis=1), tf.shape(flat)[1])
         return tf.reshape(largest * tf.sign(flat), tf.shape(gradient))
 
-    def project(self, delta):
+    @staticmethod
+    def nearest(delta, radius):
         """Soft-thresholding with the threshold found by sorting (Duchi et al., ICML 2008, figure 1)."""
         magnitudes = tf.reshape(tf.abs(delta), [tf.shape(delta)[0], -1])
         ordered = tf.sort(magnitudes, axis=1, direction="DESCENDING")
         count = tf.range(1, tf.shape(ordered)[1] + 1, dtype=tf.float32)
-        thresholds = (tf.cumsum(ordered, axis=1) - self.radius) / count
+        thresholds = (tf.cumsum(ordered, axis=1) - _for_each(radius, ordered)) / count
         support = tf.reduce_sum(tf.cast(ordered > thresholds, tf.int32), axis=1, keepdims=True)
         threshold = tf.gather(thresholds, tf.maximum(support - 1, 0), axis=1, batch_dims=1)
         threshold = per_example(tf.maximum(threshold, 0.0), delta)
@@ -234,8 +249,15 @@ class L0(Ball):
     def steepest(gradient):
         return tf.sign(_keep_pixels(gradient, 1))
 
-    def project(self, delta):
-        return _keep_pixels(delta, int(self.radius))
+    @staticmethod
+    def nearest(delta, radius):
+        if not tf.is_tensor(radius):
+            return _keep_pixels(delta, int(radius))
+        strength = tf.reshape(tf.reduce_sum(tf.abs(delta), axis=-1), [tf.shape(delta)[0], -1])
+        order = tf.argsort(strength, axis=1, direction="DESCENDING", stable=True)
+        places = tf.argsort(order, axis=1)  # of each pixel among those of its image
+        kept = tf.cast(places, tf.float32) < _for_each(tf.floor(radius), strength)
+        return tf.where(tf.reshape(kept, [*tf.unstack(tf.shape(delta))[:-1], 1]), delta, 0.0)
 
     def sample(self, seeds, shape, free=None):
         """Uniform values in [-1, 1] on `radius` pixels chosen at random."""

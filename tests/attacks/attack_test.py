@@ -41,6 +41,8 @@ SMALL = {  # each reaches any goal on most images
     "adam_pgd": spec.ATTACKS["adam_pgd"](balls.Linf(0.3), steps=4),
     "deepfool": attacks.DeepFool(steps=5),
     "carlini_wagner": attacks.CarliniWagner(searches=2, steps=30, learning_rate=0.1, initial_const=10.0),
+    "ddn": attacks.DDN(steps=20),
+    "fmn": attacks.FMN(balls.L1, steps=20),
     "boundary": attacks.Boundary(steps=12, starts=STARTS),
     "hop_skip_jump": attacks.HopSkipJump(steps=2, samples=10, starts=STARTS),
     "jsma": attacks.JSMA(gamma=0.5),

@@ -64,7 +64,7 @@ FAMILIES = [  # each line one family, at the radii 0.1 and 0.2
     "restarts(targeted(pgd(linf({r})), 4), restarts=2)",
     "budget(square(linf({r})), queries=7)",
 ]
-ALONE = ["fab(linf)", "deepfool(linf)", "deepfool()", "carlini_wagner()", "jsma()"]
+ALONE = ["fab(linf)", "deepfool(linf)", "deepfool()", "carlini_wagner()", "jsma()", "ddn()", "fmn(l1)", "fmn(l0)"]
 
 
 def test_a_family_is_an_attack_but_for_its_radii():
@@ -158,6 +158,8 @@ PRINTED = [  # attacks as they print, the shortest way
     "deepfool()",
     "deepfool(linf, targeted=True, steps=3, overshoot=0.5)",
     "carlini_wagner(confidence=1.5, abort_early=False)",
+    "ddn(initial_radius=0.5)",
+    "fmn(l0, gamma=0.1, objective=margin)",
     "boundary(steps=7)",
     "hop_skip_jump(linf, samples=3)",
     "jsma(theta=-0.5)",

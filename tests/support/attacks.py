@@ -43,6 +43,8 @@ MINIMAL = [  # those that look for the smallest perturbation
     "deepfool(linf)",
     "fab(l2, steps=5)",
     "carlini_wagner(searches=3, steps=60, learning_rate=0.15, initial_const=1.0)",
+    "ddn(steps=20)",
+    "fmn(l1, steps=20)",
     "boundary(steps=50)",
     "hop_skip_jump(steps=2, samples=20)",
     "hop_skip_jump(linf, steps=2, samples=20)",
@@ -64,12 +66,14 @@ ON_COLORS = [
     "deepfool()",
     "fab(l2, steps=6)",
     "carlini_wagner(searches=4, steps=80, learning_rate=0.15, initial_const=1.0)",
+    "ddn(steps=20)",
+    "fmn(l0, steps=40)",
     "boundary(steps=30)",
     "hop_skip_jump(linf, steps=2, samples=20)",
     "jsma(gamma=0.5)",
 ]
 LONG = ("square(", "carlini_wagner(", "jsma(")  # of so many steps that compiling takes less than running them eagerly
-DETERMINISTIC = ("fgsm(", "bim(", "deepfool(", "carlini_wagner(", "jsma(", "fab(")
+DETERMINISTIC = ("fgsm(", "bim(", "deepfool(", "carlini_wagner(", "ddn(", "fmn(", "jsma(", "fab(")
 
 
 def every(texts):

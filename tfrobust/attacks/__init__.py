@@ -20,8 +20,10 @@ from tfrobust.attacks.decision.boundary import Boundary
 from tfrobust.attacks.decision.hop_skip_jump import HopSkipJump
 from tfrobust.attacks.gradient.apgd import APGD, apgd, apgd_targeted
 from tfrobust.attacks.gradient.carlini_wagner import CarliniWagner
+from tfrobust.attacks.gradient.ddn import DDN
 from tfrobust.attacks.gradient.deepfool import DeepFool, minimal_perturbation
 from tfrobust.attacks.gradient.fab import FAB
+from tfrobust.attacks.gradient.fmn import FMN
 from tfrobust.attacks.gradient.jsma import JSMA
 from tfrobust.attacks.gradient.pgd import PGD, bim, fgsm, mi_fgsm, pgd
 from tfrobust.attacks.problem import LogitsFn, Problem
@@ -36,7 +38,9 @@ globals().update(spec.ATTACKS)
 __all__ = [  # noqa: PLE0604
     *spec.ATTACKS,
     "APGD",
+    "DDN",
     "FAB",
+    "FMN",
     "JSMA",
     "PGD",
     "SPSA",

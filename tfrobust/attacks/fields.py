@@ -95,6 +95,10 @@ AnyBall = Annotated[
 Pixels = Annotated[balls.L0, _one_of("a number of pixels, such as l0(1)", lambda value: isinstance(value, balls.L0))]
 L2Norm = Annotated[type[balls.Ball], _one_of("l2", lambda value: value is balls.L2)]
 SmoothNorm = Annotated[type[balls.Ball], _one_of("l2 or linf", lambda value: value in _SMOOTH)]
+AnyNorm = Annotated[
+    type[balls.Ball],
+    _one_of("l2, linf, l1 or l0", lambda value: value in (*_SMOOTH, balls.L1, balls.L0)),
+]
 SmoothBallOrNorm = Annotated[
     balls.Ball | type[balls.Ball],
     _one_of(

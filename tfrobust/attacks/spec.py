@@ -26,8 +26,10 @@ from tfrobust.attacks.decision.hop_skip_jump import HopSkipJump
 from tfrobust.attacks.gradient.adam_pgd import adam_pgd
 from tfrobust.attacks.gradient.apgd import apgd, apgd_targeted
 from tfrobust.attacks.gradient.carlini_wagner import CarliniWagner
+from tfrobust.attacks.gradient.ddn import DDN
 from tfrobust.attacks.gradient.deepfool import DeepFool
 from tfrobust.attacks.gradient.fab import FAB
+from tfrobust.attacks.gradient.fmn import FMN
 from tfrobust.attacks.gradient.jsma import JSMA
 from tfrobust.attacks.gradient.pgd import bim, fgsm, mi_fgsm, pgd
 from tfrobust.attacks.score.one_pixel import OnePixel
@@ -43,6 +45,8 @@ ATTACKS = {
     "adam_pgd": adam_pgd,
     "deepfool": DeepFool,
     "carlini_wagner": CarliniWagner,
+    "ddn": DDN,
+    "fmn": FMN,
     "boundary": Boundary,
     "hop_skip_jump": HopSkipJump,
     "jsma": JSMA,

@@ -1,16 +1,28 @@
-"""How a gradient becomes a step: a part that `PGD` takes, and whose state goes in and comes out.
+"""How a gradient becomes a step: a part that `PGD` takes, and whose state goes in and comes out. And how steps grow shorter.
 
 direction, state = optimizer.direction(norm, count, gradient, state)            x <- x + step_size * direction
 """
 
 import abc
 import dataclasses
+import math
 
 import tensorflow as tf
 
 from tfrobust import balls
 from tfrobust.attacks import fields
 from tfrobust.attacks.attack import text_of
+
+
+def half_cosine(count, steps: int, last: float) -> tf.Tensor:
+    """What falls along half a cosine, from 1 before the first of so many steps to `last` after all: float32.
+
+    Example:
+      >>> half_cosine(5, 10, last=0.2).numpy()
+      0.6
+    """
+    progress = tf.cast(count, tf.float32) / steps
+    return last + (1.0 - last) * (1.0 + tf.cos(math.pi * progress)) / 2.0
 
 
 @dataclasses.dataclass(frozen=True)
