@@ -56,6 +56,7 @@ REFUSED = [  # attack, field, what is refused, what is expected
     (attacks.OnePixel(balls.L0(1)), "ball", (1, balls.L2(1.0), balls.L0), "a number of pixels, such as l0"),
     (attacks.CarliniWagner(), "norm", (balls.Linf, balls.L2(1.0), "l2"), "l2"),
     (attacks.DeepFool(), "norm", (balls.L1, balls.Linf(0.1), None), "l2 or linf"),
+    (attacks.FMN(), "norm", (balls.L1(1.0), "l1", None), "l2, linf, l1 or l0"),
     (attacks.FAB(), "within", (balls.L0(1), balls.L1, 0.1, None), "l2 or linf, or a ball of these"),
     (attacks.Restricted(attacks.PGD(BALL), MASK), "pixels", (MASK[0], 1.0 * MASK, ~MASK & MASK, None), "bool"),
     (attacks.Boundary(), "starts", (np.zeros([1, 2, 3]), np.full([1, 2, 2, 1], 1.5)), "float images"),

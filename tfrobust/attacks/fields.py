@@ -88,7 +88,7 @@ SmoothBall = Annotated[
 AnyBall = Annotated[
     balls.Ball,
     _one_of(
-        "a linf, l2 or l0 ball, such as linf(8/255) (no attack takes l1: most take linf and l2, one_pixel takes l0)",
+        "a linf, l2 or l0 ball, such as linf(8/255) (no attack takes an l1 ball: most take linf and l2, one_pixel takes l0)",
         lambda value: isinstance(value, (*_SMOOTH, balls.L0)),
     ),
 ]

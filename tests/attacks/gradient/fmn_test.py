@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from tests.support import classifiers, shared
 from tfrobust import attacks, balls
-from tfrobust.errors import InputError
 
 WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)
 IMAGES = tf.constant([[[[0.9], [0.3]]], [[[0.5], [0.3]]]])  # f = 1.5 and 0.3
@@ -41,11 +40,6 @@ def test_the_boundary_is_crossed_where_the_network_bends_away_from_it():
     adversarial = attacks.FMN(balls.L2, steps=30)(logits_fn, images, tf.constant([0]), seed=0)
     assert logits_fn(adversarial)[0, 0] < 0
     np.testing.assert_allclose(balls.L2.size(adversarial - images), [1.75 / 2], rtol=0.02)
-
-
-def test_a_norm_is_one_of_four():
-    with pytest.raises(InputError, match="fmn: norm must be l2, linf, l1 or l0"):
-        attacks.FMN(balls.L2(1.0))
 
 
 @shared.needs_golden
