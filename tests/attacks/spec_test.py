@@ -112,7 +112,7 @@ def test_a_family_knows_what_its_arrays_hold(tmp_path):
         ("pgd(linf)", "ball must be a linf or l2 ball"),
         (
             "cascade(l1(2), (deepfool(),))",
-            "linf(8/255) (no attack takes l1: most take linf and l2, one_pixel takes l0)",
+            "linf(8/255) (no attack takes an l1 ball: most take linf and l2, one_pixel takes l0)",
         ),
         ("pgd(l1(2))", "ball must be a linf or l2 ball"),
         ("bim(linf)", "ball must be a linf or l2 ball"),
