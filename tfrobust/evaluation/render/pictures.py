@@ -181,13 +181,13 @@ def histories(runs: dict) -> bytes | None:
     names = [name for name in next(iter(runs.values())) if all(history.get(name) for history in runs.values())]
     if not names:
         return None
-    canvas = figure.Figure(figsize=(3.4 * len(names), 3.2), layout="constrained")
+    canvas = figure.Figure(figsize=(3.2 * len(names), 3.4), layout="constrained")
     for axis, name in zip(canvas.subplots(1, len(names), squeeze=False)[0], names):
-        for run, history in runs.items():
-            axis.plot(range(1, len(history[name]) + 1), history[name], marker=".", label=run)
+        for history in runs.values():
+            axis.plot(range(1, len(history[name]) + 1), history[name], marker=".")
         axis.set(xlabel="epoch", title=name)
         axis.grid(alpha=0.3)
-    axis.legend(fontsize=7)
+    canvas.legend(axis.lines, distinct(list(runs)), loc="outside lower center", ncols=len(runs), fontsize=8)
     return _png(canvas, 110)
 
 
