@@ -42,7 +42,8 @@ def main():
         raise tfr.InputError(f"--program must begin with a trainer, such as trainers.mnist; got {PROGRAM.value!r}")
     rows, histories = [], {}
     for value in values:
-        workdir = output / f"{flag}_{value}".replace("/", "_").replace("=", "_").replace(",", "_")
+        name = pathlib.PurePath(value).stem if flag == "flagfile" else value
+        workdir = output / f"{flag}_{name}".replace("/", "_").replace("=", "_").replace(",", "_")
         _train([*arguments, f"--{flag}={value}", f"--workdir={workdir}"], workdir)
         measured, histories[value] = _measured(workdir)
         rows.append({flag: value, **measured})

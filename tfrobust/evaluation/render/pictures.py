@@ -145,7 +145,7 @@ def lines_with_bands(curves: dict, horizontal: str, vertical: str) -> bytes:
     """
     from matplotlib import figure
 
-    canvas = figure.Figure(figsize=(5.6, 3.8), layout="constrained")
+    canvas = figure.Figure(figsize=(5.6, 3.6 + 0.2 * len(curves)), layout="constrained")
     axis = canvas.subplots()
     for name, points in zip(distinct(list(curves)), curves.values()):
         position, value, low, high = np.transpose(points)
@@ -153,7 +153,7 @@ def lines_with_bands(curves: dict, horizontal: str, vertical: str) -> bytes:
         axis.fill_between(position, low, high, alpha=0.15)
     axis.set(xlabel=horizontal, ylabel=vertical, ylim=(0, 1.02))
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8)
+    canvas.legend(loc="outside lower center", fontsize=8)
     return _png(canvas, 110)
 
 
