@@ -10,9 +10,9 @@
                    eps_ref is that of --reference, which is one of the models or a number
     accuracy       the accuracy alone, such as on a folder of stylized images: --dataset=FOLDER, with a folder per class
 
-A --model with a star, such as runs/mlp_parseval/seed_*/model.keras, is a row of all models that it matches: their means and
-standard deviations. Writes study.csv, study.png and report.json to --output. What is finished of a model is kept there, so that a run which
-was killed goes on. trainers.transfer has the matrix of attacks made on some models and shown to others.
+A --model with a star, such as runs/mlp_parseval/seed_*/model.keras, is a row of all models that it matches: their means
+and standard deviations. Writes study.csv, study.png and report.json to --output. What is finished of a model is kept
+there, so that a run which was killed goes on. trainers.transfer has the matrix of attacks made on some models and shown to others.
 """
 
 import dataclasses

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfrobust import balls, objectives
 from tfrobust.attacks import fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.gradient.nearest import Nearest
 from tfrobust.attacks.steps import half_cosine
 
 _LAST_STEP = 0.01  # as a share of the first
@@ -24,8 +25,7 @@ class _State(NamedTuple):
 
     x: tf.Tensor  # the iterate
     radius: tf.Tensor  # [examples] of its perturbation, before it was clipped
-    best: tf.Tensor  # the smallest adversarial image so far
-    size: tf.Tensor  # [examples] its l2 distance; infinite where there is none
+    nearest: Nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,16 +64,14 @@ class DDN(Attack):
         def step(count, state):
             _, gradient, logits = problem.ascend(lambda logits: problem.value_of(self.objective, logits), state.x)
             broken, size = problem.wanted(logits), self.norm.size(state.x - images)
-            better = broken & (size < state.size)
-            best = tf.where(balls.per_example(better, images), state.x, state.best)
+            nearest = state.nearest.or_nearer(state.x, size, broken)
             step_size = half_cosine(count, self.steps, _LAST_STEP)
             direction = state.x - images + step_size * self.norm.steepest(gradient)
             radius = state.radius * tf.where(broken, 1.0 - self.gamma, 1.0 + self.gamma)
             moved = images + balls.per_example(radius, images) * self.norm.steepest(direction)
             x = tf.clip_by_value(moved, 0.0, 1.0)
-            return count + 1, _State(x, radius, best, tf.where(better, size, state.size))
+            return count + 1, _State(x, radius, nearest)
 
-        none = tf.zeros_like(problem.labels, tf.float32)
-        start = _State(images, none + self.initial_radius, images, none + float("inf"))
-        loop = (tf.constant(0), start)
-        return tf.while_loop(lambda *_: True, step, loop, maximum_iterations=self.steps)[1].best
+        radius = tf.fill(tf.shape(problem.labels), float(self.initial_radius))
+        loop = (tf.constant(0), _State(images, radius, Nearest.none(problem)))
+        return tf.while_loop(lambda *_: True, step, loop, maximum_iterations=self.steps)[1].nearest.images

@@ -9,7 +9,6 @@ proj(.) the projection on it inside the box (section 2.2):
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -17,6 +16,7 @@ from tfrobust import balls, objectives, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.gradient import classes
+from tfrobust.attacks.gradient.nearest import Nearest
 
 _OVERSHOOT = 1.05  # eta
 _BACKWARD = 0.9  # beta
@@ -26,13 +26,6 @@ _ROUNDING = 1e-5  # the margin that it leaves, of the clean logits' spread: roun
 _TIE = 2.0**-23  # of a difference of logits, as a share of the largest: one float32 step
 _LEAST_STEP = 1e-4  # from a tie, where both projections are the image itself
 _START = {balls.Linf: 0.3, balls.L2: 1.0}  # the largest distance that random starts are taken from, the authors'
-
-
-class _Best(NamedTuple):
-    """The smallest adversarial image so far, and its distance; infinite where there is none."""
-
-    images: tf.Tensor
-    size: tf.Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +86,7 @@ class FAB(Attack):
             best = self._descend(here, goals, x, best)
             return (rivals, best), best, best.size <= self._enough
 
-        none = _Best(problem.images, tf.fill(tf.shape(problem.labels), float("inf")))
+        none = Nearest.none(problem)
         return self._finish(problem, active.loop(run, problem, (rivals, none), none, runs))
 
     def _finish(self, problem, best):
@@ -122,8 +115,7 @@ class FAB(Attack):
             x = self._step(here.images, x, value, normal)
             broken = here.margin(x) > 0.0
             size = self._norm.size(x - here.images)
-            better = broken & (size < best.size)
-            best = _Best(tf.where(balls.per_example(better, x), x, best.images), tf.where(better, size, best.size))
+            best = best.or_nearer(x, size, broken)
             backward = tf.where(balls.per_example(broken, x), here.images + _BACKWARD * (x - here.images), x)
             return (backward, goals, best), best, broken & (size <= self._enough)
 

@@ -18,6 +18,7 @@ import tensorflow as tf
 from tfrobust import balls, objectives
 from tfrobust.attacks import fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.gradient.nearest import Nearest
 from tfrobust.attacks.steps import half_cosine
 
 _LAST = 0.01  # of step sizes and of gamma, as a share of the first
@@ -29,8 +30,7 @@ class _State(NamedTuple):
 
     x: tf.Tensor  # the iterate
     radius: tf.Tensor  # [examples]
-    best: tf.Tensor  # the nearest adversarial image so far
-    size: tf.Tensor  # [examples] its distance; infinite where there is none
+    nearest: Nearest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,24 +71,22 @@ class FMN(Attack):
             ascent = problem.ascend(lambda logits: problem.value_of(self.objective, logits), state.x)
             broken, delta = problem.wanted(ascent.logits), state.x - images
             size = self.norm.size(delta)
-            better = broken & (size < state.size)
-            best = tf.where(balls.per_example(better, images), state.x, state.best)
-            nearest = tf.where(better, size, state.size)
+            nearest = state.nearest.or_nearer(state.x, size, broken)
 
             share = half_cosine(count, self.steps, _LAST)
             held = tf.where(ascent.gradient > 0.0, state.x >= 1.0, state.x <= 0.0)  # by the box
             gradient = tf.where(held, 0.0, ascent.gradient)
             # By the objective, whose gradient this is: it is zero at the boundary, or a little above (log-odds).
             boundary = size + tf.maximum(-ascent.value, 0.0) / tf.maximum(self.norm.dual(gradient), _TINY)
-            radius = self._radius(state.radius, broken, nearest, boundary, self.gamma * share)
+            radius = self._radius(state.radius, broken, nearest.size, boundary, self.gamma * share)
             radius = tf.minimum(radius, largest)
             moved = delta + self.step_size * share * balls.L2.steepest(gradient)
             moved = self.norm.nearest(moved, radius)
-            return count + 1, _State(tf.clip_by_value(images + moved, 0.0, 1.0), radius, best, nearest)
+            return count + 1, _State(tf.clip_by_value(images + moved, 0.0, 1.0), radius, nearest)
 
-        none = tf.zeros_like(problem.labels, tf.float32)
-        loop = (tf.constant(0), _State(images, none, images, none + float("inf")))
-        return tf.while_loop(lambda *_: True, step, loop, maximum_iterations=self.steps)[1].best
+        start = _State(images, tf.zeros_like(largest), Nearest.none(problem))
+        loop = (tf.constant(0), start)
+        return tf.while_loop(lambda *_: True, step, loop, maximum_iterations=self.steps)[1].nearest.images
 
     def _radius(self, radius, broken, nearest, boundary, gamma):
         """The next radius: float32 [examples].
