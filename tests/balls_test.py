@@ -85,6 +85,31 @@ def test_projection_is_the_nearest_point(ball):
     assert np.all(np.linalg.norm(flat(delta - others), axis=1) >= distance - 1e-6)
 
 
+@pytest.mark.parametrize("scale, radius", [(1.0, 8.0), (0.05, 0.7), (3.0, 0.1), (1e-4, 5.0), (1.0, 0.0)])
+def test_in_l1_the_nearest_image_is_nearest_in_ball_and_box_together(scale, radius):
+    """Against the threshold by bisection, in float64, for each image alone."""
+    random = np.random.default_rng(0)
+    clean = np.where(
+        random.random([20, 6, 5, 2]) < 0.5, random.random([20, 6, 5, 2]).round(), random.random([20, 6, 5, 2])
+    )
+    clean = clean.astype("float32")
+    x = (clean + scale * random.normal(size=clean.shape)).astype("float32")
+    found = balls.L1.nearest_image(tf.constant(x), tf.constant(clean), radius).numpy()
+    assert found.min() >= 0 and found.max() <= 1
+    for row in range(20):
+        delta = (x[row] - clean[row]).astype("float64")
+        room = np.where(delta > 0, 1 - clean[row], clean[row])
+        threshold = 0.0
+        if np.clip(np.abs(delta), 0, room).sum() > radius:
+            low, threshold = 0.0, np.abs(delta).max()
+            for _ in range(60):
+                middle = (low + threshold) / 2
+                inside = np.clip(np.abs(delta) - middle, 0, room).sum() <= radius
+                low, threshold = (low, middle) if inside else (middle, threshold)
+        expected = clean[row] + np.sign(delta) * np.clip(np.abs(delta) - threshold, 0, room)
+        np.testing.assert_allclose(found[row], expected, atol=2e-6)
+
+
 @pytest.mark.parametrize("ball", ALL, ids=str)
 def test_samples_are_inside_and_fill_the_ball(ball):
     """All are inside; with n = 2 values, the share within half the radius is 1/4 for every norm."""

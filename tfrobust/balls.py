@@ -9,6 +9,7 @@ channels] on the [0, 1] pixel scale, and treats each example on its own:
   contains(delta)     which examples lie inside, bool [batch]
   project(delta)      the nearest perturbation inside the ball (Euclidean distance)
   nearest(delta, r)   the same with a radius for each example
+  nearest_image(x, clean, r)  the image in [0, 1], and in the ball around a clean one, that is nearest to x
   sample(seeds, ...)  uniform draws from the ball
 
 The norm itself is the class (`Linf.size(delta)`, no radius needed); the instance adds the radius.
@@ -24,6 +25,7 @@ import tensorflow as tf
 from tfrobust import seeds as seeds_lib
 from tfrobust.errors import InputError
 
+_ROUNDING = 2.0**-22  # of sums in float32, as a share of them
 _TINY = 1e-12  # keeps 0 / 0 at 0 and is far below any norm of an image gradient in float32
 
 
@@ -53,6 +55,21 @@ def _dimensions(shape, free):
 
 def _axes(images):
     return list(range(1, len(images.shape)))
+
+
+def _flat(images):
+    return tf.reshape(images, [tf.shape(images)[0], -1])
+
+
+def largest(values, counts):
+    """Which values of each example are no smaller than its `counts`-th largest: bool, like the values.
+
+    Args:
+      values: float32 [batch, ...].
+      counts: int32 [batch], from 1 to the number of values. Ties with the last may make it a few more.
+    """
+    ordered = tf.sort(_flat(values), axis=1, direction="DESCENDING")
+    return values >= per_example(tf.gather(ordered, counts - 1, axis=1, batch_dims=1), values)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +119,18 @@ class Ball(abc.ABC):
     @abc.abstractmethod
     def nearest(delta, radius):
         """The nearest perturbation whose size is at most a number, or one for each example, float32 [batch]."""
+
+    @classmethod
+    def nearest_image(cls, x, clean, radius):
+        """The image in [0, 1] that is nearest to x of those whose distance to a clean one is at most `radius`.
+
+        Nearest in linf and l1; in l2 and l0 the two projections one after the other, as attacks have it.
+
+        Args:
+          x, clean: float32 [batch, height, width, channels].
+          radius: a number, or one for each example, float32 [batch].
+        """
+        return tf.clip_by_value(clean + cls.nearest(x - clean, radius), 0.0, 1.0)
 
     @abc.abstractmethod
     def sample(self, seeds, shape, free=None):
@@ -213,6 +242,35 @@ class L1(Ball):
         threshold = tf.gather(thresholds, tf.maximum(support - 1, 0), axis=1, batch_dims=1)
         threshold = per_example(tf.maximum(threshold, 0.0), delta)
         return tf.sign(delta) * tf.maximum(tf.abs(delta) - threshold, 0.0)
+
+    @classmethod
+    def nearest_image(cls, x, clean, radius):
+        """Soft-thresholding, cut off where the box ends (Croce and Hein, ICML 2021, "Mind the box", proposition 2.1).
+
+        What is left of a perturbation falls with the threshold, piecewise linearly: Newton's steps find the one that
+        leaves the radius, and halvings where such a step leads out of the interval that is known to hold it.
+        """
+        delta = x - clean
+        magnitude, room = tf.abs(delta), tf.where(delta > 0.0, 1.0 - clean, clean)
+
+        def left(threshold):
+            return tf.clip_by_value(magnitude - per_example(threshold, magnitude), 0.0, room)
+
+        def search(low, high, threshold, _):
+            kept = left(threshold)
+            excess = cls.size(kept) - radius
+            slope = tf.math.count_nonzero((kept > 0.0) & (kept < room), _axes(kept), dtype=tf.float32)
+            low, high = tf.where(excess > 0.0, threshold, low), tf.where(excess > 0.0, high, threshold)
+            step = threshold + excess / tf.maximum(slope, 1.0)
+            further = tf.where((slope > 0.0) & (step > low) & (step < high), step, (low + high) / 2.0)
+            search_on = (tf.abs(excess) > radius * _ROUNDING) & (further > low) & (further < high)
+            return low, high, tf.where(search_on, further, threshold), search_on
+
+        zero = tf.zeros_like(Linf.size(delta))
+        start = search(zero, Linf.size(delta), zero, None)
+        threshold = tf.while_loop(lambda *state: tf.reduce_any(state[-1]), search, start, maximum_iterations=60)[2]
+        threshold = tf.where(radius > 0.0, threshold, Linf.size(delta))
+        return clean + tf.sign(delta) * left(threshold)
 
     def sample(self, seeds, shape, free=None):
         """Normalized exponential gaps: uniform on the simplex of dimension n + 1, then random signs."""

@@ -96,7 +96,7 @@ def test_leaves_the_model_untouched(case, text):
 
 def eager(text):
     """Black-box attacks, which run eagerly on what is no TensorFlow model, and one that takes gradients."""
-    return text.startswith(("square(", "one_pixel(", "spsa(linf", "boundary(", "hop_skip_jump(linf", "pgd(l2"))
+    return text.startswith(("square(", "one_pixel(", "spsa(linf", "boundary(", "hop_skip_jump(linf", "pgd(l1"))
 
 
 @every(filter(eager, ATTACKS))
@@ -171,4 +171,4 @@ def test_color_images_of_each_kind_are_broken_within_ball_and_box(color_case, te
 
 
 def with_radius(text, radius):
-    return re.sub(r"(linf|l2|l0)\([\d.]+\)", rf"\1({radius})", text)
+    return re.sub(r"(linf|l2|l1|l0)\([\d.]+\)", rf"\1({radius})", text)

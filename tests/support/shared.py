@@ -31,12 +31,16 @@ def golden_balls():
     """The balls of the original AutoAttack's file that are compared."""
     from tfrobust import balls
 
-    return [balls.Linf(0.15), balls.L2(1.5), *([balls.Linf(0.1), balls.L2(1.0)] if WHOLE else [])]
+    more = [balls.Linf(0.1), balls.L2(1.0), balls.L1(10.0)]
+    return [balls.Linf(0.15), balls.L2(1.5), balls.L1(8.0), *(more if WHOLE else [])]
 
 
 def survives_original(ball, attack):
     """Which of the 100 images the original AutoAttack, or a part of it, left on `reference_lenet`: bool [100]."""
-    return golden("autoattack_lenet_mnist")[f"{type(ball).__name__}:{ball.radius}:{attack}"]
+    from tfrobust import balls
+
+    file = "autoattack_l1_lenet_mnist" if isinstance(ball, balls.L1) else "autoattack_lenet_mnist"
+    return golden(file)[f"{type(ball).__name__}:{ball.radius}:{attack}"]
 
 
 def reference_lenet():

@@ -83,16 +83,18 @@ class Cascade(Attack):
         return (auto_attack,)
 
 
-def auto_attack(ball: balls.Ball, *, version: Literal["standard", "rand"] = "standard") -> Attack:
+def auto_attack(ball: balls.Ball, *, version: Literal["standard", "plus", "rand"] = "standard") -> Attack:
     """AutoAttack (Croce and Hein, ICML 2020, "Reliable evaluation...", section 5). Nothing in it is tuned.
 
     With fewer than four classes the targeted DLR is not defined, with fewer than three the DLR: differences of two
     logits take their place.
 
     Args:
-      ball: `Linf(radius)` or `L2(radius)`.
+      ball: `Linf(radius)`, `L2(radius)` or `L1(radius)`.
       version: "standard": Auto-PGD on the cross-entropy, targeted Auto-PGD, targeted FAB (nine targets each), Square
-        (5000 queries of a schedule for 10,000, as in the authors' code). "rand", for models that answer differently
+        (5000 queries of a schedule for 10,000, as in the authors' code); in l1 Auto-PGD has five restarts, and five
+        targets. "plus", five times as long: Auto-PGD on the cross-entropy and on the DLR, FAB and Square, then targeted
+        Auto-PGD and FAB, five restarts where it is not targeted. "rand", for models that answer differently
         each time: Auto-PGD on the cross-entropy and on the DLR, with gradients and decisions over 20 draws.
 
     Memory: that of `FAB`, 19 batches of images; for version "rand" that of `APGD`, whatever the draws.
@@ -100,14 +102,21 @@ def auto_attack(ball: balls.Ball, *, version: Literal["standard", "rand"] = "sta
     Example:
       >>> adversarial = auto_attack(balls.Linf(8 / 255))(logits_fn, images, labels, seed=0)
     """
-    ball = fields.checked("auto_attack: ball", fields.SmoothBall, ball)
+    ball = fields.checked("auto_attack: ball", fields.NormBall, ball)
+    square = Square(ball, schedule=10_000)
     if version == "standard":
-        parts = apgd(ball), apgd_targeted(ball), FAB(ball, targets=9), Square(ball, schedule=10_000)
-        return Cascade(ball, parts)
+        restarts, targets = (5, 5) if isinstance(ball, balls.L1) else (1, 9)
+        ascents = apgd(ball, restarts=restarts), apgd_targeted(ball, targets=targets)
+        return Cascade(ball, (*ascents, FAB(ball, targets=9), square))
+    if version == "plus":
+        ascents = [
+            apgd(ball, restarts=5, objective=aim) for aim in (objectives.cross_entropy, objectives.dlr_or_margin)
+        ]
+        return Cascade(ball, (*ascents, FAB(ball, restarts=5), square, apgd_targeted(ball), FAB(ball, targets=9)))
     if version == "rand":
         both = Cascade(ball, (apgd(ball), apgd(ball, objective=objectives.dlr_or_margin)))
         return Expectation(both, samples=20)
-    raise InputError(f"auto_attack: version must be standard or rand; got {version!r}")
+    raise InputError(f"auto_attack: version must be standard, plus or rand; got {version!r}")
 
 
 @dataclasses.dataclass(frozen=True)

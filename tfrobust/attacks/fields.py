@@ -80,7 +80,14 @@ Maximized = Annotated[
     ),
 ]
 
-_SMOOTH = (balls.Linf, balls.L2)  # steepest ascent in l1 moves one value a step: too weak to report
+_SMOOTH = (balls.Linf, balls.L2)  # where steepest ascent moves many values a step
+NormBall = Annotated[
+    balls.Ball,
+    _one_of(
+        "a linf, l2 or l1 ball with a radius, such as linf(8/255)",
+        lambda value: isinstance(value, (*_SMOOTH, balls.L1)),
+    ),
+]
 SmoothBall = Annotated[
     balls.Ball,
     _one_of("a linf or l2 ball with a radius, such as linf(8/255)", lambda value: isinstance(value, _SMOOTH)),
@@ -88,8 +95,8 @@ SmoothBall = Annotated[
 AnyBall = Annotated[
     balls.Ball,
     _one_of(
-        "a linf, l2 or l0 ball, such as linf(8/255) (no attack takes an l1 ball: most take linf and l2, one_pixel takes l0)",
-        lambda value: isinstance(value, (*_SMOOTH, balls.L0)),
+        "a linf, l2, l1 or l0 ball, such as linf(8/255)",
+        lambda value: isinstance(value, (*_SMOOTH, balls.L1, balls.L0)),
     ),
 ]
 Pixels = Annotated[balls.L0, _one_of("a number of pixels, such as l0(1)", lambda value: isinstance(value, balls.L0))]
@@ -99,11 +106,11 @@ AnyNorm = Annotated[
     type[balls.Ball],
     _one_of("l2, linf, l1 or l0", lambda value: value in (*_SMOOTH, balls.L1, balls.L0)),
 ]
-SmoothBallOrNorm = Annotated[
+NormBallOrNorm = Annotated[
     balls.Ball | type[balls.Ball],
     _one_of(
-        "l2 or linf, or a ball of these such as linf(8/255)",
-        lambda value: isinstance(value, _SMOOTH) or value in _SMOOTH,
+        "l2, linf or l1, or a ball of these such as linf(8/255)",
+        lambda value: isinstance(value, (*_SMOOTH, balls.L1)) or value in (*_SMOOTH, balls.L1),
     ),
 ]
 

@@ -77,7 +77,7 @@ OBJECTIVES = {
     )
 }
 _CALLABLE = {**ATTACKS, **BALLS, **OPTIMIZERS}
-_NAMES = {**BALLS, **OBJECTIVES, **{name: name for name in (*GOALS, "standard", "rand", "best", "last")}}
+_NAMES = {**BALLS, **OBJECTIVES, **{name: name for name in (*GOALS, "standard", "plus", "rand", "best", "last")}}
 _OPERATORS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,

@@ -13,6 +13,8 @@ from tfrobust import balls
 from tfrobust.attacks import fields
 from tfrobust.attacks.attack import text_of
 
+SLIDE = 0.01  # the share of values that a step in l1 changes
+
 
 def half_cosine(count, steps: int, last: float) -> tf.Tensor:
     """What falls along half a cosine, from 1 before the first of so many steps to `last` after all: float32.
@@ -23,6 +25,21 @@ def half_cosine(count, steps: int, last: float) -> tf.Tensor:
     """
     progress = tf.cast(count, tf.float32) / steps
     return last + (1.0 - last) * (1.0 + tf.cos(math.pi * progress)) / 2.0
+
+
+def unheld(gradient, x) -> tf.Tensor:
+    """The gradient without the values of x that [0, 1] holds: at 0 and to fall, or at 1 and to rise."""
+    return tf.where(tf.where(gradient > 0.0, x >= 1.0, x <= 0.0), 0.0, gradient)
+
+
+def _steepest(norm, gradient, share):
+    """Steepest ascent; in l1, where that is a single value, the sign of the largest values, of l1 norm 1 together."""
+    if norm is not balls.L1:
+        return norm.steepest(gradient)
+    values = math.prod(gradient.shape[1:])
+    chosen = balls.largest(tf.abs(gradient), tf.fill(tf.shape(gradient)[:1], max(round(share * values), 1)))
+    signs = tf.where(chosen, tf.sign(gradient), 0.0)
+    return signs / balls.per_example(tf.maximum(balls.L1.size(signs), 1.0), signs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +78,10 @@ class Optimizer(abc.ABC):
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Steepest(Optimizer):
-    """Steepest ascent: the gradient's sign in linf, the gradient of norm 1 in l2.
+    """Steepest ascent: the gradient's sign in linf, the gradient of norm 1 in l2, in l1 the sign of its largest values.
 
     Attributes:
+      share: of all values, those that a step in l1 changes, all alike (1 - q of SLIDE: Tramèr and Boneh, NeurIPS 2019).
       norm: in which a step is the steepest and has size 1; None: the ball's. Steps of l2 length 0.1, of which the ball
         clips every pixel, are the PGD of ACE's figures 10 and 11.
 
@@ -72,12 +90,14 @@ class Steepest(Optimizer):
     """
 
     norm: fields.SmoothNorm | None = None
+    _: dataclasses.KW_ONLY
+    share: fields.Share = SLIDE
 
     def start(self, images):
         return ()
 
     def direction(self, norm, count, gradient, state):
-        return (self.norm or norm).steepest(gradient), state
+        return _steepest(self.norm or norm, gradient, self.share), state
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -96,7 +116,7 @@ class Momentum(Optimizer):
     def direction(self, norm, count, gradient, state):
         size = balls.per_example(tf.maximum(balls.L1.size(gradient), 1e-12), gradient)
         total = self.decay * state + gradient / size
-        return norm.steepest(total), total
+        return _steepest(norm, total, SLIDE), total
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import attacks, balls, objectives, seeds
-from tfrobust.attacks.gradient.apgd import _Ascent, _check, checkpoints
+from tfrobust.attacks.gradient.apgd_steps import Plan, checkpoints, rule_for
 from tfrobust.errors import InputError
 
 
@@ -92,26 +92,73 @@ def test_ends_where_a_plain_implementation_ends(ball):
     ],
 )
 def test_conditions_at_a_checkpoint(rises, best, was_halved, halves):
-    image = tf.zeros([1, 1, 1, 1])
-    state = _Ascent(
-        x=image,
-        previous=image,
-        gradient=image,
-        value=tf.constant([0.5]),
-        best=image + 1.0,
-        best_gradient=image + 2.0,
-        best_value=tf.constant([best]),
-        step_size=tf.constant([0.2]),
-        rises=tf.constant([rises]),
-        checked_value=tf.constant([1.0]),
-        halved=tf.constant([was_halved]),
-        toward=tf.constant([0]),
-    )
+    image, rule = tf.zeros([1, 1, 1, 1]), rule_for(balls.Linf(0.1))
+    state = rule.begin(image, image, tf.constant([1.0]), image, 0.1)
+    state = state._replace(best=image + 1.0, best_gradient=image + 2.0, best_value=tf.constant([best]))
+    progress = state.progress._replace(count=tf.constant([rises]), halved=tf.constant([was_halved]))
+    state = state._replace(progress=progress)
     for window, after in ((0, False), (10, halves)):
-        found = _check(state, tf.constant(window))
+        plan = Plan(tf.constant(0.1), tf.constant(False), tf.constant(False), tf.constant(window))
+        found = rule.check(image, state, state, plan)
         np.testing.assert_allclose(found.step_size, [0.1 if after else 0.2])
         np.testing.assert_array_equal([found.x, found.gradient], [image + 1.0 * after, image + 2.0 * after])
-    assert bool(found.halved[0]) == halves and float(found.rises[0]) == 0.0 and float(found.checked_value[0]) == best
+    progress = found.progress
+    assert bool(progress.halved[0]) == halves and float(progress.count[0]) == 0.0
+    assert float(progress.checked_value[0]) == best
+
+
+def plain_sparse_apgd(logits_fn, image, start, radius, steps):
+    """Mind the box, algorithm 1 and the three radii of section 3.4, as they stand, for one image: where it ends."""
+    size, best = image.size, image + start
+    for times, count in ((3, round(0.3 * steps)), (2, round(0.3 * steps)), (1, round(0.4 * steps))):
+        limit = times * radius
+
+        def inside(x, limit=limit):
+            return balls.L1.nearest_image(tf.constant(x), tf.constant(image), limit).numpy()
+
+        def evaluate(x):
+            x = tf.constant(x)
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                value = objectives.log_odds(logits_fn(x), tf.constant([0]))
+            return float(value[0]), tape.gradient(value, x).numpy()
+
+        x = inside(best)
+        value, gradient = evaluate(x)
+        best, best_value, best_gradient = x, value, gradient
+        changed = np.count_nonzero(x - image)
+        share, step_size, every = (
+            np.float32(changed) / np.float32(size) / np.float32(1.5),
+            limit,
+            max(int(0.04 * count), 1),
+        )
+        for step in range(count):
+            place = min(int((np.float32(1) - share) * np.float32(size)), size - 1)
+            threshold = np.sort(abs(gradient).ravel())[place]
+            signs = np.sign(gradient) * (abs(gradient) >= threshold)
+            x = inside((x + step_size * signs / abs(signs).sum()).astype("float32"))
+            value, gradient = evaluate(x)
+            if value > best_value:
+                best, best_value, best_gradient = x, value, gradient
+            if (step + 1) % every == 0:
+                now = np.count_nonzero(best - image)
+                if now / changed < 0.95:
+                    step_size, x, gradient = limit, best, best_gradient
+                else:
+                    step_size = max(step_size / 1.5, limit / 10)
+                share, changed = np.float32(now) / np.float32(size) / np.float32(1.5), now
+    return best
+
+
+@pytest.mark.parametrize("steps", [20, 60])  # in windows of one step and of two
+def test_in_l1_it_ends_where_a_plain_implementation_ends(steps):
+    logits_fn, images = hard_network(), classifiers.random_images(3, (2, 2, 3))
+    keys = seeds.per_example(0, tf.range(3))
+    found = attacks.apgd(balls.L1(0.5), steps=steps)(logits_fn, images, tf.zeros([3], tf.int32), seed=keys)
+    noise = seeds.normal(seeds.fold_in(keys, 0), (2, 2, 3)).numpy()
+    for row in range(3):
+        expected = plain_sparse_apgd(logits_fn, images[row : row + 1], noise[row : row + 1], 0.5, steps)
+        np.testing.assert_allclose(found[row : row + 1], expected, atol=2e-5)
 
 
 @pytest.mark.parametrize("ball, expected", [(balls.Linf(0.1), [-0.1, 0.1]), (balls.L2(0.1), [-0.06, 0.08])])
@@ -196,7 +243,7 @@ def test_misclassified_images_come_back_unchanged():
 def test_senseless_settings_are_refused(arguments):
     with pytest.raises(InputError, match=next(iter(arguments))):
         attacks.APGD(balls.Linf(0.1), **arguments)
-    with pytest.raises(InputError, match="apgd: ball must be a linf or l2 ball"):
-        attacks.apgd(balls.L1(1.0))
+    with pytest.raises(InputError, match="apgd: ball must be a linf, l2 or l1 ball"):
+        attacks.apgd(balls.L0(1))
     with pytest.raises(InputError, match="targets"):
         attacks.apgd_targeted(balls.Linf(0.1), targets=0)

@@ -10,13 +10,20 @@ from tfrobust.attacks.gradient.fab import projection
 from tfrobust.errors import InputError
 
 WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)
-NORMS = pytest.mark.parametrize("norm", [balls.L2, balls.Linf])
+NORMS = pytest.mark.parametrize("norm", [balls.L2, balls.Linf, balls.L1])
 
 
 def by_sorting(norm, x, normal, amount):
     """One example of the projection, in float64, along the sorted lengths at which a value meets the box."""
     toward, weight, amount = normal * np.sign(amount), np.abs(normal), abs(amount)
     room = np.where(toward > 0, 1 - x, x)
+    if norm is balls.L1:
+        moved = np.zeros_like(room)
+        for place in sorted(np.ndindex(room.shape), key=lambda place: -weight[place]):
+            if weight[place] > 0:
+                moved[place] = min(room[place], amount / weight[place])
+            amount -= weight[place] * moved[place]
+        return np.sign(toward) * moved
     pace = weight if norm is balls.L2 else np.sign(weight)
     kinks = np.sort(np.divide(room, pace, out=np.zeros_like(room), where=pace > 0), axis=None)
 
@@ -75,17 +82,18 @@ def test_on_a_linear_model_it_finds_the_distance(norm, targets):
     images = tf.constant([[[[0.9], [0.3]]], [[[0.5], [0.3]]]])  # f = 1.5 and 0.3
     logits_fn = classifiers.two_class_linear(WEIGHTS)
     found = attacks.FAB(norm, steps=30, targets=targets)(logits_fn, images, tf.constant([0, 0]), seed=0)
-    dual = 5.0 if norm is balls.L2 else 7.0
+    dual = {balls.L2: 5.0, balls.Linf: 7.0, balls.L1: 4.0}[norm]
     np.testing.assert_allclose(norm.size(found - images), [1.5 / dual, 0.3 / dual], rtol=1e-3)
     np.testing.assert_array_equal(tf.argmax(logits_fn(found), axis=1), [1, 1])
 
 
 @NORMS
 def test_on_a_linear_model_in_the_box_it_finds_the_projection(norm):
-    """The first value has no room, so that the second one goes all the way."""
+    """The first value has no room, so that the second one goes all the way; in l1 that is the shortest in any case."""
     images, logits_fn = tf.constant([[[[0.01], [0.3]]]]), classifiers.two_class_linear(WEIGHTS, bias=2.0)
     found = attacks.FAB(norm, steps=30)(logits_fn, images, tf.constant([0]), seed=0) - images
-    np.testing.assert_allclose(tf.reshape(found, [-1]), [-0.01, (2.03 - 1.2 - 0.03) / 4], atol=1e-3)
+    first = 0.0 if norm is balls.L1 else 0.01
+    np.testing.assert_allclose(tf.reshape(found, [-1]), [-first, (2.03 - 1.2 - 3 * first) / 4], atol=1e-3)
 
 
 def test_targets_are_the_likeliest_wrong_classes_in_their_order():
@@ -172,7 +180,7 @@ def test_a_flat_model_is_left_alone():
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"within": balls.L1}, {"within": balls.L1(1.0)}, {"within": 0.1}, {"steps": 0}, {"targets": 0}, {"restarts": 0}],
+    [{"within": balls.L0}, {"within": balls.L0(1)}, {"within": 0.1}, {"steps": 0}, {"targets": 0}, {"restarts": 0}],
 )
 def test_senseless_settings_are_refused(arguments):
     with pytest.raises(InputError, match=f"fab: {next(iter(arguments))} must be"):

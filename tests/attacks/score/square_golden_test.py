@@ -22,14 +22,14 @@ class OriginalDraws:
 
     def __init__(self, attack):
         self.generator = np.random.RandomState(0)
-        self.euclidean = isinstance(attack.ball, balls.L2)
-        self.sides = iter(attack._sides((None, SIZE, SIZE, 1), odd=self.euclidean))
+        self.bumpy = not isinstance(attack.ball, balls.Linf)
+        self.sides = iter(attack._sides((None, SIZE, SIZE, 1), odd=self.bumpy))
 
     def __call__(self, keys, shape):
         if len(shape) > 1:
-            draw = self._bumps if self.euclidean else self._stripes
+            draw = self._bumps if self.bumpy else self._stripes
         else:
-            draw = self._two_squares if self.euclidean else self._square
+            draw = self._two_squares if self.bumpy else self._square
         draws = tf.numpy_function(lambda count: draw(count, shape).astype("float32"), [tf.shape(keys)[0]], tf.float32)
         return tf.ensure_shape(draws, [None, *shape])
 
@@ -53,7 +53,7 @@ class OriginalDraws:
         return np.concatenate([corners, sign, np.full([count, 1], -1.0)], axis=1)  # -1: the same signs again
 
     def _bumps(self, count, shape):
-        """The start in l2, tile by tile: one turn for all images, then their signs."""
+        """The start in l2 and l1, tile by tile: one turn for all images, then their signs."""
         draws = np.empty([count, *shape])
         for tile in np.ndindex(*shape[:2]):
             draws[:, *tile, 0], draws[:, *tile, 1] = self._draw(1), self._draw(count)

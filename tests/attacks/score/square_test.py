@@ -19,7 +19,7 @@ def keys(count, seed=0):
 def proposed(count=400, side=4, clean=None, x=None):
     clean = tf.fill([count, *SHAPE], 0.5) if clean is None else clean
     x = square._stripes(keys(count, 1), clean, 0.1) if x is None else x
-    return x.numpy(), square._square(keys(count), clean, x, 0.1, side, None).numpy()
+    return x.numpy(), square._square(keys(count), clean, x, 0.1, side).numpy()
 
 
 def test_stripes_are_vertical_and_fill_the_ball():
@@ -64,6 +64,7 @@ def test_sides_follow_the_schedule_squeezed_into_the_queries():
 
 @pytest.mark.parametrize("side", [1, 2, 3, 5, 8])
 def test_two_bumps_have_norm_one_and_opposite_signs(side):
+    assert np.abs(square.two_bumps(side, balls.L1)).sum() == pytest.approx(1.0, rel=1e-5)
     bumps = square.two_bumps(side)
     assert bumps.shape == (side, side)
     np.testing.assert_allclose(np.sum(bumps**2), 1.0, rtol=1e-6)
@@ -78,14 +79,17 @@ def test_two_bumps_are_nested_squares():
     np.testing.assert_allclose(upper[0, 2] / upper[1, 4], nested[0, 0] / nested[0, 2], rtol=1e-5)
 
 
-def test_in_l2_mass_moves_to_the_receiving_square_and_the_ball_is_filled():
-    clean = tf.fill([60, *SHAPE], 0.5)
-    start = square._bumps(keys(60, 1), clean, 0.7)
-    np.testing.assert_allclose(balls.L2.size(start - clean), [0.7] * 60, rtol=1e-5)
+@pytest.mark.parametrize("norm", [balls.L2, balls.L1])
+def test_mass_moves_to_the_receiving_square_and_the_ball_is_filled(norm):
+    clean, bumps = tf.fill([60, *SHAPE], 0.5), square._Bumps(norm)
+    start = bumps.start(keys(60, 1), clean, 0.7)
+    np.testing.assert_allclose(norm.size(start - clean), [0.7] * 60, rtol=1e-5)
     half = clean + 0.5 * (start - clean)  # half of the radius is unused
-    patterns = square._patterns(np.array([3, 5]))
-    moved = square._two_squares(keys(60), clean, half, 0.7, tf.constant(3), patterns) - clean
-    np.testing.assert_allclose(balls.L2.size(moved), [0.7] * 60, rtol=1e-5)
+    patterns = bumps.patterns(np.array([3, 5]))
+    moved = bumps.move(patterns, keys(60), clean, half, 0.7, tf.constant(3)) - clean
+    np.testing.assert_allclose(norm.size(moved), [0.7] * 60, rtol=1e-5)
+    if norm is balls.L1:  # whose projection empties more
+        return
     emptied = ((moved == 0.0) & (start != clean)).numpy().any(axis=-1)
     assert np.median(emptied.sum(axis=(1, 2))) > 0 and emptied.sum(axis=(1, 2)).max() <= 9
 
@@ -143,8 +147,8 @@ def test_small_and_flat_images(shape, ball):
 def test_senseless_settings_are_refused(arguments):
     with pytest.raises(InputError, match=next(iter(arguments))):
         attacks.Square(balls.Linf(0.1), **arguments)
-    with pytest.raises(InputError, match="square: ball must be a linf or l2 ball"):
-        attacks.Square(balls.L1(1.0))
+    with pytest.raises(InputError, match="square: ball must be a linf, l2 or l1 ball"):
+        attacks.Square(balls.L0(1))
 
 
 @pytest.mark.parametrize("ball", [balls.Linf(0.1), balls.L2(0.5)])

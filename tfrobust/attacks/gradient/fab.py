@@ -25,7 +25,11 @@ _FINAL_STEPS = 3  # of the final search
 _ROUNDING = 1e-5  # the margin that it leaves, of the clean logits' spread: rounding in the model must not undo it
 _TIE = 2.0**-23  # of a difference of logits, as a share of the largest: one float32 step
 _LEAST_STEP = 1e-4  # from a tie, where both projections are the image itself
-_START = {balls.Linf: 0.3, balls.L2: 1.0}  # the largest distance that random starts are taken from, the authors'
+_START = {
+    balls.Linf: 0.3,
+    balls.L2: 1.0,
+    balls.L1: 5.0,
+}  # the largest distance that random starts are taken from, the authors'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +37,7 @@ class FAB(Attack):
     """The attack on the norm. Images that it cannot break come back unchanged.
 
     Attributes:
-      within: `balls.L2` or `balls.Linf`, the norm that is made small. Or a ball such as `Linf(8 / 255)`: an example is
+      within: `balls.L2`, `balls.Linf` or `balls.L1`, the norm that is made small. Or a ball such as `Linf(8 / 255)`: an example is
         done once it is broken inside, and what lies farther is a failure.
       steps: per run; each is two forward passes and a backward pass, or one backward pass per wrong class.
       restarts: runs; the first starts from the clean image, the others from random points around it. With `targets`,
@@ -49,7 +53,7 @@ class FAB(Attack):
       >>> adversarial = attack(logits_fn, images, labels, seed=0)
     """
 
-    within: fields.SmoothBallOrNorm = balls.Linf
+    within: fields.NormBallOrNorm = balls.Linf
     _: dataclasses.KW_ONLY
     steps: fields.Count = 100
     restarts: fields.Count = 1
@@ -165,10 +169,11 @@ def projection(norm, x, normal, amount):
 
     Its parts are sign_i * min(length * pace_i, room_i), where room_i is what the box leaves in that direction, and
     pace_i is |normal_i| in l2, 1 in linf. <normal, delta> is concave and piecewise linear in length: instead of
-    sorting its kinks, Newton's method from 0 meets the amount from below, exactly and in a few steps.
+    sorting its kinks, Newton's method from 0 meets the amount from below, exactly and in a few steps. In l1 values move to
+    the wall one after the other, that of the largest |normal_i| first.
 
     Args:
-      norm: `balls.L2` or `balls.Linf`.
+      norm: `balls.L2`, `balls.Linf` or `balls.L1`.
       x, normal: float32 [batch, height, width, channels].
       amount: float32 [batch].
 
@@ -183,6 +188,8 @@ def projection(norm, x, normal, amount):
     direction = tf.sign(normal) * balls.per_example(tf.sign(amount), normal)
     weight, amount = tf.abs(normal), tf.abs(amount)
     room = tf.where(direction > 0.0, 1.0 - x, x)
+    if norm is balls.L1:
+        return direction * room * _filled(weight, weight * room, amount)
     pace = weight if norm is balls.L2 else tf.abs(tf.sign(normal))
     gain, rate = weight * room, weight * pace  # of <normal, delta>: at the wall, and per length until there
 
@@ -196,6 +203,17 @@ def projection(norm, x, normal, amount):
     start = lengthen(tf.fill(tf.shape(amount), -1.0), None)
     length, _ = tf.while_loop(lambda _, growing: tf.reduce_any(growing), lengthen, start, maximum_iterations=100)
     return direction * tf.minimum(balls.per_example(length, pace) * pace, room)
+
+
+def _filled(weight, gain, amount):
+    """How far each value goes to its wall until the gains are the amount, the largest weights first: shares, like the gains."""
+    flat = [tf.shape(gain)[0], -1]
+    order = tf.argsort(tf.reshape(weight, flat), axis=1, direction="DESCENDING", stable=True)
+    ordered = tf.gather(tf.reshape(gain, flat), order, axis=1, batch_dims=1)
+    missing = amount[:, None] - tf.cumsum(ordered, axis=1, exclusive=True)
+    shares = tf.where(ordered > 0.0, tf.clip_by_value(missing / tf.maximum(ordered, 1e-30), 0.0, 1.0), 0.0)
+    back = tf.argsort(order, axis=1)
+    return tf.reshape(tf.gather(shares, back, axis=1, batch_dims=1), tf.shape(gain))
 
 
 def _dot(one, other):

@@ -19,7 +19,7 @@ from tfrobust import balls, objectives
 from tfrobust.attacks import fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.gradient.nearest import Nearest
-from tfrobust.attacks.steps import half_cosine
+from tfrobust.attacks.steps import half_cosine, unheld
 
 _LAST = 0.01  # of step sizes and of gamma, as a share of the first
 _TINY = 1e-12
@@ -74,8 +74,7 @@ class FMN(Attack):
             nearest = state.nearest.or_nearer(state.x, size, broken)
 
             share = half_cosine(count, self.steps, _LAST)
-            held = tf.where(ascent.gradient > 0.0, state.x >= 1.0, state.x <= 0.0)  # by the box
-            gradient = tf.where(held, 0.0, ascent.gradient)
+            gradient = unheld(ascent.gradient, state.x)
             # By the objective, whose gradient this is: it is zero at the boundary, or a little above (log-odds).
             boundary = size + tf.maximum(-ascent.value, 0.0) / tf.maximum(self.norm.dual(gradient), _TINY)
             radius = self._radius(state.radius, broken, nearest.size, boundary, self.gamma * share)

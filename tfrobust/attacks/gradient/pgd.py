@@ -2,7 +2,7 @@
 
     delta <- project(delta + step_size * steepest(gradient))        then clip images + delta to [0, 1]
 
-Madry et al., ICLR 2018, section 2.1. FGSM: Goodfellow et al., ICLR 2015. BIM: Kurakin et al., ICLR 2017 workshop,
+Madry et al., ICLR 2018, section 2.1. In l1, SLIDE: Tramèr and Boneh, NeurIPS 2019, algorithm 1. FGSM: Goodfellow et al., ICLR 2015. BIM: Kurakin et al., ICLR 2017 workshop,
 section 2.2. MI-FGSM: Dong et al., CVPR 2018, algorithm 1.
 """
 
@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfrobust import balls, objectives, seeds
 from tfrobust.attacks import fields
 from tfrobust.attacks.attack import Access, Attack
-from tfrobust.attacks.steps import Momentum, Optimizer, Steepest
+from tfrobust.attacks.steps import Momentum, Optimizer, Steepest, unheld
 from tfrobust.errors import InputError
 from tfrobust.objectives import Objective
 
@@ -40,7 +40,7 @@ class PGD(Attack):
     largest margin, which is a success if any run is one.
 
     Attributes:
-      ball: the allowed perturbations, `Linf(radius)` or `L2(radius)`.
+      ball: the allowed perturbations, `Linf(radius)`, `L2(radius)` or `L1(radius)`.
       steps: gradient evaluations per run.
       step_size: length of a step in the ball's norm; None: 2.5 * radius / steps (Madry et al.), radius at most.
       random_start: start from a uniform draw of the ball, else from the clean image.
@@ -57,7 +57,7 @@ class PGD(Attack):
       >>> adversarial = attack(logits_fn, images, labels, seed=0)
     """
 
-    ball: fields.SmoothBall = dataclasses.field()
+    ball: fields.NormBall = dataclasses.field()
     _: dataclasses.KW_ONLY
     steps: fields.Count = 10
     step_size: fields.Positive | None = None
@@ -81,7 +81,7 @@ class PGD(Attack):
 
         def run(index):
             delta = problem.sample(self.ball, seeds.fold_in(problem.keys, index))
-            return self.run_from(problem, self._inside(problem, delta))
+            return self.run_from(problem, self._inside(problem, problem.images + delta))
 
         if self.restarts == 1:
             return run(0)
@@ -97,8 +97,8 @@ class PGD(Attack):
             1
         ]
 
-    def _inside(self, problem, delta):
-        return tf.clip_by_value(problem.images + self.ball.project(delta), 0.0, 1.0)
+    def _inside(self, problem, x):
+        return self.ball.nearest_image(x, problem.images, self.ball.radius)
 
     def run_from(self, problem, start) -> tf.Tensor:
         """One run from given images, like those of the problem: float32 images of all its examples."""
@@ -107,8 +107,10 @@ class PGD(Attack):
 
         def ascend(count, x, state, best):
             _, gradient, logits = problem.ascend(lambda logits: problem.value_of(self.objective, logits), x)
+            if isinstance(self.ball, balls.L1):
+                gradient = unheld(gradient, x)
             direction, state = self.optimizer.direction(type(self.ball), count, gradient, state)
-            moved = self._inside(problem, x + step_size * direction - images)
+            moved = self._inside(problem, x + step_size * direction)
             return count + 1, moved, state, best.better(x, problem.margin_of(logits)) if best else ()
 
         # What is a success to begin with, as in training, goes to the last iterate.

@@ -2,13 +2,14 @@
 
 Andriushchenko, Croce, Flammarion and Hein, ECCV 2020, algorithm 1: a random change of a square is kept where it raises
 the margin. In linf a square is set to the ball's surface (algorithm 2); in l2 mass moves from one square to another
-(algorithm 3). The side of the square follows a schedule (section 4).
+(algorithm 3), and so in l1 (Croce and Hein, ICML 2021, "Mind the box", section 4). The side of the square follows a schedule (section 4).
 
 Every example has squares of its own. A square may lie anywhere inside the image: the authors' code never reaches the
 last row and column.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
@@ -26,21 +27,21 @@ class Square(Attack):
     """The bounded attack. An example stops as soon as it is broken; else the point of the largest margin is returned.
 
     Attributes:
-      ball: the allowed perturbations, `Linf(radius)` or `L2(radius)`.
+      ball: the allowed perturbations, `Linf(radius)`, `L2(radius)` or `L1(radius)`.
       queries: per example and run, the start included (and one more at the clean image).
       p: the first share of the pixels in a square; the paper's schedule halves it nine times in 10,000 queries.
       restarts: runs, each on the examples that the runs before have left.
       schedule: the number of queries that this schedule is squeezed into; None: `queries`, as in the paper, so that a
         short search gets to small squares too. AutoAttack's authors leave it at 10,000 whatever `queries`.
 
-    Memory: 10 batches of images, in l2 12, whatever `queries`; in l2 also 80 * p * height * width bytes at most, of patterns.
+    Memory: 10 batches of images, in l2 and l1 12, whatever `queries`; in l2 and l1 also 80 * p * height * width bytes at most, of patterns.
 
     Example:
       >>> attack = Square(balls.Linf(8 / 255), queries=5000)
       >>> adversarial = attack(lambda images: my_python_scores(images.numpy()), images, labels, seed=0)
     """
 
-    ball: fields.SmoothBall = dataclasses.field()
+    ball: fields.NormBall = dataclasses.field()
     _: dataclasses.KW_ONLY
     queries: fields.Count = 5000
     p: fields.Share = 0.8
@@ -59,14 +60,18 @@ class Square(Attack):
 
     def _search(self, problem):
         """One search: (images, bool [examples] whether they are a success)."""
-        start, propose = (_stripes, _square) if isinstance(self.ball, balls.Linf) else (_bumps, _two_squares)
-        sides = self._sides(problem.images.shape, odd=propose is _two_squares)
-        patterns = _patterns(sides) if propose is _two_squares else None
+        bumpy = not isinstance(self.ball, balls.Linf)
+        sides = self._sides(problem.images.shape, odd=bumpy)
+        if bumpy:
+            bumps = _Bumps(type(self.ball))
+            start, propose = bumps.start, functools.partial(bumps.move, bumps.patterns(sides))
+        else:
+            start, propose = _stripes, _square
 
         def step(count, here, state):
             x, margin = state
             step_keys, side = seeds.fold_in(here.keys, count), tf.gather(tf.constant(sides), count)
-            candidate = propose(step_keys, here.images, x, self.ball.radius, side, patterns, here.pixels)
+            candidate = propose(step_keys, here.images, x, self.ball.radius, side, here.pixels)
             found = here.margin(candidate)
             x = tf.where(balls.per_example(found > margin, x), candidate, x)
             margin = tf.maximum(found, margin)
@@ -113,7 +118,7 @@ def _confine(values, pixels):
     return values if pixels is None else tf.where(pixels, values, tf.zeros_like(values))
 
 
-def _square(keys, clean, x, radius, side, _, pixels=None):
+def _square(keys, clean, x, radius, side, pixels=None):
     """One square set to +-radius, one sign per channel; if that changed nothing, to other signs (as the authors do)."""
     height, width, channels = clean.shape[1:]
     row, column, first, other = tf.unstack(seeds.uniform(keys, [4]), axis=1)
@@ -133,87 +138,110 @@ def _square(keys, clean, x, radius, side, _, pixels=None):
     return tf.where(balls.per_example(idle, x), painted(different), candidate)
 
 
-def _two_squares(keys, clean, x, radius, side, patterns, pixels=None):
-    """One square takes over the mass of another and what the ball has left, in the shape of two bumps (algorithm 3)."""
-    height, width, channels = clean.shape[1:]
-    draws = seeds.uniform(keys, [5 + channels])
-    in_row, row = _window(draws[:, 0], side, height)
-    in_column, column = _window(draws[:, 1], side, width)
-    receiver = _confine(in_row[:, :, None, None] & in_column[:, None, :, None], pixels)
-    donor = (_window(draws[:, 2], side, height)[0][:, :, None] & _window(draws[:, 3], side, width)[0][:, None])[
-        ..., None
-    ]
+@dataclasses.dataclass(frozen=True)
+class _Bumps:
+    """The search in l2 or l1: perturbations are bumps, whose mass is a sum of squares in l2, of absolute values in l1.
 
-    delta = x - clean
-    unused = tf.maximum(radius**2 - tf.square(balls.L2.size(delta)), 0.0) / channels
-    mass = _energy(tf.where(receiver | donor, delta, 0.0)) + unused[:, None, None, None]
-    own = tf.where(receiver, delta, 0.0)
-    bumps = tf.where(receiver, patterns(side, draws[:, 4], row, column), 0.0) * _signs(draws[:, None, None, 5:])
-    mixed = bumps + own / (tf.sqrt(_energy(own)) + 1e-12)
-    mixed *= tf.sqrt(mass) / (tf.sqrt(_energy(mixed)) + 1e-12)
-    delta = tf.where(receiver, mixed, tf.where(donor, 0.0, delta))
-    return tf.clip_by_value(clean + radius * balls.L2.steepest(delta), 0.0, 1.0)
+    Attributes:
+      norm: `balls.L2` or `balls.L1`.
+    """
+
+    norm: type[balls.Ball]
+
+    @property
+    def _power(self):
+        return 2.0 if self.norm is balls.L2 else 1.0
+
+    def _mass(self, delta):
+        """Of each channel: [batch, 1, 1, channels]."""
+        return tf.reduce_sum(tf.pow(tf.abs(delta), self._power), axis=[1, 2], keepdims=True)
+
+    def _of_mass(self, mass, delta):
+        """Scales each channel."""
+        power = 1.0 / self._power
+        return delta * tf.pow(mass, power) / (tf.pow(self._mass(delta), power) + 1e-12)
+
+    def _inside(self, clean, delta, radius):
+        """The image on the ball's surface, as far as [0, 1] lets it."""
+        if self.norm is balls.L2:
+            return tf.clip_by_value(clean + radius * balls.L2.steepest(delta), 0.0, 1.0)
+        return balls.L1.nearest_image(clean + delta, clean, radius * (1.0 - 1e-6))
+
+    def move(self, patterns, keys, clean, x, radius, side, pixels=None):
+        """One square takes over the mass of another and what the ball has left, in the shape of two bumps (algorithm 3)."""
+        height, width, channels = clean.shape[1:]
+        draws = seeds.uniform(keys, [5 + channels])
+        in_row, row = _window(draws[:, 0], side, height)
+        in_column, column = _window(draws[:, 1], side, width)
+        receiver = _confine(in_row[:, :, None, None] & in_column[:, None, :, None], pixels)
+        donor = _window(draws[:, 2], side, height)[0][:, :, None] & _window(draws[:, 3], side, width)[0][:, None]
+        donor = donor[..., None]
+
+        delta = x - clean
+        unused = tf.maximum(radius**self._power - tf.pow(self.norm.size(delta), self._power), 0.0) / channels
+        mass = self._mass(tf.where(receiver | donor, delta, 0.0)) + unused[:, None, None, None]
+        if self.norm is balls.L1:
+            mass *= channels  # as in the authors' code; the projection takes it back
+        bumps = tf.where(receiver, patterns(side, draws[:, 4], row, column), 0.0) * _signs(draws[:, None, None, 5:])
+        mixed = self._of_mass(mass, bumps + self._of_mass(1.0, tf.where(receiver, delta, 0.0)))
+        return self._inside(clean, tf.where(receiver, mixed, tf.where(donor, 0.0, delta)), radius)
+
+    def start(self, keys, clean, radius, pixels=None):
+        """A grid of about 5 x 5 tiles of two bumps each, with random signs and turns (section 4.3)."""
+        height, width, channels = clean.shape[1:]
+        side = max(min(height, width) // 5, 1)
+        tiles = (height // side, width // side)
+        bumps = two_bumps(side, self.norm)
+        margins = [
+            ((size - count * side) // 2, -(-(size - count * side) // 2)) for size, count in zip((height, width), tiles)
+        ]
+        upright, turned = (np.pad(np.tile(kind, tiles), margins)[None, :, :, None] for kind in (bumps, bumps.T))
+        draws = seeds.uniform(keys, [*tiles, 1 + channels])
+        tile_of = [
+            np.clip((np.arange(size) - before) // side, 0, count - 1)
+            for size, count, (before, _) in zip((height, width), tiles, margins)
+        ]
+        draws = tf.gather(tf.gather(draws, tile_of[0], axis=1), tile_of[1], axis=2)
+        shape = tf.where(draws[..., :1] < 0.5, tf.constant(upright), tf.constant(turned))
+        return self._inside(clean, _confine(shape * _signs(draws[..., 1:]), pixels), radius)
+
+    def patterns(self, sides):
+        """A function that reads `two_bumps` or their transpose at positions inside a square of one of the sides."""
+        kinds = sorted(set(sides.tolist()))
+        largest = kinds[-1]
+        bumps = [np.pad(two_bumps(side, self.norm), (0, largest - side)) for side in kinds]
+        table = tf.constant(np.stack([[one, one.T] for one in bumps]).reshape(-1))
+
+        def read(side, turn, row, column):
+            kind = tf.reduce_sum(tf.cast(side > kinds, tf.int32)) * 2 + tf.cast(turn < 0.5, tf.int32)
+            row, column = (tf.clip_by_value(place, 0, largest - 1) for place in (row, column))
+            place = (kind[:, None, None] * largest + row[:, :, None]) * largest + column[:, None, :]
+            return tf.gather(table, place)[..., None]
+
+        return read
 
 
-def _energy(delta):
-    """The sum of squares of each channel: [batch, 1, 1, channels]."""
-    return tf.reduce_sum(tf.square(delta), axis=[1, 2], keepdims=True)
-
-
-def _bumps(keys, clean, radius, pixels=None):
-    """The start in l2: a grid of about 5 x 5 tiles of two bumps each, with random signs and turns (section 4.3)."""
-    height, width, channels = clean.shape[1:]
-    side = max(min(height, width) // 5, 1)
-    tiles = (height // side, width // side)
-    bumps = two_bumps(side)
-    margins = [
-        ((size - count * side) // 2, -(-(size - count * side) // 2)) for size, count in zip((height, width), tiles)
-    ]
-    upright, turned = (np.pad(np.tile(kind, tiles), margins)[None, :, :, None] for kind in (bumps, bumps.T))
-    draws = seeds.uniform(keys, [*tiles, 1 + channels])
-    tile_of = [
-        np.clip((np.arange(size) - before) // side, 0, count - 1)
-        for size, count, (before, _) in zip((height, width), tiles, margins)
-    ]
-    draws = tf.gather(tf.gather(draws, tile_of[0], axis=1), tile_of[1], axis=2)
-    shape = tf.where(draws[..., :1] < 0.5, tf.constant(upright), tf.constant(turned))
-    bumps = _confine(shape * _signs(draws[..., 1:]), pixels)
-    return tf.clip_by_value(clean + radius * balls.L2.steepest(bumps), 0.0, 1.0)
-
-
-def _patterns(sides):
-    """A function that reads `two_bumps` or their transpose at positions inside a square of one of the sides."""
-    kinds = sorted(set(sides.tolist()))
-    largest = kinds[-1]
-    bumps = [np.pad(two_bumps(side), (0, largest - side)) for side in kinds]
-    table = tf.constant(np.stack([[one, one.T] for one in bumps]).reshape(-1))
-
-    def read(side, turn, row, column):
-        kind = tf.reduce_sum(tf.cast(side > kinds, tf.int32)) * 2 + tf.cast(turn < 0.5, tf.int32)
-        row, column = (tf.clip_by_value(place, 0, largest - 1) for place in (row, column))
-        place = (kind[:, None, None] * largest + row[:, :, None]) * largest + column[:, None, :]
-        return tf.gather(table, place)[..., None]
-
-    return read
-
-
-def two_bumps(side):
+def two_bumps(side: int, norm: type[balls.Ball] = balls.L2) -> np.ndarray:
     """Two rectangles one above the other, of opposite signs, that rise toward their middles: eq. 2, of norm 1.
 
     Args:
       side: of the square that they fill.
+      norm: `balls.L2`, or `balls.L1`, in which they are steeper.
 
     Returns:
       float32 array [side, side].
     """
-    upper, lower = _bump(side // 2, side), _bump(side - side // 2, side)
+    order = 2 if norm is balls.L2 else 1
+    upper, lower = (_bump(height, side, order) for height in (side // 2, side - side // 2))
     both = np.concatenate([upper, -lower])
-    return (both / np.linalg.norm(both)).astype("float32")
+    return (both / np.linalg.norm(both.ravel(), order)).astype("float32")
 
 
-def _bump(height, width):
-    """Nested squares of sides 1, 3, 5, … with weights 1, 1/4, 1/9, …, cut off at the rectangle; of norm 1."""
+def _bump(height, width, order):
+    """Nested squares of sides 1, 3, 5, … with weights 1, 1/4, 1/9, … (the squares of these in l1), cut off at the
+    rectangle; of norm 1.
+    """
     distance = np.maximum(np.abs(np.arange(height) - height // 2)[:, None], np.abs(np.arange(width) - width // 2)[None])
-    squares = 1.0 / np.arange(1, max(height, width) // 2 + 2) ** 2
+    squares = 1.0 / np.arange(1, max(height, width) // 2 + 2) ** (4.0 / order)
     bump = np.cumsum(squares[::-1])[::-1][distance]  # a place lies in all squares from its distance on
-    return bump / np.linalg.norm(bump) if bump.size else bump
+    return bump / np.linalg.norm(bump.ravel(), order) if bump.size else bump
