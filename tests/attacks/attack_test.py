@@ -43,6 +43,9 @@ SMALL = {  # each reaches any goal on most images
     "carlini_wagner": attacks.CarliniWagner(searches=2, steps=30, learning_rate=0.1, initial_const=10.0),
     "ddn": attacks.DDN(steps=20),
     "fmn": attacks.FMN(balls.L1, steps=20),
+    "pdpgd": attacks.PDPGD(balls.L1, steps=40),
+    "ead": attacks.EAD(searches=3, steps=30, step_size=0.1, initial_const=1.0),
+    "sigma_zero": attacks.SigmaZero(steps=30),
     "boundary": attacks.Boundary(steps=12, starts=STARTS),
     "hop_skip_jump": attacks.HopSkipJump(steps=2, samples=10, starts=STARTS),
     "jsma": attacks.JSMA(gamma=0.5),
@@ -52,6 +55,7 @@ SMALL = {  # each reaches any goal on most images
     "apgd_targeted": attacks.apgd_targeted(balls.Linf(0.3), steps=10, targets=2),
     "fab": attacks.FAB(balls.Linf(0.3), steps=3, targets=2),
     "square": attacks.Square(balls.Linf(0.3), queries=100, p=0.2),
+    "sparse_rs": attacks.SparseRS(balls.L0(8), queries=100),
     "auto_attack": attacks.auto_attack(balls.Linf(0.3)),
     "cascade": attacks.Cascade(balls.Linf(0.3), (attacks.fgsm(balls.Linf(0.01)), attacks.fgsm(balls.Linf(0.3)))),
     "restricted": attacks.Restricted(attacks.fgsm(balls.Linf(0.3)), PIXELS),
@@ -175,6 +179,7 @@ def test_access_is_ordered_and_prints_in_the_fields_words():
     }
     assert {name for name, access in needs.items() if access == "score-based"} == {
         "one_pixel",
+        "sparse_rs",
         "spsa",
         "square",
         "budget",

@@ -56,15 +56,30 @@ FAMILIES = [  # each line one family, at the radii 0.1 and 0.2
     "fab(linf({r}), targets=9)",
     "square(linf({r}))",
     "square(l2({r}))",
+    "pgd(l1({r}))",
+    "apgd(l1({r}))",
     "auto_attack(linf({r}))",
     "auto_attack(linf({r}), version=rand)",
+    "auto_attack(linf({r}), version=plus)",
     "cascade(linf({r}), (apgd(linf({r})), square(linf({r}))))",
     "cascade(linf({r}), (square(linf({r})), apgd(linf({r}))))",
     "restarts(targeted(pgd(linf({r})), 3), restarts=2)",
     "restarts(targeted(pgd(linf({r})), 4), restarts=2)",
     "budget(square(linf({r})), queries=7)",
 ]
-ALONE = ["fab(linf)", "deepfool(linf)", "deepfool()", "carlini_wagner()", "jsma()", "ddn()", "fmn(l1)", "fmn(l0)"]
+ALONE = [
+    "fab(linf)",
+    "deepfool(linf)",
+    "deepfool()",
+    "carlini_wagner()",
+    "jsma()",
+    "ddn()",
+    "fmn(l1)",
+    "fmn(l0)",
+    "pdpgd()",
+    "ead()",
+    "sigma_zero()",
+]
 
 
 def test_a_family_is_an_attack_but_for_its_radii():
@@ -91,7 +106,7 @@ def test_a_family_knows_what_its_arrays_hold(tmp_path):
     [
         ("", "does not parse"),
         ("pgd(linf(8/255)", "does not parse"),
-        ("pdg(linf(0.1))", "did you mean 'pgd'"),
+        ("pdg(linf(0.1))", "did you mean 'pdpgd' or 'pgd'"),
         ("restarts(3)", "takes an attack first"),
         ("restarts(pgd(linf(0.1)), restarts=0)", "restarts: restarts must be a whole number of at least 1, got 0"),
         ("restarts(pgd(linf(0.1)), times=2)", "times"),
@@ -157,6 +172,10 @@ PRINTED = [  # attacks as they print, the shortest way
     "carlini_wagner(confidence=1.5, abort_early=False)",
     "ddn(initial_radius=0.5)",
     "fmn(l0, gamma=0.1, objective=margin)",
+    "pdpgd(l1, primal_rate=0.05)",
+    "ead(elastic=True)",
+    "sigma_zero(steps=100)",
+    "sparse_rs(l0(9), shape='patch')",
     "boundary(steps=7)",
     "hop_skip_jump(linf, samples=3)",
     "jsma(theta=-0.5)",

@@ -31,6 +31,7 @@ BOUNDED = [
     "fab(l1(5), steps=5, targets=3)",
     "square(linf(0.18), queries=60)",
     "square(l1(25), queries=60)",
+    "sparse_rs(l0(12), queries=40)",
     "one_pixel(l0(20), population=20, steps=6)",
     "spsa(linf(0.1), steps=5, samples=32, learning_rate=0.1)",
     f"restricted(pgd(linf(0.08), steps=4), {PIXELS!r})",
@@ -46,6 +47,9 @@ MINIMAL = [  # those that look for the smallest perturbation
     "carlini_wagner(searches=3, steps=60, learning_rate=0.15, initial_const=1.0)",
     "ddn(steps=20)",
     "fmn(l1, steps=20)",
+    "pdpgd(l1, steps=40)",
+    "ead(searches=5, steps=40, step_size=0.1, initial_const=0.1)",
+    "sigma_zero(steps=40)",
     "boundary(steps=50)",
     "hop_skip_jump(steps=2, samples=20)",
     "hop_skip_jump(linf, steps=2, samples=20)",
@@ -63,6 +67,7 @@ ON_COLORS = [
     "fab(linf(0.4), steps=6, targets=2)",
     "square(linf(0.5), queries=150)",
     "square(l2(6), queries=60)",
+    "sparse_rs(l0(60), queries=60)",
     "one_pixel(l0(60), population=20, steps=6)",
     "spsa(linf(0.4), steps=4, samples=32, learning_rate=0.2)",
     "deepfool()",
@@ -70,12 +75,32 @@ ON_COLORS = [
     "carlini_wagner(searches=4, steps=80, learning_rate=0.15, initial_const=1.0)",
     "ddn(steps=20)",
     "fmn(l0, steps=40)",
+    "pdpgd(l0, steps=80)",
+    "ead(searches=5, steps=40, step_size=0.1, initial_const=0.1)",
+    "sigma_zero(steps=40)",
     "boundary(steps=30)",
     "hop_skip_jump(linf, steps=2, samples=20)",
     "jsma(gamma=0.5)",
 ]
-LONG = ("square(", "carlini_wagner(", "jsma(")  # of so many steps that compiling takes less than running them eagerly
-DETERMINISTIC = ("fgsm(", "bim(", "deepfool(", "carlini_wagner(", "ddn(", "fmn(", "jsma(", "fab(")
+LONG = (
+    "square(",
+    "sparse_rs(",
+    "carlini_wagner(",
+    "jsma(",
+)  # of so many steps that compiling takes less than running them eagerly
+DETERMINISTIC = (
+    "fgsm(",
+    "bim(",
+    "deepfool(",
+    "carlini_wagner(",
+    "ddn(",
+    "fmn(",
+    "pdpgd(",
+    "ead(",
+    "sigma_zero(",
+    "jsma(",
+    "fab(",
+)
 
 
 def every(texts):

@@ -22,12 +22,16 @@ from tfrobust.attacks.gradient.apgd import APGD, apgd, apgd_targeted
 from tfrobust.attacks.gradient.carlini_wagner import CarliniWagner
 from tfrobust.attacks.gradient.ddn import DDN
 from tfrobust.attacks.gradient.deepfool import DeepFool, minimal_perturbation
+from tfrobust.attacks.gradient.ead import EAD
 from tfrobust.attacks.gradient.fab import FAB
 from tfrobust.attacks.gradient.fmn import FMN
 from tfrobust.attacks.gradient.jsma import JSMA
+from tfrobust.attacks.gradient.pdpgd import PDPGD
 from tfrobust.attacks.gradient.pgd import PGD, bim, fgsm, mi_fgsm, pgd
+from tfrobust.attacks.gradient.sigma_zero import SigmaZero
 from tfrobust.attacks.problem import LogitsFn, Problem
 from tfrobust.attacks.score.one_pixel import OnePixel
+from tfrobust.attacks.score.sparse_rs import SparseRS
 from tfrobust.attacks.score.spsa import SPSA
 from tfrobust.attacks.score.square import Square
 from tfrobust.attacks.spec import parse, parse_ball
@@ -39,9 +43,11 @@ __all__ = [  # noqa: PLE0604
     *spec.ATTACKS,
     "APGD",
     "DDN",
+    "EAD",
     "FAB",
     "FMN",
     "JSMA",
+    "PDPGD",
     "PGD",
     "SPSA",
     "Access",
@@ -58,6 +64,8 @@ __all__ = [  # noqa: PLE0604
     "Problem",
     "Restarts",
     "Restricted",
+    "SigmaZero",
+    "SparseRS",
     "Square",
     "Targeted",
     "Trace",

@@ -72,6 +72,7 @@ ProperShare = Annotated[float, _real("above 0 and below 1", lambda value: 0 < va
 Signed = Annotated[float, _real("from -1 to 1 and not 0", lambda value: 0 < abs(value) <= 1)]
 Flag = Annotated[bool, Kind("True or False", _flag)]
 Kept = Annotated[str, _one_of("best or last", lambda value: value in ("best", "last"))]
+Shape = Annotated[str, _one_of("pixels or patch", lambda value: value in ("pixels", "patch"))]
 Maximized = Annotated[
     Objective,
     _one_of(
@@ -100,6 +101,8 @@ AnyBall = Annotated[
     ),
 ]
 Pixels = Annotated[balls.L0, _one_of("a number of pixels, such as l0(1)", lambda value: isinstance(value, balls.L0))]
+L0Norm = Annotated[type[balls.Ball], _one_of("l0", lambda value: value is balls.L0)]
+L1Norm = Annotated[type[balls.Ball], _one_of("l1", lambda value: value is balls.L1)]
 L2Norm = Annotated[type[balls.Ball], _one_of("l2", lambda value: value is balls.L2)]
 SmoothNorm = Annotated[type[balls.Ball], _one_of("l2 or linf", lambda value: value in _SMOOTH)]
 AnyNorm = Annotated[

@@ -28,11 +28,15 @@ from tfrobust.attacks.gradient.apgd import apgd, apgd_targeted
 from tfrobust.attacks.gradient.carlini_wagner import CarliniWagner
 from tfrobust.attacks.gradient.ddn import DDN
 from tfrobust.attacks.gradient.deepfool import DeepFool
+from tfrobust.attacks.gradient.ead import EAD
 from tfrobust.attacks.gradient.fab import FAB
 from tfrobust.attacks.gradient.fmn import FMN
 from tfrobust.attacks.gradient.jsma import JSMA
+from tfrobust.attacks.gradient.pdpgd import PDPGD
 from tfrobust.attacks.gradient.pgd import bim, fgsm, mi_fgsm, pgd
+from tfrobust.attacks.gradient.sigma_zero import SigmaZero
 from tfrobust.attacks.score.one_pixel import OnePixel
+from tfrobust.attacks.score.sparse_rs import SparseRS
 from tfrobust.attacks.score.spsa import SPSA
 from tfrobust.attacks.score.square import Square
 from tfrobust.errors import InputError
@@ -47,6 +51,9 @@ ATTACKS = {
     "carlini_wagner": CarliniWagner,
     "ddn": DDN,
     "fmn": FMN,
+    "pdpgd": PDPGD,
+    "ead": EAD,
+    "sigma_zero": SigmaZero,
     "boundary": Boundary,
     "hop_skip_jump": HopSkipJump,
     "jsma": JSMA,
@@ -56,6 +63,7 @@ ATTACKS = {
     "apgd_targeted": apgd_targeted,
     "fab": FAB,
     "square": Square,
+    "sparse_rs": SparseRS,
     "auto_attack": auto_attack,
     "cascade": Cascade,
     "restricted": Restricted,
@@ -77,7 +85,11 @@ OBJECTIVES = {
     )
 }
 _CALLABLE = {**ATTACKS, **BALLS, **OPTIMIZERS}
-_NAMES = {**BALLS, **OBJECTIVES, **{name: name for name in (*GOALS, "standard", "plus", "rand", "best", "last")}}
+_NAMES = {
+    **BALLS,
+    **OBJECTIVES,
+    **{name: name for name in (*GOALS, "standard", "plus", "rand", "best", "last", "pixels", "patch")},
+}
 _OPERATORS = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -179,8 +191,8 @@ def _call(name, args, keywords, text):
 
 
 def _unknown(what, name, known):
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {close[0]!r}?" if close else ""
+    close = difflib.get_close_matches(name, known, n=2)
+    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
     return f"unknown {what} {name!r}{hint} (there are: {', '.join(sorted(known))})"
 
 

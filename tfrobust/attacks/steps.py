@@ -139,7 +139,10 @@ class Adam(Optimizer):
         mean, square = state
         mean = self.first_moment * mean + (1.0 - self.first_moment) * gradient
         square = self.second_moment * square + (1.0 - self.second_moment) * tf.square(gradient)
-        taken = tf.cast(count + 1, tf.float32)
-        unbiased_mean = mean / (1.0 - self.first_moment**taken)
-        unbiased_square = square / (1.0 - self.second_moment**taken)
-        return unbiased_mean / (tf.sqrt(unbiased_square) + self.epsilon), (mean, square)
+        unbiased_mean = mean / (1.0 - self.first_moment ** tf.cast(count + 1, tf.float32))
+        return unbiased_mean / self.scale(count, (mean, square)), (mean, square)
+
+    def scale(self, count, state):
+        """What the step with this number, after which the state is `state`, divided the mean gradient by."""
+        unbiased_square = state[1] / (1.0 - self.second_moment ** tf.cast(count + 1, tf.float32))
+        return tf.sqrt(unbiased_square) + self.epsilon

@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from tests.support import classifiers
 from tfrobust import attacks, balls
-from tfrobust.attacks.gradient import carlini_wagner
 from tfrobust.errors import InputError
 
 WEIGHTS = np.array([3.0, -4.0], "float32").reshape(1, 2, 1)
@@ -97,10 +96,10 @@ def test_the_constant_grows_tenfold_until_it_does_and_is_then_bisected(monkeypat
     """Example 0 needs c > 0.03, example 1 c > 5: between the largest that fails and the smallest that does."""
     tried = []
 
-    def descend(attack, problem, start, search, done):
-        tried.append(search.weight.numpy())
-        broken = search.weight > [0.03, 5.0]
-        return carlini_wagner._Best(search.best, tf.where(broken, 1.0, search.size), broken)
+    def descend(attack, problem, start, weight, nearest, done):
+        tried.append(weight.numpy())
+        broken = weight > [0.03, 5.0]
+        return nearest._replace(size=tf.where(broken, 1.0, nearest.size)), broken
 
     monkeypatch.setattr(attacks.CarliniWagner, "_descend", descend)
     attacks.CarliniWagner(searches=8)(LOGITS, IMAGES, LABELS, seed=0)

@@ -16,6 +16,8 @@ import tensorflow as tf
 from tfrobust import balls, objectives
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.gradient.constants import Constants
+from tfrobust.attacks.gradient.nearest import Nearest
 from tfrobust.attacks.steps import Adam
 
 _SQUEEZE = 0.999999  # the authors' factor that keeps the inverse of tanh finite at black and white
@@ -25,30 +27,13 @@ _WAITING = 0.01, 2.0  # the least of the descent that is free for a test: a shar
 _LARGEST = 1e10  # c, the authors' upper bound
 
 
-class _Search(NamedTuple):
-    """The loop over c."""
-
-    best: tf.Tensor  # [examples, ...] the smallest adversarial image so far
-    size: tf.Tensor  # [examples] its l2 distance; infinite where there is none
-    weight: tf.Tensor  # [examples] c
-    lower: tf.Tensor  # [examples] the largest c known to fail
-    upper: tf.Tensor  # [examples] the smallest c known to do
-
-
-class _Best(NamedTuple):
-    """What a descent is for."""
-
-    images: tf.Tensor  # the smallest adversarial images so far
-    size: tf.Tensor  # [active] their l2 distance; infinite where there is none
-    broken: tf.Tensor  # bool [active] whether this c has broken the example
-
-
 class _Walk(NamedTuple):
     """What goes from step to step of one descent, of the active examples."""
 
     point: tf.Tensor  # w
     moments: tuple  # Adam's
-    best: _Best
+    nearest: Nearest
+    broken: tf.Tensor  # bool [active] whether this c has broken the example
 
 
 class _Round(NamedTuple):
@@ -101,29 +86,28 @@ class CarliniWagner(Attack):
 
     def run(self, problem):
         start = tf.atanh((2.0 * problem.images - 1.0) * _SQUEEZE)
-        none = tf.zeros_like(problem.labels, tf.float32)
 
-        def search(count, state):
+        def search(count, constants, nearest):
             repeated = count == self.searches
-            state = state._replace(weight=tf.where(repeated, _LARGEST, state.weight))
-            found = self._descend(problem, start, state, repeated & (state.size < float("inf")))
-            # Algorithm in section VI-A, "choosing the constant": by ten until it does, then bisection.
-            lower = tf.where(found.broken, state.lower, tf.maximum(state.lower, state.weight))
-            upper = tf.where(found.broken, tf.minimum(state.upper, state.weight), state.upper)
-            bounded = upper < float("inf")
-            weight = tf.where(bounded, (lower + tf.where(bounded, upper, 0.0)) / 2.0, 10.0 * state.weight)
-            return count + 1, _Search(found.images, found.size, weight, lower, upper)
+            weight = tf.where(repeated, _LARGEST, constants.weight)
+            done = repeated & (nearest.size < float("inf"))
+            nearest, broken = self._descend(problem, start, weight, nearest, done)
+            return count + 1, constants._replace(weight=weight).after(broken), nearest
 
-        loop = _Search(problem.images, none + float("inf"), none + self.initial_const, none, none + float("inf"))
+        constants = Constants.first(tf.size(problem.labels), self.initial_const)
         return tf.while_loop(
-            lambda count, state: (count < self.searches) | tf.reduce_any(state.size == float("inf")),
+            lambda count, _, nearest: (count < self.searches) | tf.reduce_any(nearest.size == float("inf")),
             search,
-            (tf.constant(0), loop),
+            (tf.constant(0), constants, Nearest.none(problem)),
             maximum_iterations=self.searches + 1,
-        )[1].best
+        )[2].images
 
-    def _descend(self, problem, start, search, done):
-        """Adam from the clean images with fresh moments, for one c, where not done: the `_Best` after it."""
+    def _descend(self, problem, start, weight, nearest, done):
+        """Adam from the clean images with fresh moments, for one c, where not done.
+
+        Returns:
+          (the nearest after it, bool [examples] whether this c has broken the example).
+        """
         interval = self._interval
 
         def round_of_steps(count, here, state):
@@ -137,16 +121,15 @@ class CarliniWagner(Attack):
             walk, done, previous = tf.cond(
                 test < self.steps,
                 lambda: self._test(here, state.weight, test, walk, state.previous),
-                lambda: (walk, tf.zeros_like(walk.best.broken), state.previous),
+                lambda: (walk, tf.zeros_like(walk.broken), state.previous),
             )
-            return _Round(walk, state.weight, previous), walk.best, done
+            return _Round(walk, state.weight, previous), (walk.nearest, walk.broken), done
 
-        best = _Best(search.best, search.size, tf.zeros_like(search.size, tf.bool))
-        walk = _Walk(start, Adam().start(start), best)
-        nothing = tf.fill(tf.shape(search.size), float("inf"))
-        walk, _, previous = self._test(problem, search.weight, tf.constant(0), walk, nothing)
-        state = _Round(walk, search.weight, previous)
-        return active.loop(round_of_steps, problem, state, walk.best, -(-(self.steps - 1) // interval), done)
+        walk = _Walk(start, Adam().start(start), nearest, tf.zeros_like(nearest.size, tf.bool))
+        nothing = tf.fill(tf.shape(weight), float("inf"))
+        walk, _, previous = self._test(problem, weight, tf.constant(0), walk, nothing)
+        state, result = _Round(walk, weight, previous), (walk.nearest, walk.broken)
+        return active.loop(round_of_steps, problem, state, result, -(-(self.steps - 1) // interval), done)
 
     def _test(self, here, weight, step, walk, previous):
         """A step and its test: (the walk after it, bool [active] who gives up, the loss to compare with next time)."""
@@ -163,17 +146,12 @@ class CarliniWagner(Attack):
         square_size = tf.reduce_sum(tf.square(delta), axis=[1, 2, 3])
         loss = square_size + weight * tf.maximum(self.confidence - margin, 0.0)
         size, success = tf.sqrt(square_size), margin > self.confidence
-        better = success & (size < walk.best.size)
 
         pull = balls.per_example(tf.where(margin < self.confidence, weight / 2.0, 0.0), x)
         slope = delta - pull * rise
         direction, moments = Adam().direction(self.norm, step, slope * (1.0 - tf.square(squashed)), walk.moments)
-        best = _Best(
-            tf.where(balls.per_example(better, x), x, walk.best.images),
-            tf.where(better, size, walk.best.size),
-            walk.best.broken | success,
-        )
-        return _Walk(walk.point - self.learning_rate * direction, moments, best), loss, slope
+        nearest, broken = walk.nearest.or_nearer(x, size, success), walk.broken | success
+        return _Walk(walk.point - self.learning_rate * direction, moments, nearest, broken), loss, slope
 
 
 def _free(point, slope, loss, reach):
