@@ -95,9 +95,7 @@ class PDPGD(Attack):
             return count + 1, _State(delta, moments, log_ratio, share, nearest)
 
         log_ratio = tf.fill(tf.shape(problem.labels), -math.log(_RATIO))
-        start = _State(
-            tf.zeros_like(images), adam.start(images), log_ratio, _sigmoid(log_ratio), Nearest.none(problem)
-        )
+        start = _State(tf.zeros_like(images), adam.start(images), log_ratio, _sigmoid(log_ratio), Nearest.none(problem))
         loop = (tf.constant(0), start)
         return tf.while_loop(lambda *_: True, step, loop, maximum_iterations=self.steps)[1].nearest.images
 
