@@ -20,6 +20,8 @@ KINDS = (
     "free",
     "fast",
     "parseval",
+    "noise",
+    "interval_bounds",
 )
 
 
@@ -36,6 +38,8 @@ class DefenseConfig:
       beta: of TRADES and MART.
       replays: see `tfrobust.defenses.FreeAdversarialTraining`.
       tightness: beta of `tfrobust.defenses.Parseval`.
+      noise_sigma: sigma of `tfrobust.defenses.NoiseTraining`.
+      bound_radius, bound_warm_up, bound_ramp: see `tfrobust.defenses.IntervalBoundTraining`.
     """
 
     kind: str = "none"
@@ -52,6 +56,10 @@ class DefenseConfig:
     beta: float = 6.0
     replays: int = 8
     tightness: float = 1e-4
+    noise_sigma: float = 0.25
+    bound_radius: float = 0.1
+    bound_warm_up: int = 2000
+    bound_ramp: int = 10_000
 
 
 def defend(network: "keras.Model", config: DefenseConfig, seed: int = 0) -> "keras.Model":
@@ -89,6 +97,12 @@ def defend(network: "keras.Model", config: DefenseConfig, seed: int = 0) -> "ker
             found = defenses.FastAdversarialTraining(network, ball_of(config), seed=seed)
         case "parseval":
             found = defenses.Parseval(network, config.tightness, seed=seed)
+        case "noise":
+            found = defenses.NoiseTraining(network, config.noise_sigma, seed)
+        case "interval_bounds":
+            found = defenses.IntervalBoundTraining(
+                network, config.bound_radius, config.bound_warm_up, config.bound_ramp
+            )
         case "enhancer":
             found = defenses.EnhancerTraining(network)
         case _:

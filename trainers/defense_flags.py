@@ -34,6 +34,14 @@ REPLAYS = flags.DEFINE_integer(
 TIGHTNESS = flags.DEFINE_float(
     "tightness", 1e-4, "Parseval training: beta of the step toward orthonormal columns.", lower_bound=0.0
 )
+NOISE_SIGMA = flags.DEFINE_float("noise_sigma", 0.25, "Training on noise: its standard deviation, on [0, 1].")
+BOUND_RADIUS = flags.DEFINE_float("bound_radius", 0.1, "Interval bound training: the linf radius, on [0, 1].")
+BOUND_WARM_UP = flags.DEFINE_integer(
+    "bound_warm_up", 2000, "Interval bound training: updates before the radius grows.", lower_bound=0
+)
+BOUND_RAMP = flags.DEFINE_integer(
+    "bound_ramp", 10_000, "Interval bound training: updates in which the radius grows.", lower_bound=1
+)
 CLEAN_SHARE = flags.DEFINE_float(
     "clean_share", 0.0, "Adversarial training: weight of the clean images' loss.", lower_bound=0.0, upper_bound=1.0
 )
@@ -56,4 +64,8 @@ def from_flags() -> DefenseConfig:
         beta=BETA.value,
         replays=REPLAYS.value,
         tightness=TIGHTNESS.value,
+        noise_sigma=NOISE_SIGMA.value,
+        bound_radius=BOUND_RADIUS.value,
+        bound_warm_up=BOUND_WARM_UP.value,
+        bound_ramp=BOUND_RAMP.value,
     )

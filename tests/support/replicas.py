@@ -21,6 +21,8 @@ from tfrobust.defenses import (
     DeepDefense,
     FreeAdversarialTraining,
     IndependentMembers,
+    IntervalBoundTraining,
+    NoiseTraining,
     Parseval,
     ensemble,
 )
@@ -38,6 +40,8 @@ DEFENSES = {
     "mart": lambda: MART(network(), "pgd(linf(0.1), steps=2)"),
     "free": lambda: FreeAdversarialTraining(network(), "linf(0.1)", replays=2),
     "parseval": lambda: Parseval(network(), beta=0.01),
+    "noise": lambda: NoiseTraining(network(), 0.2),
+    "interval_bounds": lambda: IntervalBoundTraining(network(), 0.1, warm_up=0, ramp=1),
     "half_clean": lambda: AdversarialTraining(network(), "fgsm(linf(0.1))", clean_share=0.5),
     "quantization_aware": lambda: AdversarialTraining(quantization_aware(), "fgsm(linf(0.1))"),
     "ensemble": lambda: IndependentMembers(ensemble([network(), network()])),

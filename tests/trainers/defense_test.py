@@ -26,6 +26,8 @@ KINDS = {
     "free": defenses.FreeAdversarialTraining,
     "fast": defenses.FastAdversarialTraining,
     "parseval": defenses.Parseval,
+    "noise": defenses.NoiseTraining,
+    "interval_bounds": defenses.IntervalBoundTraining,
 }
 
 
@@ -48,14 +50,25 @@ def trained(config):
 def test_every_kind_that_the_flags_offer_is_a_defense_with_their_settings():
     network = networks.make_network(NetworkConfig("mlp"), TRAIN, 0)
     config = DefenseConfig(
-        beta=3.0, replays=5, tightness=0.5, added_attack="fgsm(linf(0.2))", regularized_layers=("fc1",), lam=4.0
+        noise_sigma=0.5,
+        bound_radius=0.2,
+        bound_warm_up=5,
+        bound_ramp=6,
+        beta=3.0,
+        replays=5,
+        tightness=0.5,
+        added_attack="fgsm(linf(0.2))",
+        regularized_layers=("fc1",),
+        lam=4.0,
     )
     made = {kind: defense.defend(network, dataclasses.replace(config, kind=kind), seed=7) for kind in KINDS}
     assert {kind: type(model) for kind, model in made.items()} == KINDS
     assert set(defense.KINDS) == {"none", "adversarial_set", *KINDS}
     assert made["trades"].beta == made["mart"].beta == 3.0 and made["free"].updates_per_step == 5
     assert made["parseval"].beta == 0.5 and made["deep_defense"].regularized_layers == ["fc1"]
-    assert all(model.seed == 7 for model in made.values())
+    assert all(model.seed == 7 for kind, model in made.items() if kind != "interval_bounds")
+    assert made["noise"].sigma == 0.5 and made["interval_bounds"].radius == 0.2
+    assert made["interval_bounds"].warm_up == 5 and made["interval_bounds"].ramp == 6
     assert str(made["fast"].run_attack.ball) == str(made["free"].ball) == "linf(8/255)"
     assert defense.defend(network, dataclasses.replace(config, kind="adversarial_set")) is network
 
@@ -65,6 +78,7 @@ def test_the_flags_say_every_field():
 
     values = {"defense": "mart", "beta": 2.5, "replays": 3, "tightness": 0.25, "regularized_layers": ["fc1", "fc2"]}
     values |= {"added_attack": "fgsm(linf(0.1))", "training_attack": "pgd(linf(0.3))", "lam": 1.5}
+    values |= {"noise_sigma": 0.5, "bound_radius": 0.2, "bound_warm_up": 5, "bound_ramp": 6}
     with flagsaver.flagsaver(**values):
         flags.FLAGS.mark_as_parsed()
         found = defense_flags.from_flags()

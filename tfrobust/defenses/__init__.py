@@ -9,6 +9,8 @@ from tfrobust.defenses.defense import Defense
 from tfrobust.defenses.enhancer_training import EnhancerTraining
 from tfrobust.defenses.ensemble import IndependentMembers, ensemble, is_ensemble
 from tfrobust.defenses.free_adversarial_training import FreeAdversarialTraining
+from tfrobust.defenses.interval_bound_training import IntervalBoundTraining
+from tfrobust.defenses.noise_training import NoiseTraining
 from tfrobust.defenses.parseval import Parseval
 from tfrobust.defenses.pixel_deflection import pixel_deflection
 from tfrobust.defenses.pixel_shift import pixel_shift
@@ -26,6 +28,8 @@ __all__ = [
     "FastAdversarialTraining",
     "FreeAdversarialTraining",
     "IndependentMembers",
+    "IntervalBoundTraining",
+    "NoiseTraining",
     "Parseval",
     "ensemble",
     "is_ensemble",

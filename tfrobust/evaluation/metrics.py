@@ -24,7 +24,7 @@ def wilson_interval(share, examples, z: float = NORMAL_95) -> tuple:
     center = share + z * z / (2 * examples)
     half_width = z * np.sqrt(share * (1 - share) / examples + z * z / (4 * examples**2))
     scale = 1 + z * z / examples
-    return (center - half_width) / scale, (center + half_width) / scale
+    return np.maximum((center - half_width) / scale, 0.0), np.minimum((center + half_width) / scale, 1.0)
 
 
 def interval(share: float, examples: int) -> dict[str, float]:

@@ -19,6 +19,7 @@ from tfrobust.models.efficientnet_lite import (
     efficientnet_lite3,
     efficientnet_lite4,
 )
+from tfrobust.models.interval_bounds import IntervalBounds
 from tfrobust.models.lenet import lenet
 from tfrobust.models.masks import Masks, parse
 from tfrobust.models.mlp import mlp
@@ -90,6 +91,7 @@ def _parameters(name):
 __all__ = [  # noqa: PLE0604
     "MODELS",
     "Ace",
+    "IntervalBounds",
     "assign",
     "build",
     "enhancer",

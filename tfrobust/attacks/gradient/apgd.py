@@ -31,7 +31,7 @@ class APGD(Attack):
         with fewer has fewer, and an attacker with a goal has that one. The objective is the targeted DLR, or for fewer
         than four classes, where that is not defined, the target's logit minus the label's.
 
-    Memory: 12 batches of images; runs and targets are one after the other.
+    Memory: 12 batches of images, 20 in l1; runs and targets are one after the other.
 
     Example:
       >>> attack = APGD(balls.Linf(8 / 255), objective=objectives.dlr)
@@ -109,7 +109,7 @@ apgd = APGD
 def apgd_targeted(ball: balls.Ball, *, steps: int = 100, restarts: int = 1, targets: fields.Count = 9) -> APGD:
     """Auto-PGD on the targeted DLR (eq. 7), toward one wrong class after the other, likeliest first.
 
-    Memory: that of `APGD`, 12 batches of images whatever `targets`.
+    Memory: that of `APGD`, whatever `targets`.
     """
     return APGD(
         ball, steps=steps, restarts=restarts, targets=fields.checked("apgd_targeted: targets", fields.Count, targets)

@@ -60,7 +60,7 @@ class CarliniWagner(Attack):
         which start slowly, hold nearly all of the descent is waited for. The authors' ten times and 0.01 % ask for two
         thirds more gradients.
 
-    Memory: 17 batches of images; values of c are one after the other.
+    Memory: 18 batches of images; values of c are one after the other.
 
     Example:
       >>> attack = CarliniWagner(searches=9, steps=500)

@@ -50,7 +50,7 @@ class EAD(Attack):
         instead of the smallest l1 norm, their rule L1.
       abort_early: ten times during `steps` stop for examples whose loss fell by less than 0.01 % since the last time.
 
-    Memory: 14 batches of images; values of c are one after the other.
+    Memory: 10 batches of images; values of c are one after the other.
 
     Example:
       >>> adversarial = EAD(steps=200)(logits_fn, images, labels, seed=0)

@@ -50,7 +50,7 @@ class PGD(Attack):
       keep: "best" as said above, or "last": the last iterate, as in the papers, even where an earlier one was a success
         (Pintor et al., NeurIPS 2022, "Indicators of attack failure", call that a silent success).
 
-    Memory: 6 batches of images, 8 with momentum and 10 with Adam; restarts run one after the other.
+    Memory: 6 batches of images, 8 with momentum, 10 with Adam and 15 in l1; restarts run one after the other.
 
     Example:
       >>> attack = PGD(balls.Linf(8 / 255), steps=40)

@@ -46,7 +46,7 @@ class SigmaZero(Attack):
       threshold: the first one.
       threshold_rate: by how much the threshold moves in a step, as a share of the step size.
 
-    Memory: 10 batches of images.
+    Memory: 12 batches of images.
 
     Example:
       >>> adversarial = SigmaZero()(logits_fn, images, labels, seed=0)

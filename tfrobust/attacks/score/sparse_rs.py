@@ -38,7 +38,7 @@ class SparseRS(Attack):
       share: of the pixels, those that the first changes move; of a patch, what they give one color.
       schedule: the number of queries that the schedule for 10,000 is squeezed into; None: `queries`, as in the paper.
 
-    Memory: 12 batches of images, whatever `queries`.
+    Memory: 7 batches of images, whatever `queries`.
 
     Example:
       >>> attack = SparseRS(balls.L0(10))

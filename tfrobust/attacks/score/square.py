@@ -34,7 +34,7 @@ class Square(Attack):
       schedule: the number of queries that this schedule is squeezed into; None: `queries`, as in the paper, so that a
         short search gets to small squares too. AutoAttack's authors leave it at 10,000 whatever `queries`.
 
-    Memory: 10 batches of images, in l2 and l1 12, whatever `queries`; in l2 and l1 also 80 * p * height * width bytes at most, of patterns.
+    Memory: 10 batches of images, in l2 12 and in l1 16, whatever `queries`; in l2 and l1 also 80 * p * height * width bytes at most, of patterns.
 
     Example:
       >>> attack = Square(balls.Linf(8 / 255), queries=5000)

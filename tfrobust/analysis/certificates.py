@@ -1,0 +1,177 @@
+"""Certified beside empirical accuracy: what is proved of a network, and what an attack leaves of it.
+
+What an attack leaves can never be less than what is proved. Where it is, one of the two is wrong: `Curve.contradictions`.
+"""
+
+import csv
+import io
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfrobust import attacks, seeds, targets
+from tfrobust.analysis import smoothing
+from tfrobust.evaluation.metrics import wilson_interval
+from tfrobust.evaluation.render.text import aligned, interval
+from tfrobust.models.interval_bounds import IntervalBounds
+
+
+class Curve(NamedTuple):
+    """Two verdicts about the same images at several radii.
+
+    Attributes:
+      ball: the name of the norm, such as "linf".
+      radii: on the [0, 1] pixel scale, in order.
+      certified: bool [radii, examples], those whose label is proved.
+      robust: bool [radii, examples], those that the attack leaves classified correctly.
+      changed: bool [radii, examples], those for which the attack found another class: what contradicts a proof.
+    """
+
+    ball: str
+    radii: tuple[float, ...]
+    certified: np.ndarray
+    robust: np.ndarray
+    changed: np.ndarray
+
+    def contradictions(self) -> list[str]:
+        """A line for each radius at which an attack broke what is certified: a bug in one of them."""
+        found = self.certified & self.changed
+        return [
+            f"{self.ball}({radius:g}): certified, but broken by the attack: images {', '.join(map(str, np.flatnonzero(row)))}"
+            for radius, row in zip(self.radii, found)
+            if row.any()
+        ]
+
+    def rows(self) -> list[dict]:
+        """The curve as numbers, a row for each radius: shares, and the ends of their Wilson intervals."""
+        rows = []
+        for radius, certified, robust in zip(self.radii, self.certified, self.robust):
+            row = {"radius": radius, "examples": len(certified)}
+            for name, verdict in (("certified", certified), ("empirical", robust)):
+                low, high = wilson_interval(verdict.mean(), len(verdict))
+                row |= {name: float(verdict.mean()), f"{name}_low": float(low), f"{name}_high": float(high)}
+            rows.append(row)
+        return rows
+
+    def table(self) -> str:
+        """The curve as text, with intervals of 95 %."""
+        cells = [[f"{self.ball} radius", "certified", "", "left by the attack", ""]]
+        for row in self.rows():
+            shares = row["certified"], row["empirical"]
+            cells.append([f"{row['radius']:g}", *(text for share in shares for text in _share(share, row["examples"]))])
+        return "\n".join(aligned(cells, left=1))
+
+    def csv(self) -> str:
+        """The rows as CSV."""
+        buffer = io.StringIO()
+        writer = csv.DictWriter(buffer, list(self.rows()[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows())
+        return buffer.getvalue()
+
+
+def by_intervals(
+    network, images, labels, radii, attack: attacks.Attack, *, batch_size: int = 100, seed: int = 0
+) -> Curve:
+    """Interval bounds beside an attack, in linf.
+
+    Args:
+      network: a Keras model that `tfrobust.models.IntervalBounds` takes.
+      images: float32 [examples, height, width, channels] in [0, 1].
+      labels: int [examples].
+      radii: on the [0, 1] pixel scale.
+      attack: bounded in linf; it is run at each radius.
+      batch_size: images at a time.
+      seed: of the attack.
+
+    Raises:
+      InputError: for a network with a layer whose bounds are not known.
+    """
+    bounds, target = IntervalBounds(network), targets.KerasTarget(network)
+    certify = tf.function(bounds.certified, autograph=False, reduce_retracing=True)
+    predict = tf.function(lambda x: tf.argmax(target.logits(x), axis=1), autograph=False, reduce_retracing=True)
+    certified, right = [], []
+    for radius in radii:
+        certified.append(_in_batches(lambda x, y, _, r=radius: certify(x, y, r), images, labels, batch_size, seed))
+        at_radius = attack.at_radius(radius)
+        run = tf.function(
+            lambda x, y, keys, one=at_radius: one(target.logits, x, y, seed=keys),
+            autograph=False,
+            reduce_retracing=True,
+        )
+        right.append(
+            _in_batches(lambda x, y, keys, run=run: predict(run(x, y, keys)) == y, images, labels, batch_size, seed)
+        )
+    right = np.array(right)
+    return Curve("linf", tuple(radii), np.array(certified), right, ~right)
+
+
+def by_smoothing(
+    network,
+    images,
+    labels,
+    sigma: float,
+    radii,
+    attack: attacks.Attack,
+    *,
+    samples: int = 10_000,
+    attack_samples: int = 16,
+    alpha: float = 0.001,
+    batch_size: int = 100,
+    seed: int = 0,
+    progress: bool = True,
+) -> Curve:
+    """Randomized smoothing beside an attack on the smoothed classifier, in l2.
+
+    The attack averages gradients over `attack_samples` noisy copies, which makes it adaptive; what it makes is shown to the
+    smoothed classifier, `smoothing.predict`. An image about which that abstains then counts as broken, but contradicts
+    nothing.
+
+    Args:
+      network: a Keras model, trained on noise.
+      sigma, samples, alpha: see `smoothing.certify`.
+      attack: bounded in l2; it is run at each radius.
+      images, labels, radii, batch_size, seed: see `by_intervals`.
+      progress: whether to show progress bars.
+    """
+    found = smoothing.certify(
+        network, images, sigma, samples=samples, alpha=alpha, batch_size=batch_size * 10, seed=seed, progress=progress
+    )
+    target = targets.KerasTarget(network)
+
+    def noisy(x):
+        return target.logits(x + sigma * tf.random.normal(tf.shape(x)))
+
+    certified, robust, changed = [], [], []
+    for radius in radii:
+        adaptive = attacks.Expectation(attack.at_radius(radius), samples=attack_samples)
+        run = tf.function(
+            lambda x, y, keys, one=adaptive: one(noisy, x, y, seed=keys), autograph=False, reduce_retracing=True
+        )
+        made = _in_batches(run, images, labels, batch_size, seed) if radius > 0 else images
+        answers = smoothing.predict(
+            network,
+            made,
+            sigma,
+            samples=samples,
+            alpha=alpha,
+            batch_size=batch_size * 10,
+            seed=seed,
+            progress=progress,
+        )
+        certified.append((found.predictions == labels) & (found.radii >= radius) & (found.radii > 0))
+        robust.append(answers == labels)
+        changed.append((answers != labels) & (answers != smoothing.ABSTAINED))
+    return Curve("l2", tuple(radii), np.array(certified), np.array(robust), np.array(changed))
+
+
+def _share(share, examples):
+    return f"{share:.1%}", f"({interval(share, examples)})"
+
+
+def _in_batches(function, images, labels, batch_size, seed) -> np.ndarray:
+    """A function of images, labels and seeds, of all examples."""
+    keys = seeds.per_example(seed, np.arange(len(images)))
+    batches = tf.data.Dataset.from_tensor_slices((images, np.asarray(labels, "int64"), keys)).batch(batch_size)
+    return np.concatenate([function(*batch).numpy() for batch in batches])
