@@ -4,17 +4,21 @@
         --attack='pgd(linf(0.1), steps=40)' --attack='deepfool()' --output=runs/lenet/evaluate
 
 --model takes a .keras file, a SavedModel directory, a .tflite file or the address of a served model. Writes report.json,
-report.html and pictures.png. A thousand MNIST images with the two attacks above take about 10 seconds on two cores.
+report.html and pictures.png; with --corruption also corruptions.csv and corruptions.png. A thousand MNIST images with the two attacks above take about 10 seconds on two cores.
 --shards shares the examples among processes or machines: docs/fleet.md.
 """
 
 from absl import flags
 
 import tfrobust as tfr
+from tfrobust import files
 from tfrobust.cli import attacks, data, devices, program, shards
 
 MODEL = flags.DEFINE_string("model", None, "The model: .keras, SavedModel directory or .tflite.", required=True)
 BASELINE = flags.DEFINE_string("baseline", None, "A second model to show beside it, such as the undefended one.")
+CORRUPTION = flags.DEFINE_list(
+    "corruption", None, "Common corruptions at five severities beside the attacks: all, or such as fog,motion_blur."
+)
 SOURCE = flags.DEFINE_string(
     "source", None, "A surrogate: where gradient attacks are made if the model has no gradients."
 )
@@ -22,6 +26,7 @@ SOURCE = flags.DEFINE_string(
 
 def main():
     plan, source, campaign = attacks.from_flags(), data.from_flags(), shards.from_flags()
+    study = _corruptions(CORRUPTION.value)
     if campaign:
         share(shards.Shared(campaign, plan, source, MODEL.value, SOURCE.value))
         return
@@ -36,13 +41,39 @@ def main():
         evaluation.report["warnings"].extend(tfr.evaluation.checks.ablation(evaluation.report, baseline[0].report))
     print(tfr.evaluation.table([*baseline, evaluation]))
     report = {**evaluation.report, **({"baseline": baseline[0].report} if baseline else {})}
+    if study:
+        report["corruptions"] = corrupt(study, plan, source, paths)
     attacks.save(plan, report, [*baseline, evaluation])
+
+
+def corrupt(study: "tfr.evaluation.studies.CommonCorruptions", plan: attacks.AttackPlan, source, paths) -> list[dict]:
+    """Asks the models about corrupted images: prints the table, writes corruptions.csv and .png, and returns the rows."""
+    targets, test = attacks.prepared(plan, source, paths)
+    rows = [row for path in paths for row in study.rows(targets[path], test.floats(), test.labels, plan.config())]
+    print(study.table(rows))
+    if plan.output:
+        for name, contents in (("corruptions.csv", study.csv(rows).encode()), ("corruptions.png", study.picture(rows))):
+            with files.written(plan.output / name) as temporary:
+                temporary.write_bytes(contents)
+    return rows
+
+
+def _corruptions(names):
+    """The study of the corruptions of these names, or None."""
+    if names is None:
+        return None
+    known = tfr.evaluation.common_corruptions.NAMES
+    names = known if names == ["all"] else tuple(dict.fromkeys(names))
+    if unknown := [name for name in names if name not in known]:
+        raise tfr.InputError(f"--corruption takes all, or of {', '.join(known)}; got {unknown[0]!r}")
+    return tfr.evaluation.studies.CommonCorruptions(names)
 
 
 def share(shared: shards.Shared) -> None:
     """Does its part of an evaluation that several processes share."""
-    if BASELINE.value:
-        raise tfr.InputError("--baseline is evaluated in one process: leave out --shards, or the baseline")
+    for name, value in (("baseline", BASELINE.value), ("corruption", CORRUPTION.value)):
+        if value:
+            raise tfr.InputError(f"--{name} is evaluated in one process: leave out --shards, or --{name}")
     evaluation = shared.evaluation()
     if evaluation:
         print(evaluation.table())

@@ -8,6 +8,7 @@
                    on the images that every model classifies with more than that
     white_box      accuracy, rho_2, rho_inf, FGS at shares of eps_ref, and each --attack (Deep Defense, tables 1 and 2);
                    eps_ref is that of --reference, which is one of the models or a number
+    corruptions    accuracy under common corruptions at five severities, and mCE (Hendrycks and Dietterich, ICLR 2019)
     accuracy       the accuracy alone, such as on a folder of stylized images: --dataset=FOLDER, with a folder per class
 
 A --model with a star, such as runs/mlp_parseval/seed_*/model.keras, is a row of all models that it matches: their means
@@ -26,7 +27,7 @@ import tfrobust as tfr
 from tfrobust import files
 from tfrobust.cli import attacks, data, devices, program
 
-WHAT = ("noise", "patch_shuffle", "white_box", "accuracy")
+WHAT = ("noise", "patch_shuffle", "corruptions", "white_box", "accuracy")
 
 MODEL = flags.DEFINE_multi_string(
     "model", None, "A model: .keras, SavedModel or .tflite; with * several.", required=True
@@ -73,6 +74,7 @@ def _study():
     return {
         "noise": tfr.evaluation.studies.Noise(sigmas),
         "patch_shuffle": tfr.evaluation.studies.PatchShuffle(tuple(map(int, grids))),
+        "corruptions": tfr.evaluation.studies.CommonCorruptions(),
         "white_box": tfr.evaluation.studies.WhiteBox(),
         "accuracy": tfr.evaluation.studies.Accuracy(),
     }[STUDY.value]

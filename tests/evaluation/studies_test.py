@@ -9,7 +9,7 @@ import pytest
 
 from tests.support import classifiers
 from tfrobust import evaluation, targets
-from tfrobust.evaluation import EvaluationConfig, corruptions, metrics, studies
+from tfrobust.evaluation import EvaluationConfig, common_corruptions, corruptions, metrics, studies
 from tfrobust.evaluation.predictor import Predictor
 
 IMAGES = classifiers.random_images(60, (12, 12, 1))
@@ -46,6 +46,27 @@ def test_accuracy_on_changed_images(study, positions, changed):
     assert "90.00% (79.9% to 95.3%)" in study.table(rows)
     assert float(read(study, rows)[-1]["accuracy"]) == rows[-1]["accuracy"]
     assert study.picture(rows).startswith(b"\x89PNG")
+
+
+def test_common_corruptions_have_errors_and_their_ratio_to_the_first_models():
+    study = studies.CommonCorruptions(("gaussian_noise", "contrast"))
+    rows = rows_of(study)
+    assert [(row["corruption"], row["severity"]) for row in rows[:3]] == [
+        ("none", 0),
+        ("gaussian_noise", 1),
+        ("gaussian_noise", 2),
+    ]
+    shown = common_corruptions.corrupted(IMAGES, "contrast", 5, CONFIG.seed)
+    assert rows[-1]["accuracy"] == pytest.approx((NETWORK(shown).numpy().argmax(1) == LABELS).mean())
+    errors = study.errors(rows)
+    of_noise = [row["accuracy"] for row in rows if row["corruption"] == "gaussian_noise"]
+    assert len(of_noise) == 5 and errors["gaussian_noise"] == pytest.approx(1 - np.mean(of_noise))
+    halves = {name: error / 2 for name, error in errors.items()}
+    assert study.mean_error(halves, errors) == pytest.approx(0.5)
+    worse = [{**row, "model": "worse", "accuracy": row["accuracy"] / 2} for row in rows]
+    table = study.table([*rows, *worse])
+    assert "mean corruption error" in table and "mCE, relative to" in table and "100.0%" in table
+    assert study.picture([*rows, *worse]).startswith(b"\x89PNG")
 
 
 def test_the_white_box_table_has_the_papers_columns_and_its_attacks():

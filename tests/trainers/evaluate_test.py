@@ -48,6 +48,16 @@ def test_baseline_stands_beside_the_model(artifacts, tmp_path):
     assert report["clean_accuracy"] == report["baseline"]["clean_accuracy"]  # an export of the same network
 
 
+def test_common_corruptions_of_a_file_beside_its_network(artifacts, tmp_path):
+    arguments = (f"--model={artifacts.float32}", f"--baseline={artifacts.model}", "--examples=30", "--noactive_checks")
+    output, report = evaluate(tmp_path, *arguments, "--corruption=gaussian_noise,fog")
+    rows = [row for row in report["corruptions"] if row["model"] == str(artifacts.float32)]
+    assert [(row["corruption"], row["severity"]) for row in rows[:2]] == [("none", 0), ("gaussian_noise", 1)]
+    assert len(rows) == 11 and rows[0]["accuracy"] == report["clean_accuracy"] >= rows[5]["accuracy"]
+    assert "mean corruption error" in output and "mCE, relative to" in output
+    assert (tmp_path / "corruptions.csv").is_file() and (tmp_path / "corruptions.png").is_file()
+
+
 def test_own_images_and_a_tflite_file_with_its_source(artifacts, tmp_path):
     test = data.load("digits", "test").take(30)
     np.savez(tmp_path / "own.npz", images=test.floats(), labels=test.labels)

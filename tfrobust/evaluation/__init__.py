@@ -1,6 +1,6 @@
 """Evaluation under attack: `evaluate` runs attacks, judges them and returns an `Evaluation` to print or save."""
 
-from tfrobust.evaluation import clever, corruptions, metrics, similarity, studies
+from tfrobust.evaluation import clever, common_corruptions, corruptions, metrics, similarity, studies
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.evaluate import evaluate, show
 from tfrobust.evaluation.outcome import Outcome
@@ -24,6 +24,7 @@ __all__ = [
     "Shard",
     "Transfer",
     "clever",
+    "common_corruptions",
     "corruptions",
     "evaluate",
     "evaluate_scenarios",

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
+from tqdm import tqdm
 
 from tfrobust import balls
 from tfrobust.attacks import Attack
-from tfrobust.evaluation import corruptions, exported, metrics, prepare, similarity
+from tfrobust.evaluation import common_corruptions, corruptions, exported, metrics, prepare, similarity
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.evaluate import evaluate
 from tfrobust.evaluation.predictor import Predictor
@@ -146,6 +147,64 @@ class PatchShuffle(Corrupted):
         yield 1, images
         for grid in self.grids:
             yield grid, corruptions.shuffled_patches(images, grid, seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class CommonCorruptions(Study):
+    """The accuracy under common corruptions at five severities: see `common_corruptions.corrupted`.
+
+    The table has each corruption's mean error over severities, their mean over corruptions and, of several models, mCE: the
+    mean of the errors' ratios to those of the first model, which in the paper is AlexNet.
+
+    Attributes:
+      names: of the corruptions.
+    """
+
+    names: tuple[str, ...] = common_corruptions.NAMES
+    name: ClassVar[str] = "corruptions"
+
+    def rows(self, target, images, labels, config):
+        _, predictor = prepare.at_logits(target, images, config)
+        clean = metrics.accuracy(predictor.predictions(images), labels)
+        found = [{"model": target.name, "corruption": "none", "severity": 0, **_with_interval(clean, len(labels))}]
+        cases = [(name, severity) for name in self.names for severity in common_corruptions.SEVERITIES]
+        for name, severity in tqdm(cases, "corruptions", disable=None if config.progress else True):
+            others = common_corruptions.corrupted(images, name, severity, config.seed)
+            accuracy = metrics.accuracy(predictor.predictions(others), labels)
+            row = {"model": target.name, "corruption": name, "severity": severity}
+            found.append({**row, **_with_interval(accuracy, len(labels))})
+        return found
+
+    def cells(self, rows):
+        models = list(dict.fromkeys(row["model"] for row in rows))
+        errors = {model: self.errors([row for row in rows if row["model"] == model]) for model in models}
+        clean = {row["model"]: _share(row) for row in rows if not row["severity"]}
+        lines = [["", *models], ["clean accuracy", *(clean[model] for model in models)]]
+        lines += [[f"error, {name}", *(f"{errors[model][name]:.2%}" for model in models)] for name in self.names]
+        lines.append(["mean corruption error", *(f"{self.mean_error(errors[model]):.2%}" for model in models)])
+        if len(models) > 1:
+            relative = [self.mean_error(errors[model], errors[models[0]]) for model in models]
+            lines.append([f"mCE, relative to {models[0]}", *(f"{value:.1%}" for value in relative)])
+        return lines
+
+    def errors(self, rows: Sequence[dict]) -> dict[str, float]:
+        """The mean error over severities of each corruption, of the rows of one model."""
+        return {n: 1 - float(np.mean([r["accuracy"] for r in rows if r["corruption"] == n])) for n in self.names}
+
+    def mean_error(self, errors: dict[str, float], reference: dict[str, float] | None = None) -> float:
+        """mCE (eq. 1): the mean over corruptions of the error, or of its ratio to that of a reference."""
+        if reference is None:
+            return float(np.mean(list(errors.values())))
+        return float(np.mean([errors[name] / max(reference[name], 1e-12) for name in self.names]))
+
+    def picture(self, rows):
+        curves = {}
+        for row in rows:
+            curves.setdefault(row["model"], {}).setdefault(row["severity"], []).append(row["accuracy"])
+        points = {}
+        for model, severities in curves.items():
+            points[model] = [(level, np.mean(a), min(a), max(a)) for level, a in severities.items()]
+        return pictures.lines_with_bands(points, "severity (band: from the worst to the best corruption)", "accuracy")
 
 
 @dataclasses.dataclass(frozen=True)
