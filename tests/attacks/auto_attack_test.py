@@ -27,9 +27,44 @@ def test_the_parts_are_the_papers():
     )
     assert attacks.parse("auto_attack(linf(0.1), version=rand)") == rand
     with pytest.raises(InputError, match="version"):
-        attacks.auto_attack(BALL, version="plus")
-    with pytest.raises(InputError, match="linf or l2"):
-        attacks.auto_attack(balls.L1(1.0))
+        attacks.auto_attack(BALL, version="more")
+    with pytest.raises(InputError, match="linf, l2 or l1"):
+        attacks.auto_attack(balls.L0(1))
+
+
+def test_in_l1_it_has_restarts_and_fewer_targets():
+    """As the authors' code, which follows "Mind the box", section 5."""
+    ball = balls.L1(12.0)
+    first, second, third, last = attacks.auto_attack(ball).attacks
+    assert (first.restarts, second.targets, third.targets, last.queries) == (5, 5, 9, 5000)
+
+
+def test_plus_has_six_parts():
+    parts = attacks.auto_attack(BALL, version="plus").attacks
+    assert parts == (
+        attacks.apgd(BALL, restarts=5),
+        attacks.apgd(BALL, restarts=5, objective=objectives.dlr_or_margin),
+        attacks.FAB(BALL, restarts=5),
+        attacks.Square(BALL, schedule=10_000),
+        attacks.apgd_targeted(BALL),
+        attacks.FAB(BALL, targets=9),
+    )
+
+
+@pytest.mark.parametrize("ball", [BALL, balls.L2(0.5), balls.L1(12.0)], ids=str)
+def test_fast_takes_at_most_a_fifth_of_standards_passes_on_what_resists(ball):
+    standard, fast = (attacks.auto_attack(ball, version=version) for version in ("standard", "fast"))
+    assert sum(map(_passes, fast.attacks)) <= sum(map(_passes, standard.attacks)) / 5
+
+
+def _passes(part):
+    """What a part takes on an image that resists: a gradient is two passes, a step of FAB a forward one more."""
+    if isinstance(part, attacks.Square):
+        return part.queries
+    runs = part.restarts * (part.targets or 1)
+    if isinstance(part, attacks.FAB):
+        return runs * part.steps * 3
+    return runs * 2 * (part.steps + (3 if isinstance(part.ball, balls.L1) else 1))
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -21,7 +21,11 @@ CASES = {
     "unknown quantization": ("export.tflite", ["--model={model}", "--output={tflite}", "--quantize=int4"], "int8"),
     "unknown dataset": ("trainers.mnist", ["--dataset=minst", "--workdir={output}"], "unknown dataset 'minst'"),
     "drop epochs": ("trainers.mnist", ["--dataset=digits", "--learning_rate_drops=x", "--workdir={output}"], "epochs"),
-    "unknown attack": ("trainers.evaluate", ["--model={model}", "--attack=pdg(linf(0.1))"], "did you mean 'pdpgd' or 'pgd'"),
+    "unknown attack": (
+        "trainers.evaluate",
+        ["--model={model}", "--attack=pdg(linf(0.1))"],
+        "did you mean 'pdpgd' or 'pgd'",
+    ),
     "unknown corruption": ("trainers.evaluate", ["--model={model}", "--corruption=frost"], "--corruption takes all"),
     "no address": ("trainers.evaluate", ["--model=http://localhost/lenet"], "no address of a served model"),
     "no server": ("trainers.evaluate", ["--model=http://127.0.0.1:1/v1/models/a", "--tries=1"], "does not answer"),

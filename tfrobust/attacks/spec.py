@@ -88,7 +88,7 @@ _CALLABLE = {**ATTACKS, **BALLS, **OPTIMIZERS}
 _NAMES = {
     **BALLS,
     **OBJECTIVES,
-    **{name: name for name in (*GOALS, "standard", "plus", "rand", "best", "last", "pixels", "patch")},
+    **{name: name for name in (*GOALS, "standard", "plus", "fast", "rand", "best", "last", "pixels", "patch")},
 }
 _OPERATORS = {
     ast.Add: operator.add,

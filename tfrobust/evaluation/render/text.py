@@ -51,6 +51,8 @@ def notes(reports: Sequence[dict]) -> Iterator[str]:
         if report["endpoint"]:
             yield f"note ({report['model']}): {_endpoint(report['endpoint'])}"
         for row in report["attacks"]:
+            if "version='fast'" in row["attack"]:
+                yield f"note ({report['model']}): {row['attack']} is not the standard AutoAttack, which papers report"
             if row["stages"]:
                 left = ", ".join(f"{stage['attack']} {stage['robust_accuracy']:.2%}" for stage in row["stages"])
                 yield f"stages of {row['attack']} ({report['model']}), robust after each: {left}"
