@@ -60,6 +60,7 @@ SMALL = {  # each reaches any goal on most images
     "cascade": attacks.Cascade(balls.Linf(0.3), (attacks.fgsm(balls.Linf(0.01)), attacks.fgsm(balls.Linf(0.3)))),
     "restricted": attacks.Restricted(attacks.fgsm(balls.Linf(0.3)), PIXELS),
     "expectation": attacks.Expectation(attacks.fgsm(balls.Linf(0.3)), samples=2),
+    "pruned": attacks.Pruned(attacks.fgsm(balls.Linf(0.3)), attacks.fgsm(balls.Linf(0.3)), within=1.0),
     "restarts": attacks.Restarts(attacks.HopSkipJump(balls.Linf, steps=1, samples=10, starts=STARTS), restarts=2),
     "targeted": attacks.Targeted(attacks.fgsm(balls.Linf(0.3)), 4),
     "budget": attacks.Budget(attacks.Square(balls.Linf(0.3), queries=100, p=0.2), queries=90),

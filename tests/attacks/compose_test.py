@@ -64,6 +64,52 @@ def test_each_attack_of_a_cascade_sees_the_clean_images_of_what_is_left():
     np.testing.assert_allclose(found, [0.0, 0.01, 0.0, 0.6, 0.0])
 
 
+# ---- pruned ----
+
+
+def gray_model(images):
+    """Three classes whose difference of logits ratio is the image's gray, whatever `10.0` is."""
+    gray = tf.reshape(images, [-1])
+    return 10.0 * tf.stack([gray, tf.zeros_like(gray), gray - 1.0], axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Darker(attacks.Attack):
+    """Takes so much gray away, and records the seeds of whom it was run on."""
+
+    ball: balls.Ball = BALL
+    by: float = 0.1
+    seen: list = dataclasses.field(default_factory=list, compare=False)
+
+    name, needs = "darker", attacks.Access.SCORE_BASED
+
+    def run(self, problem):
+        self.seen.append(problem.rows.numpy().tolist())
+        return problem.images - self.by
+
+
+def test_a_pruned_attack_runs_on_what_the_probe_came_near_to_and_keeps_what_that_broke():
+    probe, attack = Darker(by=0.2), Darker(by=0.45)
+    images = tf.reshape(tf.constant([0.1, 0.3, 0.4, 0.9]), [4, 1, 1, 1])
+    found = attacks.Pruned(attack, probe, within=0.15)(gray_model, images, tf.zeros([4], tf.int32), seed=0)
+    # The probe leaves ratios of -0.1 (broken), 0.1, 0.2 and 0.7: only the second one is within 0.15.
+    assert probe.seen == [[0, 1, 2, 3]] and attack.seen == [[1]]
+    np.testing.assert_allclose(tf.reshape(found, [-1]), [-0.1, -0.15, 0.2, 0.7], atol=1e-6)
+
+
+def test_with_two_classes_nothing_is_pruned():
+    probe, attack = Darker(by=0.01), Darker(by=0.01)
+    images = tf.reshape(tf.constant([0.3, 0.9]), [2, 1, 1, 1])
+    attacks.Pruned(attack, probe)(step_model, images, tf.zeros([2], tf.int32), seed=0)
+    assert attack.seen == [[0, 1]]
+
+
+@pytest.mark.parametrize("probe", [attacks.pgd(balls.Linf(0.2)), attacks.DeepFool(), "pgd(linf(0.1))"])
+def test_a_probe_in_another_ball_is_refused(probe):
+    with pytest.raises(InputError, match="probe must be an attack in the same ball"):
+        attacks.Pruned(attacks.apgd(BALL), probe)
+
+
 def test_no_attack_of_a_cascade_runs_on_nothing():
     seen = []
     images = tf.fill([2, 1, 1, 1], 0.1)

@@ -65,6 +65,7 @@ FAMILIES = [  # each line one family, at the radii 0.1 and 0.2
     "cascade(linf({r}), (apgd(linf({r})), square(linf({r}))))",
     "cascade(linf({r}), (square(linf({r})), apgd(linf({r}))))",
     "restarts(targeted(pgd(linf({r})), 3), restarts=2)",
+    "pruned(apgd(linf({r})), apgd(linf({r}), steps=9))",
     "restarts(targeted(pgd(linf({r})), 4), restarts=2)",
     "budget(square(linf({r})), queries=7)",
 ]
@@ -197,6 +198,7 @@ PRINTED = [  # attacks as they print, the shortest way
     "cascade(linf(0.1), (fgsm(linf(0.1)),))",
     "expectation(pgd(linf(0.1)), 3)",
     "restarts(targeted(deepfool(), 3), 2)",
+    "pruned(apgd(linf(0.1)), fgsm(linf(0.1)), 0.2)",
     "targeted(expectation(auto_attack(linf(0.1))), 'least_likely')",
     "budget(restarts(square(linf(0.1))))",
 ]

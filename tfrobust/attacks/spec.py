@@ -16,6 +16,7 @@ from tfrobust.attacks.compose import (
     Budget,
     Cascade,
     Expectation,
+    Pruned,
     Restarts,
     Restricted,
     Targeted,
@@ -69,6 +70,7 @@ ATTACKS = {
     "restricted": Restricted,
     "expectation": Expectation,
     "restarts": Restarts,
+    "pruned": Pruned,
     "targeted": Targeted,
     "budget": Budget,
 }

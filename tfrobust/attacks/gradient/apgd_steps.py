@@ -232,7 +232,7 @@ def checkpoints(steps: int) -> list[int]:
 def _plan(phases: list[tuple[float, list[int]]]) -> Plan:
     """Of the radius and the windows of each phase."""
     entries = [
-        (radius, place == 0, place == 1, window)
+        (float(radius), place == 0, place == 1, window)
         for radius, windows in phases
         for place, window in enumerate([0, *windows])
     ]
