@@ -39,6 +39,9 @@ COMPARISONS = {
     "carlini_wagner": Comparison(
         f"carlini_wagner(searches={SEARCHES}, steps={{steps}})", 500, "l2", slow=True, speed=3.0, size=1.01
     ),
+    "ddn": Comparison("ddn(steps={steps})", 100, "l2", speed=2.0, size=1.01),
+    "fmn_linf": Comparison("fmn(linf, steps={steps})", 100, "linf", speed=2.0, size=1.01),
+    "fmn_l1": Comparison("fmn(l1, steps={steps})", 100, "l1", speed=2.0, size=1.01),
     "boundary": Comparison("boundary(steps={steps})", 5000, "l2", slow=True, speed=2.0, size=1.05),
     "square": Comparison(f"square(linf({RADIUS}), queries={{steps}})", 1000, "linf", slow=True, speed=2.0),
     "jsma": Comparison("jsma(gamma=2*{steps}/{values}, targeted=True)", 57, "l0", targeted=True, speed=5.0),

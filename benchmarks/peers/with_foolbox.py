@@ -35,5 +35,8 @@ _MINIMAL = {
     "carlini_wagner": lambda steps: foolbox.attacks.L2CarliniWagnerAttack(
         binary_search_steps=comparisons.SEARCHES, steps=steps
     ),
+    "ddn": lambda steps: foolbox.attacks.DDNAttack(steps=steps),
+    "fmn_linf": lambda steps: foolbox.attacks.LInfFMNAttack(steps=steps),  # in l2 its projection is the identity
+    "fmn_l1": lambda steps: foolbox.attacks.L1FMNAttack(steps=steps),
     "boundary": lambda steps: foolbox.attacks.BoundaryAttack(steps=steps),
 }

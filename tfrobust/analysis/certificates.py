@@ -60,7 +60,7 @@ class Curve(NamedTuple):
         for row in self.rows():
             shares = row["certified"], row["empirical"]
             cells.append([f"{row['radius']:g}", *(text for share in shares for text in _share(share, row["examples"]))])
-        return "\n".join(aligned(cells, left=1))
+        return "\n".join(line.rstrip() for line in aligned(cells, left=1))
 
     def csv(self) -> str:
         """The rows as CSV."""
