@@ -89,20 +89,17 @@ def by_intervals(
       InputError: for a network with a layer whose bounds are not known.
     """
     bounds, target = IntervalBounds(network), targets.KerasTarget(network)
-    certify = tf.function(bounds.certified, autograph=False, reduce_retracing=True)
-    predict = tf.function(lambda x: tf.argmax(target.logits(x), axis=1), autograph=False, reduce_retracing=True)
     certified, right = [], []
     for radius in radii:
-        certified.append(_in_batches(lambda x, y, _, r=radius: certify(x, y, r), images, labels, batch_size, seed))
         at_radius = attack.at_radius(radius)
-        run = tf.function(
-            lambda x, y, keys, one=at_radius: one(target.logits, x, y, seed=keys),
-            autograph=False,
-            reduce_retracing=True,
-        )
-        right.append(
-            _in_batches(lambda x, y, keys, run=run: predict(run(x, y, keys)) == y, images, labels, batch_size, seed)
-        )
+
+        def judge(x, y, keys, attack=at_radius, radius=radius):
+            predicted = tf.argmax(target.logits(attack(target.logits, x, y, seed=keys)), axis=1)
+            return tf.stack([bounds.certified(x, y, radius), predicted == y], axis=1)
+
+        verdicts = _in_batches(judge, images, labels, batch_size, seed)
+        certified.append(verdicts[:, 0])
+        right.append(verdicts[:, 1])
     right = np.array(right)
     return Curve("linf", tuple(radii), np.array(certified), right, ~right)
 
@@ -146,10 +143,11 @@ def by_smoothing(
     certified, robust, changed = [], [], []
     for radius in radii:
         adaptive = attacks.Expectation(attack.at_radius(radius), samples=attack_samples)
-        run = tf.function(
-            lambda x, y, keys, one=adaptive: one(noisy, x, y, seed=keys), autograph=False, reduce_retracing=True
-        )
-        made = _in_batches(run, images, labels, batch_size, seed) if radius > 0 else images
+
+        def craft(x, y, keys, attack=adaptive):
+            return attack(noisy, x, y, seed=keys)
+
+        made = _in_batches(craft, images, labels, batch_size, seed) if radius > 0 else images
         answers = smoothing.predict(
             network,
             made,
@@ -171,7 +169,10 @@ def _share(share, examples):
 
 
 def _in_batches(function, images, labels, batch_size, seed) -> np.ndarray:
-    """A function of images, labels and seeds, of all examples."""
+    """A function of images, labels and seeds, compiled once, of all examples."""
+    specifications = [([None, *images.shape[1:]], tf.float32), ([None], tf.int64), ([None, 2], tf.int32)]
+    signature = [tf.TensorSpec(*one) for one in specifications]
+    compiled = tf.function(function, signature, autograph=False).get_concrete_function()
     keys = seeds.per_example(seed, np.arange(len(images)))
     batches = tf.data.Dataset.from_tensor_slices((images, np.asarray(labels, "int64"), keys)).batch(batch_size)
-    return np.concatenate([function(*batch).numpy() for batch in batches])
+    return np.concatenate([compiled(*batch).numpy() for batch in batches])
