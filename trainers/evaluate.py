@@ -4,8 +4,8 @@
         --attack='pgd(linf(0.1), steps=40)' --attack='deepfool()' --output=runs/lenet/evaluate
 
 --model takes a .keras file, a SavedModel directory, a .tflite file or the address of a served model. Writes report.json,
-report.html and pictures.png; with --corruption also corruptions.csv and corruptions.png. A thousand MNIST images with the two attacks above take about 10 seconds on two cores.
---shards shares the examples among processes or machines: docs/fleet.md.
+report.html and pictures.png. A thousand MNIST images with the two attacks above take about 10 seconds on two cores.
+--corruption=all asks about images under common corruptions, too: corruptions.csv and corruptions.png. --shards shares the examples among processes or machines: docs/fleet.md.
 """
 
 from absl import flags
