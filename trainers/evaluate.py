@@ -5,7 +5,8 @@
 
 --model takes a .keras file, a SavedModel directory, a .tflite file or the address of a served model. Writes report.json,
 report.html and pictures.png. A thousand MNIST images with the two attacks above take about 10 seconds on two cores.
---corruption=all asks about images under common corruptions, too: corruptions.csv and corruptions.png. --shards shares the examples among processes or machines: docs/fleet.md.
+--corruption=all asks about images under common corruptions, too: corruptions.csv and corruptions.png. --shards shares
+the examples among processes or machines: docs/fleet.md.
 """
 
 from absl import flags
