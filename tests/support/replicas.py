@@ -107,7 +107,7 @@ def evaluated(strategy, images):
 def largest_difference(found, expected):
     """Of pairs of arrays, relative to the norm of the expected one; 0 of what is equal, such as weights that stay."""
     pairs = [(np.linalg.norm(one - other), np.linalg.norm(other)) for one, other in zip(found, expected)]
-    return max(float(difference / size) for difference, size in pairs if difference)
+    return max((float(difference / size) for difference, size in pairs if difference), default=0.0)
 
 
 def main():
