@@ -43,12 +43,12 @@ _ATTACKS = {"smoothing": "pgd(l2(1), steps=20)", "intervals": "apgd(linf(0.1))"}
 
 def main() -> int:
     method, sigma, source = METHOD.value, SIGMA.value, data.from_flags()
-    attack = tfr.attacks.parse(ATTACK.value or _ATTACKS[method])
     radii = _radii(method, sigma)
     output = OUTPUT.value and pathlib.Path(OUTPUT.value)
     if output:
         files.check_writable(output)
     quiet.start_tensorflow()
+    attack = tfr.attacks.parse(ATTACK.value or _ATTACKS[method])
     norm = tfr.balls.L2 if method == "smoothing" else tfr.balls.Linf
     if not isinstance(attack.ball, norm):
         raise tfr.InputError(

@@ -27,11 +27,11 @@ SOURCE = flags.DEFINE_string(
 
 def main():
     plan, source, campaign = attacks.from_flags(), data.from_flags(), shards.from_flags()
-    study = _corruptions(CORRUPTION.value)
     if campaign:
         share(shards.Shared(campaign, plan, source, MODEL.value, SOURCE.value))
         return
     strategy = devices.from_flags().start()
+    study = _corruptions(CORRUPTION.value)
     paths = [path for path in (BASELINE.value, MODEL.value) if path]
     with strategy.scope():
         *baseline, evaluation = attacks.evaluate(plan, source, paths, surrogate=SOURCE.value)

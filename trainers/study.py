@@ -47,8 +47,8 @@ def main():
     paths = [path for group in groups.values() for path in group]
     if len(set(paths)) < len(paths) or len(groups) < len(MODEL.value):
         raise tfr.InputError("--model names a model twice")
-    study = _study()
     devices.from_flags().start()
+    study = _study()
     targets, test = attacks.prepared(plan, source, paths)
     images, labels = test.floats(), test.labels
     if confidence is not None:

@@ -17,6 +17,8 @@ ATTACK = ("--examples=20", "--attack=fgsm(linf(0.1))")
 # The other programs start TensorFlow and load models by the same lines.
 RUNS = {
     "trainers.cifar": ("--dataset=digits", "--model=vgg11", "--width=4", "--epochs=0", "--workdir={folder}/cifar"),
+    "trainers.study": ("--what=noise", "--sigmas=8", "--model={model}", "--examples=5"),
+    "trainers.certify": ("--method=intervals", "--model={model}", "--dataset=digits", "--examples=5", "--radii=0.01"),
     "trainers.evaluate": ("--model={int8}", "--source={model}", "--noactive_checks", *ATTACK),
     "export.tflite": ("--model={model}", "--output={folder}/l.tflite", "--quantize=int8", "--calibration=digits"),
 }
