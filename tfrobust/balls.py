@@ -61,15 +61,17 @@ def _flat(images):
     return tf.reshape(images, [tf.shape(images)[0], -1])
 
 
-def largest(values, counts):
-    """Which values of each example are no smaller than its `counts`-th largest: bool, like the values.
+def signs_of_largest(values, counts):
+    """The signs of each example's values of largest magnitude, 0 elsewhere: float32, like the values.
 
     Args:
       values: float32 [batch, ...].
       counts: int32 [batch], from 1 to the number of values. Ties with the last may make it a few more.
     """
-    ordered = tf.sort(_flat(values), axis=1, direction="DESCENDING")
-    return values >= per_example(tf.gather(ordered, counts - 1, axis=1, batch_dims=1), values)
+    magnitudes = tf.abs(values)
+    ordered = tf.sort(_flat(magnitudes), axis=1, direction="DESCENDING")
+    least = tf.gather(ordered, counts - 1, axis=1, batch_dims=1)
+    return tf.where(magnitudes >= per_example(least, values), tf.sign(values), 0.0)
 
 
 @dataclasses.dataclass(frozen=True)

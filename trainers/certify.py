@@ -66,7 +66,7 @@ def main() -> int:
         curve = certificates.by_intervals(*examples, radii, attack, **options)
     print(curve.table())
     if output:
-        _save(output, curve, f"{method}, {attack}")
+        _save(output, curve)
     for line in curve.contradictions():
         print(line)
     return 1 if curve.contradictions() else 0
@@ -84,7 +84,7 @@ def _radii(method, sigma):
     return radii
 
 
-def _save(output, curve, title):
+def _save(output, curve):
     import numpy as np
 
     with files.written(output / "certificates.csv") as path:
@@ -92,7 +92,7 @@ def _save(output, curve, title):
     with files.written(output / "certificates.npz") as path:
         np.savez_compressed(path, **curve._asdict())
     with files.written(output / "certificates.png") as path:
-        path.write_bytes(tfr.analysis.pictures.certificates(curve, title))
+        path.write_bytes(curve.picture())
     print(f"certificates: {output / 'certificates.png'}")
 
 

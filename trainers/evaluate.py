@@ -34,7 +34,8 @@ def main():
     study = _corruptions(CORRUPTION.value)
     paths = [path for path in (BASELINE.value, MODEL.value) if path]
     with strategy.scope():
-        *baseline, evaluation = attacks.evaluate(plan, source, paths, surrogate=SOURCE.value)
+        targets, test = attacks.prepared(plan, source, paths, surrogate=SOURCE.value)
+        *baseline, evaluation = attacks.evaluate(plan, targets, test, paths)
     tfr.distribution.wait_for_all(strategy)  # the others have written their batches too
     if not tfr.distribution.is_chief(strategy):
         return
@@ -43,14 +44,13 @@ def main():
     print(tfr.evaluation.table([*baseline, evaluation]))
     report = {**evaluation.report, **({"baseline": baseline[0].report} if baseline else {})}
     if study:
-        report["corruptions"] = corrupt(study, plan, source, paths)
+        report["corruptions"] = corrupt(study, plan, [targets[path] for path in paths], test)
     attacks.save(plan, report, [*baseline, evaluation])
 
 
-def corrupt(study: "tfr.evaluation.studies.CommonCorruptions", plan: attacks.AttackPlan, source, paths) -> list[dict]:
+def corrupt(study: "tfr.evaluation.studies.CommonCorruptions", plan: attacks.AttackPlan, targets, test) -> list[dict]:
     """Asks the models about corrupted images: prints the table, writes corruptions.csv and .png, and returns the rows."""
-    targets, test = attacks.prepared(plan, source, paths)
-    rows = [row for path in paths for row in study.rows(targets[path], test.floats(), test.labels, plan.config())]
+    rows = [row for target in targets for row in study.rows(target, test.floats(), test.labels, plan.config())]
     print(study.table(rows))
     if plan.output:
         for name, contents in (("corruptions.csv", study.csv(rows).encode()), ("corruptions.png", study.picture(rows))):

@@ -3,8 +3,6 @@
 What an attack leaves can never be less than what is proved. Where it is, one of the two is wrong: `Curve.contradictions`.
 """
 
-import csv
-import io
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +10,9 @@ import tensorflow as tf
 
 from tfrobust import attacks, seeds, targets
 from tfrobust.analysis import smoothing
+from tfrobust.evaluation.exported import as_csv
 from tfrobust.evaluation.metrics import wilson_interval
+from tfrobust.evaluation.render.pictures import lines_with_bands
 from tfrobust.evaluation.render.text import aligned, interval
 from tfrobust.models.interval_bounds import IntervalBounds
 
@@ -64,11 +64,15 @@ class Curve(NamedTuple):
 
     def csv(self) -> str:
         """The rows as CSV."""
-        buffer = io.StringIO()
-        writer = csv.DictWriter(buffer, list(self.rows()[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows())
-        return buffer.getvalue()
+        return as_csv(self.rows())
+
+    def picture(self) -> bytes:
+        """A PNG of both accuracies by radius, with intervals of 95 %."""
+        lines = {
+            label: [(row["radius"], row[name], row[f"{name}_low"], row[f"{name}_high"]) for row in self.rows()]
+            for label, name in (("certified", "certified"), ("left by the attack", "empirical"))
+        }
+        return lines_with_bands(lines, f"{self.ball} radius on the [0, 1] scale", "accuracy")
 
 
 def by_intervals(

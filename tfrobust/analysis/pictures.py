@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfrobust.analysis.certificates import Curve
 from tfrobust.analysis.gradient_overlap import checkerboard_share, top_pixels
 from tfrobust.analysis.label_map import LabelMap
 
@@ -64,25 +63,6 @@ def label_map(found: LabelMap, label: int, classes: Sequence[str] | None = None)
     ]
     handles = [patches.Patch(color=shade, label=name) for shade, name in zip(shades, names)]
     canvas.legend(handles=handles, loc="outside right upper", fontsize=8)
-    return _png(canvas)
-
-
-def certificates(curve: Curve, title: str = "") -> bytes:
-    """A PNG of certified and empirical accuracy by radius, with intervals of 95 %."""
-    from matplotlib import figure
-
-    canvas = figure.Figure(figsize=(5.2, 3.6), layout="constrained")
-    axis = canvas.subplots()
-    rows = curve.rows()
-    radii = [row["radius"] for row in rows]
-    styles = (("certified", "certified", "#0072B2", "o-"), ("empirical", "left by the attack", "#D55E00", "s--"))
-    for name, label, color, style in styles:
-        axis.plot(radii, [row[name] for row in rows], style, color=color, label=label)
-        low, high = ([row[f"{name}_{end}"] for row in rows] for end in ("low", "high"))
-        axis.fill_between(radii, low, high, color=color, alpha=0.15, linewidth=0)
-    axis.set(xlabel=f"{curve.ball} radius on the [0, 1] scale", ylabel="accuracy", ylim=(0, 1.02), title=title)
-    axis.grid(alpha=0.3)
-    axis.legend()
     return _png(canvas)
 
 

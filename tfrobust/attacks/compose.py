@@ -97,8 +97,9 @@ def auto_attack(ball: balls.Ball, *, version: Literal["standard", "plus", "fast"
         Auto-PGD and FAB, five restarts where it is not targeted. "fast", a seventh of standard's passes on what resists, for
         verdicts that are nearly the same (docs/results.md), but not the standard attack, which is what papers report: a
         quarter of the steps, without a target and toward every class, then all of them for what 50 steps on the DLR come
-        near to breaking (`Pruned`), and 300 queries; in l1 two restarts and four targets instead. "rand", for models that answer differently
-        each time: Auto-PGD on the cross-entropy and on the DLR, with gradients and decisions over 20 draws.
+        near to breaking (`Pruned`), and 300 queries; in l1 two restarts and four targets instead. "rand", for models that
+        answer differently each time: Auto-PGD on the cross-entropy and on the DLR, with gradients and decisions over 20
+        draws.
 
     Memory: that of `FAB`, 19 batches of images; for version "rand" that of `APGD`, whatever the draws.
 

@@ -37,8 +37,7 @@ def _steepest(norm, gradient, share):
     if norm is not balls.L1:
         return norm.steepest(gradient)
     values = math.prod(gradient.shape[1:])
-    chosen = balls.largest(tf.abs(gradient), tf.fill(tf.shape(gradient)[:1], max(round(share * values), 1)))
-    signs = tf.where(chosen, tf.sign(gradient), 0.0)
+    signs = balls.signs_of_largest(gradient, tf.fill(tf.shape(gradient)[:1], max(round(share * values), 1)))
     return signs / balls.per_example(tf.maximum(balls.L1.size(signs), 1.0), signs)
 
 

@@ -155,31 +155,13 @@ def load_targets(form: ModelForm, paths: Sequence[str], surrogate: str | None = 
     return targets
 
 
-def evaluate(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate: str | None = None) -> list:
-    """Attacks each model with every attack of a plan.
-
-    What is wrong with the attacks, the output or the models shows before the data loads.
+def prepared(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate: str | None = None) -> tuple:
+    """The target of each path, and the test images: what is wrong with the attacks, the output or the models shows first.
 
     Args:
       plan, data: what the flags say.
       paths: of the models, as `tfrobust.targets.load` takes them.
       surrogate: path of the model on which attacks are made that another one does not allow, or None.
-
-    Returns:
-      A `tfrobust.evaluation.Evaluation` for each path.
-    """
-    targets, test = prepared(plan, data, paths, surrogate)
-    config = plan.config()
-    return [
-        tfr.evaluate(targets[path], test, None, plan.attacks, config=config.changed(trained_with=trained_with(path)))
-        for path in paths
-    ]
-
-
-def prepared(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate: str | None = None) -> tuple:
-    """The target of each path, and the test images: what is wrong with the attacks, the output or the models shows first.
-
-    Arguments are those of `evaluate`.
     """
     plan.parsed()
     for folder in filter(None, (plan.output, plan.save_adversarial)):
@@ -187,6 +169,24 @@ def prepared(plan: AttackPlan, data: DataSource, paths: Sequence[str], surrogate
     targets = load_targets(plan.form, paths, surrogate)
     test = data.load(plan.dataset, "test", plan.examples, **tfr.evaluation.prepare.accepted(targets.values()))
     return targets, test
+
+
+def evaluate(plan: AttackPlan, targets: Mapping[str, "tfr.targets.Target"], test: "tfr.data.Split", paths) -> list:
+    """Attacks each model with every attack of a plan.
+
+    Args:
+      plan: what the flags say.
+      targets, test: as `prepared` gives them.
+      paths: of the models, in order.
+
+    Returns:
+      A `tfrobust.evaluation.Evaluation` for each path.
+    """
+    config = plan.config()
+    return [
+        tfr.evaluate(targets[path], test, None, plan.attacks, config=config.changed(trained_with=trained_with(path)))
+        for path in paths
+    ]
 
 
 def trained_with(path: str):

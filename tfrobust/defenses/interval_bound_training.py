@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfrobust.defenses import checks
 from tfrobust.defenses.defense import Batch, Defense, Losses, mean
 from tfrobust.errors import InputError
-from tfrobust.models.interval_bounds import IntervalBounds
+from tfrobust.models.interval_bounds import IntervalBounds, hold
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -67,7 +67,6 @@ class IntervalBoundTraining(Defense):
         worst = tf.nn.sparse_softmax_cross_entropy_with_logits(batch.classes, margins)
         share = (1.0 - self.clean_share) * progress
         label_loss = self.compute_loss(images, batch.labels, logits, batch.sample_weight)
-        rivals = tf.where(tf.one_hot(batch.classes, margins.shape[1], on_value=True, off_value=False), -1.0, margins)
-        certified = tf.cast(tf.reduce_all(rivals < 0.0, axis=1), tf.float32)
+        certified = tf.cast(hold(margins, batch.classes), tf.float32)
         loss = (1.0 - share) * label_loss + share * mean(worst, batch.sample_weight)
         return Losses(loss, logits, {"certified_accuracy": (certified,)})

@@ -81,8 +81,12 @@ class IntervalBounds:
 
     def certified(self, images, labels, radius) -> tf.Tensor:
         """bool [batch]: whether every image within the radius is classified as the label."""
-        margins = self.margins(images, labels, radius)
-        return tf.reduce_all((margins < 0.0) | _of(labels, margins), axis=1)
+        return hold(self.margins(images, labels, radius), labels)
+
+
+def hold(margins, labels) -> tf.Tensor:
+    """bool [batch]: whether margins [batch, classes], upper bounds as `IntervalBounds.margins` gives them, prove the label."""
+    return tf.reduce_all((margins < 0.0) | _of(labels, margins), axis=1)
 
 
 def _box(images, radius):

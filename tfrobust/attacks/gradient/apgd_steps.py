@@ -188,8 +188,7 @@ class Sparse(Rule):
     def move(self, clean, ascent, plan):
         gradient, values = ascent.gradient, math.prod(ascent.x.shape[1:])
         counts = values - tf.cast((1.0 - ascent.progress.share) * values, tf.int32)
-        chosen = balls.largest(tf.abs(gradient), tf.clip_by_value(counts, 1, values))
-        direction = tf.where(chosen, tf.sign(gradient), 0.0)
+        direction = balls.signs_of_largest(gradient, tf.clip_by_value(counts, 1, values))
         length = ascent.step_size / tf.maximum(balls.L1.size(direction), 1.0)
         return self.ball.nearest_image(ascent.x + balls.per_example(length, direction) * direction, clean, plan.radius)
 

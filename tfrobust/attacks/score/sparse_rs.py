@@ -15,9 +15,10 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from tfrobust import seeds
+from tfrobust import balls, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.score.windows import covered, offsets, random_window
 
 _AFTER = np.array([0, 50, 200, 500, 1000, 2000, 4000, 6000, 8000])  # queries, of 10,000, with which the share falls
 _DIVISORS = np.array([1, 2, 4, 5, 6, 8, 10, 12, 15, 20])  # of the share of moving pixels
@@ -65,8 +66,10 @@ class SparseRS(Attack):
             candidate, other = search.change(here, x, found, count + 1, seeds.fold_in(here.keys, count + 1))
             value = here.margin(candidate)
             better = value > margin
-            kept = tf.nest.map_structure(lambda new, old: tf.where(_like(better, new), new, old), other, found)
-            x, margin = tf.where(_like(better, x), candidate, x), tf.maximum(value, margin)
+            kept = tf.nest.map_structure(
+                lambda new, old: tf.where(balls.per_example(better, new), new, old), other, found
+            )
+            x, margin = tf.where(balls.per_example(better, x), candidate, x), tf.maximum(value, margin)
             return (x, margin, kept), (x, margin > 0.0), margin > 0.0
 
         x, found = search.start(problem, seeds.fold_in(problem.keys, 0))
@@ -78,11 +81,6 @@ class SparseRS(Attack):
         """Of a schedule for 10,000 queries: the value at each of these, whose number is the first of `after` not below it."""
         query = np.arange(self.queries) * 10_000 // (self.schedule or self.queries)
         return values[np.searchsorted(after, query)]
-
-
-def _like(rows, values):
-    """bool [active] so that it broadcasts against values [active, ...] of any rank."""
-    return tf.reshape(rows, [-1] + [1] * (len(values.shape) - 1))
 
 
 class _Search(abc.ABC):
@@ -215,23 +213,14 @@ class _Patch(_Search):
     def _with_square(self, patch, keys, side, values):
         """The patch with other values in a square at a random place; `side` int32 [active]."""
         draws = seeds.uniform(seeds.fold_in(keys, 0), [2])
-        places = tf.cast(draws * tf.cast(self.side - side + 1, tf.float32)[:, None], tf.int32)
-        row, column = (
-            (_offset(places[:, axis], self.side) >= 0) & (_offset(places[:, axis], self.side) < side[:, None])
-            for axis in (0, 1)
-        )
+        row, column = (random_window(draws[:, axis], side, self.side)[0] for axis in (0, 1))
         return tf.where((row[:, :, None] & column[:, None])[..., None], values, patch)
 
     def _placed(self, here, patch, corner):
         """The clean images with the patches on them."""
         height, width, _ = here.images.shape[1:]
-        row, column = _offset(corner[:, 0], height), _offset(corner[:, 1], width)
-        in_row, in_column = ((place >= 0) & (place < self.side) for place in (row, column))
+        row, column = offsets(corner[:, 0], height), offsets(corner[:, 1], width)
+        in_row, in_column = covered(row, self.side), covered(column, self.side)
         row, column = (tf.clip_by_value(place, 0, self.side - 1) for place in (row, column))
         spread = tf.gather(tf.gather(patch, row, axis=1, batch_dims=1), column, axis=2, batch_dims=1)
         return tf.where((in_row[:, :, None] & in_column[:, None])[..., None], spread, here.images)
-
-
-def _offset(first, size):
-    """Of each of `size` places, how far it is behind the first: int32 [active, size]."""
-    return tf.range(size)[None] - first[:, None]

@@ -17,6 +17,7 @@ import tensorflow as tf
 from tfrobust import balls, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.score.windows import random_window
 
 _HALVINGS = np.array([10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000])  # of p, for 10,000 queries
 _BITS = 23  # of a uniform draw
@@ -97,16 +98,6 @@ def _signs(draws):
     return tf.where(draws < 0.5, -1.0, 1.0)
 
 
-def _window(corner, side, size):
-    """Which of `size` places an interval covers that begins at a random corner: draws [batch] -> bool [batch, size].
-
-    Also the position inside the interval: int32 [batch, size].
-    """
-    first = tf.cast(corner * tf.cast(size - side + 1, tf.float32), tf.int32)
-    inside = tf.range(size)[None] - first[:, None]
-    return (inside >= 0) & (inside < side), inside
-
-
 def _stripes(keys, clean, radius, pixels=None):
     """Vertical stripes of +-radius (section 4.2), one sign per column and channel."""
     signs = _signs(seeds.uniform(keys, [1, *clean.shape[2:]]))
@@ -122,7 +113,9 @@ def _square(keys, clean, x, radius, side, pixels=None):
     """One square set to +-radius, one sign per channel; if that changed nothing, to other signs (as the authors do)."""
     height, width, channels = clean.shape[1:]
     row, column, first, other = tf.unstack(seeds.uniform(keys, [4]), axis=1)
-    square = _window(row, side, height)[0][:, :, None, None] & _window(column, side, width)[0][:, None, :, None]
+    square = (
+        random_window(row, side, height)[0][:, :, None, None] & random_window(column, side, width)[0][:, None, :, None]
+    )
     square = _confine(square, pixels)
     kinds = 2 ** min(channels, _BITS)
 
@@ -171,10 +164,13 @@ class _Bumps:
         """One square takes over the mass of another and what the ball has left, in the shape of two bumps (algorithm 3)."""
         height, width, channels = clean.shape[1:]
         draws = seeds.uniform(keys, [5 + channels])
-        in_row, row = _window(draws[:, 0], side, height)
-        in_column, column = _window(draws[:, 1], side, width)
+        in_row, row = random_window(draws[:, 0], side, height)
+        in_column, column = random_window(draws[:, 1], side, width)
         receiver = _confine(in_row[:, :, None, None] & in_column[:, None, :, None], pixels)
-        donor = _window(draws[:, 2], side, height)[0][:, :, None] & _window(draws[:, 3], side, width)[0][:, None]
+        donor = (
+            random_window(draws[:, 2], side, height)[0][:, :, None]
+            & random_window(draws[:, 3], side, width)[0][:, None]
+        )
         donor = donor[..., None]
 
         delta = x - clean
