@@ -66,7 +66,7 @@ def main():
     of_devices = [results.read(path) for path in DEVICE_RESULT.value]
 
     parsed = plan.parsed()
-    if thresholds.min_robust_accuracy is not None and not any(attack.ball for attack in parsed):
+    if thresholds.min_robust_accuracy is not None and not any(attack.bounded for attack in parsed):
         raise tfr.InputError("--min_robust_accuracy needs an --attack with a radius, such as 'pgd(linf(8/255))'")
     paths = dict.fromkeys(ARTIFACT.value)
     targets, test = attacks.prepared(plan, source, [REFERENCE.value, *paths])

@@ -41,7 +41,9 @@ def test_of_the_library_only_cli_knows_flags():
 def test_of_the_programs_only_those_that_run_and_those_that_define_flags_know_them():
     """What they pass on are frozen values."""
     programs = {"trainers/cifar.py", "trainers/evaluate.py", "trainers/mnist.py", "trainers/transfer.py"}
-    programs |= {f"trainers/{name}.py" for name in ("analyze", "certify", "imagenet", "scenarios", "study", "sweep")}
+    programs |= {
+        f"trainers/{name}.py" for name in ("analyze", "certify", "imagenet", "patch", "scenarios", "study", "sweep")
+    }
     programs |= {"export/device_pack.py", "export/saved_model.py", "export/tflite.py", "export/verify.py"}
     paths = [path.relative_to(ROOT) for folder in ("trainers", "export") for path in (ROOT / folder).rglob("*.py")]
     know = {str(path) for path in paths if "absl" in imported(ROOT / path)}

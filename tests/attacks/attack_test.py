@@ -21,6 +21,7 @@ from tfrobust.evaluation import pixels
 SHAPE, CLASSES = (5, 4, 1), 5
 IMAGES = classifiers.random_images(7, SHAPE, low=0.4, high=0.6)
 PIXELS = np.ones(SHAPE[:2], bool)
+PATCH = np.ones([1, 1, 2], "float32")  # a white pixel
 STARTS = np.stack([np.where(np.arange(5)[:, None, None] == k, 0.9, 0.1) + np.zeros(SHAPE) for k in range(CLASSES)])
 
 
@@ -48,6 +49,8 @@ SMALL = {  # each reaches any goal on most images
     "sigma_zero": attacks.SigmaZero(steps=30),
     "boundary": attacks.Boundary(steps=12, starts=STARTS),
     "hop_skip_jump": attacks.HopSkipJump(steps=2, samples=10, starts=STARTS),
+    "spatial": attacks.Spatial(rotation=10, translation=4, samples=200),
+    "adversarial_patch": attacks.AdversarialPatch(PATCH, samples=100),
     "jsma": attacks.JSMA(gamma=0.5),
     "one_pixel": attacks.OnePixel(balls.L0(4), population=20, steps=10),
     "spsa": attacks.SPSA(balls.Linf(0.3), steps=3, samples=8, learning_rate=0.1),
@@ -176,6 +179,8 @@ def test_access_is_ordered_and_prints_in_the_fields_words():
     assert {name for name, access in needs.items() if access == "decision-based"} == {
         "boundary",
         "hop_skip_jump",
+        "spatial",
+        "adversarial_patch",
         "restarts",
     }
     assert {name for name, access in needs.items() if access == "score-based"} == {
@@ -187,9 +192,11 @@ def test_access_is_ordered_and_prints_in_the_fields_words():
     }
 
 
-def test_an_attack_has_a_ball_or_a_norm():
-    for attack in SMALL.values():
-        assert (attack.ball is None) != (attack.norm is None)
+def test_an_attack_has_a_ball_or_a_norm_but_where_no_norm_measures_its_limits():
+    for name, attack in SMALL.items():
+        of_no_norm = name in ("spatial", "adversarial_patch")
+        assert (attack.ball is None, attack.norm is None).count(True) == (2 if of_no_norm else 1)
+        assert attack.bounded == (attack.norm is None)
     assert SMALL["restarts"].norm is balls.Linf and SMALL["budget"].ball == balls.Linf(0.3)
 
 

@@ -64,6 +64,12 @@ REFUSED = [  # attack, field, what is refused, what is expected
     (attacks.FAB(), "within", (balls.L0(1), balls.L0, 0.1, None), "l2, linf or l1, or a ball of these"),
     (attacks.Restricted(attacks.PGD(BALL), MASK), "pixels", (MASK[0], 1.0 * MASK, ~MASK & MASK, None), "bool"),
     (attacks.Boundary(), "starts", (np.zeros([1, 2, 3]), np.full([1, 2, 2, 1], 1.5)), "float images"),
+    (
+        attacks.AdversarialPatch(np.ones([3, 3, 2])),
+        "patch",
+        (MASK, np.ones([3, 2, 2]), np.full([3, 3, 2], 2.0)),
+        "a patch",
+    ),
     (attacks.Targeted(attacks.PGD(BALL)), "goal", ("worst", -1, 1.0, None), "a whole number of at least 0"),
 ]
 

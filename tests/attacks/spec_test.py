@@ -81,6 +81,8 @@ ALONE = [
     "pdpgd()",
     "ead()",
     "sigma_zero()",
+    "spatial()",
+    "spatial(samples=10)",
 ]
 
 
@@ -180,6 +182,8 @@ PRINTED = [  # attacks as they print, the shortest way
     "sparse_rs(l0(9), shape='patch')",
     "boundary(steps=7)",
     "hop_skip_jump(linf, samples=3)",
+    "spatial(rotation=15, translations=3)",
+    "spatial(samples=10)",
     "jsma(theta=-0.5)",
     "one_pixel(l0(3), steps=0)",
     "spsa(l2(0.5), delta=0.001)",
@@ -225,9 +229,9 @@ def test_what_prints_as_another_call_is_equal_too(text):
 
 
 def test_every_attack_is_printed():
-    """Restricted is below: it holds an array. Adam's PGD prints as PGD."""
+    """Two are below: they hold arrays. Adam's PGD prints as PGD."""
     names = {name for text in [*PRINTED, "adam_pgd()"] for name in re.findall(r"\w+(?=\()", text)}
-    assert names >= set(spec.ATTACKS) - {"restricted"}
+    assert names >= set(spec.ATTACKS) - {"restricted", "adversarial_patch"}
 
 
 @pytest.mark.parametrize(
@@ -240,11 +244,13 @@ def test_any_radius_survives(radius):
 
 def test_arrays_are_equal_by_contents_and_print_their_path(tmp_path):
     pixels, images = np.arange(6).reshape(2, 3) % 2 == 0, np.full([2, 2, 3, 1], 0.5, "float32")
-    for name, array in (("pixels", pixels), ("starts", images)):
+    patch = np.full([3, 3, 2], 0.5, "float32")
+    for name, array in (("pixels", pixels), ("starts", images), ("patch", patch)):
         np.save(tmp_path / name, array)
     path, starts = repr(str(tmp_path / "pixels.npy")), repr(str(tmp_path / "starts.npy"))
     for text, same in (
         (f"restricted(fgsm(linf(0.1)), {path})", attacks.Restricted(attacks.fgsm(balls.Linf(0.1)), pixels)),
+        (f"adversarial_patch({str(tmp_path / 'patch.npy')!r}, samples=3)", attacks.AdversarialPatch(patch, samples=3)),
         (f"boundary(starts={starts})", attacks.Boundary(starts=images.copy())),
         (f"hop_skip_jump(linf, starts={starts})", attacks.HopSkipJump(balls.Linf, starts=images)),
         (f"restarts(restricted(jsma(), {path}), 2)", attacks.Restarts(attacks.Restricted(attacks.JSMA(), pixels), 2)),

@@ -1,6 +1,6 @@
 """One table of attacks, and one case on which all of them run: what is true of every attack is tested from here.
 
-A new attack is added to `BOUNDED` or `MINIMAL`, and that is all.
+A new attack is added to `BOUNDED`, `MINIMAL` or `TRANSFORMING`, and that is all.
 """
 
 import functools
@@ -16,6 +16,7 @@ from tfrobust.attacks import spec
 
 EXAMPLES = 203  # odd: kernels treat what is left after their last full vector differently
 PIXELS = "pixels.npy"  # of `restricted`: `Case` puts the path in its place
+PATCH = "patch.npy"  # of `adversarial_patch`, likewise
 # The settings leave about half of the examples unbroken, so that a verdict can change.
 BOUNDED = [
     "fgsm(linf(0.05))",
@@ -57,7 +58,11 @@ MINIMAL = [  # those that look for the smallest perturbation
     "jsma(gamma=0.2)",
     "restarts(deepfool(), restarts=2)",
 ]
-ATTACKS = [*BOUNDED, *MINIMAL]
+TRANSFORMING = [  # those whose limits no norm measures
+    "spatial(rotation=20, translation=2, samples=6)",
+    f"adversarial_patch({PATCH!r}, samples=6)",
+]
+ATTACKS = [*BOUNDED, *MINIMAL, *TRANSFORMING]
 KINDS = ("natural", "black and white", "with gray pixels", "corners of the box")
 # On color images of all kinds, with settings that break nearly all: each class of attacks once.
 ON_COLORS = [
@@ -82,6 +87,7 @@ ON_COLORS = [
     "boundary(steps=30)",
     "hop_skip_jump(linf, steps=2, samples=20)",
     "jsma(gamma=0.5)",
+    "spatial(rotation=180, translation=5)",
 ]
 LONG = (
     "square(",
@@ -206,6 +212,9 @@ class Case:
         self.mixed = [self._classified(kind, truth) for kind in list(of_all_kinds(test).values())[1:3]]
         self.pixels = folder / PIXELS
         np.save(self.pixels, np.arange(28 * 24).reshape(28, 24) % 3 > 0)
+        disk = np.hypot(*np.meshgrid(np.arange(9) - 4, np.arange(9) - 4)) < 4.5
+        self.patch = folder / PATCH
+        np.save(self.patch, np.stack([np.random.default_rng(0).random([9, 9]), disk], axis=-1))
         self.traces = {}
         self._compiled = functools.cache(self._compile)
         self.adversarial = functools.cache(self._adversarial)
@@ -220,7 +229,7 @@ class Case:
         return self._compiled(text)(images, labels, seeds.per_example(3, tf.range(len(images)))).numpy()
 
     def attack(self, text):
-        return attacks.parse(text.replace(PIXELS, str(self.pixels)))
+        return attacks.parse(text.replace(PIXELS, str(self.pixels)).replace(PATCH, str(self.patch)))
 
     def _compile(self, text):
         attack = self.attack(text)

@@ -17,8 +17,10 @@ from tfrobust.attacks.compose import (
     Targeted,
     auto_attack,
 )
+from tfrobust.attacks.decision.adversarial_patch import AdversarialPatch, train_patch
 from tfrobust.attacks.decision.boundary import Boundary
 from tfrobust.attacks.decision.hop_skip_jump import HopSkipJump
+from tfrobust.attacks.decision.spatial import Spatial
 from tfrobust.attacks.gradient.apgd import APGD, apgd, apgd_targeted
 from tfrobust.attacks.gradient.carlini_wagner import CarliniWagner
 from tfrobust.attacks.gradient.ddn import DDN
@@ -52,6 +54,7 @@ __all__ = [  # noqa: PLE0604
     "PGD",
     "SPSA",
     "Access",
+    "AdversarialPatch",
     "Attack",
     "Boundary",
     "Budget",
@@ -68,10 +71,12 @@ __all__ = [  # noqa: PLE0604
     "Restricted",
     "SigmaZero",
     "SparseRS",
+    "Spatial",
     "Square",
     "Targeted",
     "Trace",
     "minimal_perturbation",
     "parse",
     "parse_ball",
+    "train_patch",
 ]

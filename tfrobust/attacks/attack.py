@@ -47,7 +47,8 @@ class Attack(abc.ABC):
     benchmarks/memory.py: a batch of images is batch * height * width * channels * 4 bytes.
 
     Attributes:
-      ball: what perturbations are confined to; None for a minimal-norm attack.
+      ball: what perturbations are confined to; None for a minimal-norm attack, and for one with limits that no norm
+        measures, such as rotations.
       norm: what is made small; None for a bounded attack.
       targeted: `labels` are the answers that the attacker wants, instead of the true labels.
     """
@@ -131,6 +132,11 @@ class Attack(abc.ABC):
     @abc.abstractmethod
     def run(self, problem: Problem) -> tf.Tensor:
         """The algorithm, on all examples of a problem, of which there is at least one: float32 images."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether the attack's own limits are a threat model: what withstands it is robust. Not of a minimal-norm attack."""
+        return self.ball is not None or self.norm is None
 
     def variants(self) -> tuple[Callable[..., "Attack"], ...]:
         """Functions that return configured attacks of this class, under which it prints where one fits."""

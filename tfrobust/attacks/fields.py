@@ -174,6 +174,20 @@ Images = Annotated[
         lambda values: values.ndim == 4 and values.dtype.kind == "f" and values.min() >= 0 and values.max() <= 1,
     ),
 ]
+Patch = Annotated[
+    Array,
+    _array(
+        "a patch, float [side, side, channels + 1] in [0, 1] with what it covers last, or the path of an .npy file with it",
+        lambda values: (
+            values.ndim == 3
+            and values.dtype.kind == "f"
+            and values.shape[0] == values.shape[1]
+            and values.shape[2] > 1
+            and values.min() >= 0
+            and values.max() <= 1
+        ),
+    ),
+]
 
 
 @functools.cache

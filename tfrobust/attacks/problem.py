@@ -227,12 +227,15 @@ class Problem:
         """float32 [examples]: `margin_of` the logits at x."""
         return self.margin_of(self.logits(x))
 
-    def margin_of(self, logits) -> tf.Tensor:
-        """float32 [examples]: by how much the logits are what the attacker wants, positive where they are.
+    def margin_of(self, answers) -> tf.Tensor:
+        """float32 [examples]: by how much the answers are what the attacker wants, positive where they are.
 
-        Minus infinity where a logit is NaN, as for every objective: NaN is no success and never the best so far.
+        Of labels, 1 or -1. Minus infinity where a logit is NaN, as for every objective: NaN is no success and never the best
+        so far.
         """
-        return self.value_of(objectives.margin, logits)
+        if not answers.dtype.is_floating:
+            return tf.where(self._wanted(answers), 1.0, -1.0)
+        return self.value_of(objectives.margin, answers)
 
     def wanted(self, logits) -> tf.Tensor:
         """bool [examples]: whether the likeliest class is what the attacker wants."""
@@ -340,7 +343,7 @@ class Problem:
 
     def _record(self, answers, x):
         answers, ball = tf.stop_gradient(answers), self.trace.ball
-        margin = self.margin_of(answers) if answers.dtype.is_floating else tf.where(self._wanted(answers), 1.0, -1.0)
+        margin = self.margin_of(answers)
         if ball is not None:
             margin = tf.where(ball.contains(x - self.images), margin, float("-inf"))
         return self.trace.record(self.rows, margin)

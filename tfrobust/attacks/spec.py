@@ -22,8 +22,10 @@ from tfrobust.attacks.compose import (
     Targeted,
     auto_attack,
 )
+from tfrobust.attacks.decision.adversarial_patch import AdversarialPatch
 from tfrobust.attacks.decision.boundary import Boundary
 from tfrobust.attacks.decision.hop_skip_jump import HopSkipJump
+from tfrobust.attacks.decision.spatial import Spatial
 from tfrobust.attacks.gradient.adam_pgd import adam_pgd
 from tfrobust.attacks.gradient.apgd import apgd, apgd_targeted
 from tfrobust.attacks.gradient.carlini_wagner import CarliniWagner
@@ -57,6 +59,8 @@ ATTACKS = {
     "sigma_zero": SigmaZero,
     "boundary": Boundary,
     "hop_skip_jump": HopSkipJump,
+    "spatial": Spatial,
+    "adversarial_patch": AdversarialPatch,
     "jsma": JSMA,
     "one_pixel": OnePixel,
     "spsa": SPSA,

@@ -41,8 +41,8 @@ def _radius(outcome, target):
 
 
 def _robust(broken):
-    """Of an attack with a ball: what another finds is at a distance."""
-    return lambda outcome, target: None if outcome.ball is None else outcome.standing(broken(outcome))
+    """Of a bounded attack: what another finds is at a distance."""
+    return lambda outcome, target: outcome.standing(broken(outcome)) if outcome.attack.bounded else None
 
 
 def _share_of_tried(hit):

@@ -45,7 +45,8 @@ def curves(outcomes: Sequence[Outcome], examples: Examples) -> dict[str, dict]:
       By norm, {"radius": increasing floats from 0, "robust_accuracy": as many floats}: at each radius where it falls,
       or at `_POINTS` of these.
     """
-    norms = dict.fromkeys(outcome.attack.norm or type(outcome.ball) for outcome in outcomes)
+    limits = [outcome.attack.norm or (outcome.ball and type(outcome.ball)) for outcome in outcomes]
+    norms = dict.fromkeys(norm for norm in limits if norm is not None)
     return {_name(norm): _curve(norm, outcomes, examples) for norm in norms}
 
 

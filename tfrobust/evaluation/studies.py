@@ -301,7 +301,7 @@ def _mean(name, rows):
 
 def _numbers(outcome):
     """What a table says of an attack."""
-    if outcome.ball is not None:
+    if outcome.attack.bounded:
         share = 1.0 - float(outcome.broken.mean())
         found = _with_interval(share, len(outcome.broken))
         return {"robust": found["accuracy"], "robust low": found["low"], "robust high": found["high"]}

@@ -114,7 +114,7 @@ def last_stage(evidence: Evidence):
 def silent(evidence: Evidence):
     """SILENT: an attack saw successes that it did not return."""
     for outcome in evidence.outcomes:
-        if outcome.trace is None or outcome.ball is None:
+        if outcome.trace is None or not outcome.attack.bounded:
             continue
         returned = outcome.broken[outcome.examples.attacked]
         lost = int((outcome.trace.reached & ~returned).sum())

@@ -12,10 +12,10 @@ import numpy as np
 def adversarial_images(evaluations: Sequence, count: int = 6) -> bytes | None:
     """A PNG of clean images and what breaks each evaluation's model on them; None if no attack broke any.
 
-    Shown is the last attack without a radius, whose distances can be compared by eye, else the last attack.
+    Shown is the last minimal-norm attack, whose distances can be compared by eye, else the last attack.
     """
     first = evaluations[0]
-    names = [outcome.name for outcome in first.outcomes if outcome.ball is None] or [o.name for o in first.outcomes]
+    names = [o.name for o in first.outcomes if not o.attack.bounded] or [o.name for o in first.outcomes]
     if not names:
         return None
     shown = [next(o for o in evaluation.outcomes if o.name == names[-1]) for evaluation in evaluations]
