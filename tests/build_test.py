@@ -32,6 +32,8 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
     "ovmsclient": (),  # likewise
     "pandas": (),
     "sklearn": ("scikit_learn",),
+    "torch": (),  # benchmarks/optimality installs its own
+    "torchattacks": (),
     "tensorflow_datasets": ("importlib_resources", "tensorflow_datasets"),  # likewise
     "tflite_runtime": (),  # instead of ai_edge_litert, on a device
     "tensorflow_serving": ("tensorflow_serving_api",),

@@ -1,4 +1,4 @@
-"""The peers' own virtual environment: they need not be installed where tfrobust is developed."""
+"""A virtual environment of the peers' own: they need not be installed where tfrobust is developed."""
 
 import importlib.metadata
 import importlib.util
@@ -8,28 +8,38 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
-VENV = ROOT / "runs" / "peers-venv"
-DISTRIBUTIONS = {"foolbox": "foolbox", "art": "adversarial-robustness-toolbox", "cleverhans": "cleverhans"}
+VENVS = ROOT / "runs"
+DISTRIBUTIONS = {
+    "foolbox": "foolbox",
+    "art": "adversarial-robustness-toolbox",
+    "cleverhans": "cleverhans",
+    "torchattacks": "torchattacks",
+}
 
 
-def enter(peers):
+def enter(peers, benchmark="peers"):
     """Goes on in an environment with the peers: this one if it has them, else one that is made under runs/.
 
     There the program starts again with the same arguments.
+
+    Args:
+      peers: packages.
+      benchmark: the folder of benchmarks/ whose program it is; its requirements.txt says what is installed.
     """
-    if all(importlib.util.find_spec(peer) for peer in peers) or pathlib.Path(sys.prefix) == VENV:
+    venv = VENVS / f"{benchmark}-venv"
+    if all(importlib.util.find_spec(peer) for peer in peers) or pathlib.Path(sys.prefix) == venv:
         return
-    python = VENV / "bin" / "python"
-    requirements = pathlib.Path(__file__).with_name("requirements.txt")
-    installed = VENV / "installed"
+    python = venv / "bin" / "python"
+    requirements = ROOT / "benchmarks" / benchmark / "requirements.txt"
+    installed = venv / "installed"
     if not installed.exists() or installed.read_text() != requirements.read_text():
-        print(f"installing the peers in {VENV}", file=sys.stderr, flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
+        print(f"installing the peers in {venv}", file=sys.stderr, flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", venv], check=True)
         install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         pinned = ["--constraint", ROOT / "constraints.txt", "--requirement", requirements, "--editable", ROOT]
         subprocess.run([*install, *pinned], check=True)
         installed.write_text(requirements.read_text())
-    os.execv(python, [str(python), "-m", "benchmarks.peers", *sys.argv[1:]])
+    os.execv(python, [str(python), "-m", f"benchmarks.{benchmark}", *sys.argv[1:]])
 
 
 def versions(peers):

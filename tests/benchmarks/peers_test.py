@@ -117,19 +117,22 @@ def test_aims_hold_or_not():
     assert [aim["holds"] for aim in table.aims(comparison, ours, peers)] == [False, False, True]
 
 
-def test_missing_peers_get_an_environment_of_their_own(tmp_path, monkeypatch):
+@pytest.mark.parametrize("benchmark", ["peers", "optimality"])
+def test_missing_peers_get_an_environment_of_their_own(tmp_path, monkeypatch, benchmark):
     calls = []
-    monkeypatch.setattr(environment, "VENV", tmp_path / "venv")
+    monkeypatch.setattr(environment, "VENVS", tmp_path)
     monkeypatch.setattr(environment.subprocess, "run", lambda command, **_: calls.append([*map(str, command)]))
     monkeypatch.setattr(environment.os, "execv", lambda python, command: calls.append(command))
-    environment.enter([])
-    environment.enter(["json"])  # a module that is there
+    environment.enter([], benchmark)
+    environment.enter(["json"], benchmark)  # a module that is there
     assert calls == []
-    (tmp_path / "venv").mkdir()
-    environment.enter(["no_such_peer"])
+    (tmp_path / f"{benchmark}-venv").mkdir()
+    environment.enter(["no_such_peer"], benchmark)
     make, install, again = calls
     assert make[1:3] == ["-m", "venv"] and "--requirement" in install
-    assert pathlib.Path(again[0]) == tmp_path / "venv/bin/python" and again[1:3] == ["-m", "benchmarks.peers"]
+    assert pathlib.Path(install[install.index("--requirement") + 1]).parent.name == benchmark
+    assert pathlib.Path(again[0]) == tmp_path / f"{benchmark}-venv/bin/python"
+    assert again[1:3] == ["-m", f"benchmarks.{benchmark}"]
     del calls[:]
-    environment.enter(["no_such_peer"])
+    environment.enter(["no_such_peer"], benchmark)
     assert calls == [again]

@@ -229,10 +229,7 @@ def checkpoints(steps: int) -> list[int]:
 
 
 def _plan(phases: list[tuple[float, list[int]]]) -> Plan:
-    """Of the radius and the windows of each phase."""
-    entries = [
-        (float(radius), place == 0, place == 1, window)
-        for radius, windows in phases
-        for place, window in enumerate([0, *windows])
-    ]
-    return Plan(*map(tf.constant, zip(*entries)))
+    """Of the radius, a number or a scalar tensor, and the windows of each phase."""
+    radii = [tf.cast(radius, tf.float32) for radius, windows in phases for _ in range(1 + len(windows))]
+    entries = [(place == 0, place == 1, window) for _, windows in phases for place, window in enumerate([0, *windows])]
+    return Plan(tf.stack(radii), *map(tf.constant, zip(*entries)))

@@ -1,0 +1,42 @@
+"""The smallest perturbation that an attack in a ball finds, by halving the radius."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+ROUNDS = 10  # of which two or so find an interval
+START = {"linf": 0.1, "l2": 1.0, "l1": 10.0}  # the first radius
+
+
+def smallest(attack: Callable, broken: Callable, size: Callable, images, labels, start: float, rounds: int = ROUNDS):
+    """Images with the smallest perturbations found.
+
+    A radius that breaks an image is halved, one that does not is doubled, until one of each is known; then the middle is
+    tried. A found perturbation may be smaller than its radius.
+
+    Args:
+      attack: (radius, images, labels) -> adversarial images.
+      broken: (adversarial images, labels) -> bool [images].
+      size: (perturbations) -> float [images].
+      images, labels: of the examples.
+      start: the first radius.
+      rounds: calls of the attack for each image.
+
+    Returns:
+      The images, float32; the clean one where none was found.
+    """
+    low, high, best = np.zeros(len(images)), np.full(len(images), np.inf), images.copy()
+    radius = np.full(len(images), start)
+    for _ in range(rounds):
+        for value in np.unique(radius):
+            rows = np.flatnonzero(radius == value)
+            made = attack(float(value), images[rows], labels[rows])
+            hit = broken(made, labels[rows])
+            sizes = size(made - images[rows])
+            better = hit & (sizes < high[rows])
+            best[rows[better]], high[rows[better]] = made[better], sizes[better]
+            low[rows[~hit]] = value
+        low = np.minimum(low, high)
+        radius = np.where(np.isinf(high), 2 * low, np.where(low > 0, (low + high) / 2, high / 2))
+        radius = np.float32(radius)
+    return best

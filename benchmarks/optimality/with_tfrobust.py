@@ -1,0 +1,65 @@
+"""tfrobust's attacks, compiled, with steps that use up the passes."""
+
+import tensorflow as tf
+
+import tfrobust as tfr
+from benchmarks.optimality import search
+
+# {steps} are of one forward and one backward pass each; {fewer} a tenth of them; {fab} those of FAB toward nine classes, with
+# two forward passes each.
+_MINIMAL = {
+    "linf": (
+        "fmn(linf, steps={steps})",
+        "fab(linf, targets=9, steps={fab})",
+        "pdpgd(linf, steps={steps})",
+        "deepfool(linf)",
+    ),
+    "l2": (
+        "ddn(steps={steps})",
+        "fmn(l2, steps={steps})",
+        "fab(l2, targets=9, steps={fab})",
+        "carlini_wagner(searches=9, steps={fewer})",
+        "pdpgd(l2, steps={steps})",
+        "deepfool()",
+    ),
+    "l1": (
+        "fmn(l1, steps={steps})",
+        "pdpgd(l1, steps={steps})",
+        "ead(searches=9, steps={fewer})",
+        "fab(l1, targets=9, steps={fab})",
+    ),
+    "l0": ("sigma_zero(steps={steps})", "fmn(l0, steps={steps})", "pdpgd(l0, steps={steps})"),
+}
+_BOUNDED = {"linf": ("apgd",), "l2": ("apgd",), "l1": ("apgd",), "l0": ()}
+
+
+def attacks(norm, problem, passes):
+    """(name -> function (images, labels), name -> function (radius, images, labels)), both -> adversarial images."""
+    numbers = {"steps": passes // 2 - 2, "fewer": passes // 20 - 1, "fab": max(passes // 30 - 1, 1)}
+    shape = problem.images.shape[1:]
+    signature = [tf.TensorSpec([None, *shape]), tf.TensorSpec([None], tf.int32)]
+
+    def minimal(text):
+        attack = tfr.attacks.parse(text)
+        run = tf.function(lambda x, y: attack(problem.model, x, y, seed=0), signature, autograph=False)
+        return lambda images, labels: run(images, labels).numpy()
+
+    def bounded(name):
+        kind, steps = tfr.attacks.spec.BALLS[norm], passes // 2 // search.ROUNDS - 1
+
+        def attack(radius, images, labels):
+            make = tfr.attacks.spec.ATTACKS[name]
+            return make(_ball(kind, radius), steps=steps)(problem.model, images, labels, seed=0)
+
+        run = tf.function(attack, [tf.TensorSpec([]), *signature], autograph=False)
+        return lambda radius, images, labels: run(tf.constant(radius, tf.float32), images, labels).numpy()
+
+    texts = [text.format_map(numbers) for text in _MINIMAL[norm]]
+    return {text: minimal(text) for text in texts}, {f"{name}, radii halved": bounded(name) for name in _BOUNDED[norm]}
+
+
+def _ball(kind, radius):
+    """A ball whose radius is a tensor, so that one graph serves all radii."""
+    ball = object.__new__(kind)
+    object.__setattr__(ball, "radius", radius)
+    return ball
