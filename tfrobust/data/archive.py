@@ -31,7 +31,8 @@ def load(
 
     Args:
       path: of the file. Its arrays are called images and labels, x and y, or those names with the split, as in Keras' own
-        mnist.npz: x_train, y_train, x_test, y_test.
+        mnist.npz: x_train, y_train, x_test, y_test. Other arrays of a value for each image, such as camera, or camera_test where
+        the split's name is in those of the images, are the columns of the split.
       split: whose arrays are taken where a file holds several; otherwise it does not matter.
       examples: take only the first so many; None: all.
       bounds: floats on this scale are taken too.
@@ -40,8 +41,7 @@ def load(
     Raises:
       InputError: if it cannot be read or holds something else.
     """
-    arrays = _opened(path, lambda arrays: {name: arrays[name] for name in _names(path, arrays.files, split)})
-    images, labels = arrays.values()
+    images, labels, columns = _opened(path, lambda arrays: _of_split(path, arrays, split))
     classes = labels
     if len(images.shape) and len(labels.shape) and len(images) == len(labels):
         images, labels = images[:examples], labels[:examples]
@@ -52,7 +52,8 @@ def load(
         classes = given.class_numbers(classes)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    return Split(images, labels, int(classes.max()) + 1).shard(*shard)
+    columns = {name: values[: len(labels)] for name, values in columns.items()}
+    return Split(images, labels, int(classes.max()) + 1, columns).shard(*shard)
 
 
 def read_arrays(path) -> dict[str, np.ndarray]:
@@ -74,6 +75,19 @@ def _opened(path, take: Callable) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: no such file") from error
     except Exception as error:  # NumPy raises half a dozen kinds for a damaged archive
         raise InputError(f"{path} is not a readable .npz file: {error}") from error
+
+
+def _of_split(path, arrays, split) -> tuple:
+    """The images and labels of a split, and what else has a value for each of them: name -> array."""
+    images, labels = _names(path, arrays.files, split)
+    found, columns = (arrays[images], arrays[labels]), {}
+    for name in arrays.files:
+        mine = name.lower().removesuffix(f"_{split}").removeprefix(f"{split}_")
+        if name not in (images, labels) and (mine != name.lower()) == (split in images.lower()):
+            values = arrays[name]
+            if values.ndim == 1 and found[1].ndim and len(values) == len(found[1]):
+                columns[mine] = values
+    return *found, columns
 
 
 def _names(path, held, split) -> tuple[str, str]:

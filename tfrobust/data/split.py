@@ -1,5 +1,7 @@
 """Images and labels in memory."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -14,19 +16,26 @@ class Split(NamedTuple):
       images: uint8 [examples, height, width, channels], or float32 in [0, 1] where a user's own images are floats.
       labels: int64 [examples].
       classes: the number of classes.
+      columns: by name, what else is known of each example, such as the camera: values [examples].
     """
 
     images: np.ndarray
     labels: np.ndarray
     classes: int
+    columns: Mapping[str, np.ndarray] = MappingProxyType({})
 
     def take(self, examples):
         """The first `examples` examples; all of them if `examples` is None."""
-        return Split(self.images[:examples], self.labels[:examples], self.classes)
+        return self.at(slice(examples))
 
     def drop(self, examples):
         """All but the first `examples` examples."""
-        return Split(self.images[examples:], self.labels[examples:], self.classes)
+        return self.at(slice(examples, None))
+
+    def at(self, rows: slice):
+        """Some of the examples."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Split(self.images[rows], self.labels[rows], self.classes, columns)
 
     def shard(self, index, count):
         """Every count-th example, from one on.
@@ -34,8 +43,7 @@ class Split(NamedTuple):
         Raises:
           EmptyShardError: if there are none.
         """
-        rows = rows_of((index, count), len(self.labels))
-        return Split(self.images[rows], self.labels[rows], self.classes)
+        return self.at(rows_of((index, count), len(self.labels)))
 
     def floats(self, rows=None):
         """The images as float32 in [0, 1]; a large set takes four times the memory so: give `rows`, a slice or indices."""

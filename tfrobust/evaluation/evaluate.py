@@ -1,14 +1,16 @@
 """Attacks a model, judges the attacks by one criterion and says how the model holds; or shows it what was made elsewhere."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
+import numpy as np
 import tqdm
 
-from tfrobust import targets
+from tfrobust import data, targets
 from tfrobust.attacks import Attack
-from tfrobust.evaluation import checks, columns, craft, evidence, prepare, radii, report
+from tfrobust.evaluation import breakdown, checks, columns, craft, evidence, gallery, prepare, radii, report
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.judge import judge, outcomes_of
 from tfrobust.evaluation.outcome import Outcome
@@ -22,6 +24,7 @@ def evaluate(
     labels,
     attacks: Attack | str | Iterable[Attack | str],
     *,
+    slices: Mapping[str, np.ndarray] | None = None,
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008, it is frozen
     **changes,
 ) -> Evaluation:
@@ -34,6 +37,8 @@ def evaluate(
         labels None, a `tf.data.Dataset` of (image, label), or a data set's name: see `tfrobust.data.arrays` and `load`.
       labels: int [examples] or [examples, 1], or one-hot [examples, classes].
       attacks: specifications such as "pgd(linf(8/255))", or attacks; or one of them.
+      slices: by name, a value for each example, such as the camera: accuracies are reported for each value, as they are
+        for each label; None: the columns of the data set, if it has some.
       config: seed, batch size and the like.
       **changes: fields of the configuration to change, such as seed=1.
 
@@ -47,7 +52,9 @@ def evaluate(
     Example:
       >>> print(evaluate(model, images, labels, ["fgsm(linf(0.1))", "deepfool()"], seed=1).table())
     """
-    posed = pose(model, images, labels, attacks, config.changed(**changes))
+    if slices is None:
+        slices = images.columns if isinstance(images, data.Split) else {}
+    posed = pose(model, images, labels, attacks, config.changed(**changes))._replace(columns=slices)
     return conclude(posed, outcomes_of(posed.named, posed.subject, posed.examples, posed.config))
 
 
@@ -59,12 +66,14 @@ class Posed(NamedTuple):
       subject: the model, which has been asked about the clean images.
       examples: the images.
       config: of the evaluation.
+      columns: by name, a value for each example, whose slices are reported.
     """
 
     named: list[tuple[str, Attack]]
     subject: prepare.Subject
     examples: prepare.Examples
     config: EvaluationConfig
+    columns: Mapping[str, np.ndarray] = MappingProxyType({})
 
 
 def pose(model, images, labels, attacks, config: EvaluationConfig) -> Posed:
@@ -128,7 +137,7 @@ def _look_at(target, images, config):
 
 def conclude(posed: Posed, outcomes: list[Outcome]) -> Evaluation:
     """The last part of `evaluate`: checks what the attacks did, and says how the model holds."""
-    _, subject, examples, config = posed
+    subject, examples, config = posed.subject, posed.examples, posed.config
     rows = [columns.row(outcome, subject.target) for outcome in outcomes]
     found = evidence.gather(subject.target, subject.predictor, subject.answers, examples, outcomes, rows, config)
     contents = {
@@ -145,7 +154,9 @@ def conclude(posed: Posed, outcomes: list[Outcome]) -> Evaluation:
         "attacks": rows,
         "worst_case": radii.worst_cases(outcomes, examples),
         "curves": radii.curves(outcomes, examples),
+        "slices": breakdown.slices(posed.columns, outcomes, examples),
         "warnings": checks.warnings(found),
         "endpoint": subject.target.about(),
     }
-    return Evaluation(contents, examples.images, examples.labels, subject.predictions, outcomes)
+    galleries = [gallery.choose(outcome, subject) for outcome in outcomes]
+    return Evaluation(contents, examples.images, examples.labels, subject.predictions, outcomes, galleries)

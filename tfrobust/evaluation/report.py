@@ -11,7 +11,8 @@ import numpy as np
 
 from tfrobust import files
 from tfrobust.errors import InputError
-from tfrobust.evaluation import exported, image_files
+from tfrobust.evaluation import exported, image_files, provenance
+from tfrobust.evaluation.gallery import Gallery
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.render import page, pictures, text
 from tfrobust.evaluation.storage import CleanImages
@@ -26,6 +27,7 @@ class Evaluation:
       clean: the clean images as they were given; rows such as `clean[3]` are float32 in [0, 1].
       labels, predictions: of the clean images, the latter the model's.
       outcomes: an `Outcome` per attack, with the adversarial images.
+      galleries: the examples of each that a page shows.
     """
 
     report: dict
@@ -33,6 +35,7 @@ class Evaluation:
     labels: np.ndarray
     predictions: np.ndarray
     outcomes: list[Outcome]
+    galleries: Sequence[Gallery] = ()
 
     @property
     def images(self) -> np.ndarray:
@@ -114,25 +117,37 @@ def save(folder, report: dict, evaluations: Sequence[Evaluation], beside: page.B
     Returns:
       The path of report.html.
     """
-    adversarial, curves = pictures.adversarial_images(evaluations), pictures.curves(evaluations)
-    progress = pictures.progress(evaluations)
-    shown = [
-        ("Robust accuracy by radius", curves),
-        ("How the attacks went on", progress),
-        ("Adversarial images", adversarial),
-    ]
+    last = evaluations[-1]
+    run = provenance.of_run(last.report["model"], last.clean.pixels, last.labels)
+    drawn = {
+        "curves": (pictures.curves, "The accuracy that attacks leave, by radius, for each model"),
+        "progress": (pictures.progress, "How many images each attack had broken, question by question"),
+    }
+    made = {name: draw(evaluations) for name, (draw, _) in drawn.items()}
+    figures = {
+        name: page.Figure(page.in_base64(made[name]), page.in_base64(_dark(draw, evaluations)), alt)
+        for name, (draw, alt) in drawn.items()
+        if made[name]
+    }
     folder = pathlib.Path(folder)
     for name, contents in {
-        "pictures.png": adversarial,
-        "curves.png": curves,
-        "progress.png": progress,
-        "report.json": (json.dumps(report, indent=2) + "\n").encode(),
-        "report.html": page.page(evaluations, shown, beside).encode(),
+        "pictures.png": pictures.adversarial_images(evaluations),
+        **{f"{name}.png": picture for name, picture in made.items()},
+        "report.json": (json.dumps({**report, "run": run}, indent=2) + "\n").encode(),
+        "report.html": page.page(evaluations, figures, beside, run).encode(),
     }.items():
         if contents:
             with files.written(folder / name) as path:
                 path.write_bytes(contents)
     return folder / "report.html"
+
+
+def _dark(draw, evaluations):
+    """The same picture for dark pages."""
+    from matplotlib import style
+
+    with style.context(["dark_background", {"figure.facecolor": "#14171c", "axes.facecolor": "#14171c"}]):
+        return draw(evaluations)
 
 
 def versions() -> dict[str, str | None]:

@@ -1,34 +1,22 @@
-"""The HTML page."""
+"""The HTML page: what the template is given."""
 
 import base64
+import functools
 import html
-from collections.abc import Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from tfrobust.evaluation.render import text
+import jinja2
+import numpy as np
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Robustness of {title}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; color: #1c1e21; }}
-table {{ border-collapse: collapse; }} th, td {{ padding: .3rem .7rem; border-bottom: 1px solid #ddd; text-align: right; }}
-th:nth-child(-n+2), td:nth-child(-n+2) {{ text-align: left; }} td:first-child {{ font-family: monospace; }}
-.bar {{ background: linear-gradient(90deg, #b7dcc0 var(--share), transparent var(--share)); }}
-.warning {{ border-left: 4px solid #d9822b; background: #fff6ea; padding: .5rem 1rem; margin: .7rem 0; }}
-.verdict {{ border-left: 4px solid #2e7d4f; background: #eef8f1; padding: .5rem 1rem; margin: .7rem 0; }}
-.failed {{ border-color: #b3261e; background: #fdeeed; }}
-img {{ max-width: 100%; }} small {{ color: #666; }}
-</style></head><body>
-<h1>Robustness of {title}</h1>
-{verdict}
-<p>{summary}</p>
-{table}
-{warnings}
-{sections}
-{pictures}
-<p><small>{footer}</small></p>
-</body></html>
-"""
+from tfrobust.evaluation import breakdown
+from tfrobust.evaluation.columns import COLUMNS, shown
+from tfrobust.evaluation.render import overview, text
+from tfrobust.evaluation.render.pictures import short_names
+
+_SLICES = 12  # of a column that are shown, the weakest first
+_AMPLIFIED = 10  # a difference as it is shown
 
 
 class Beside(NamedTuple):
@@ -49,82 +37,225 @@ class Beside(NamedTuple):
     lines: Sequence[str] = ()
 
 
-def page(evaluations: Sequence, pictures: Sequence[tuple[str, bytes | None]] = (), beside: Beside | None = None) -> str:
+class Figure(NamedTuple):
+    """A picture for light and for dark pages, PNG in base64, and what it shows."""
+
+    light: str
+    dark: str
+    alt: str
+
+
+def page(
+    evaluations: Sequence,
+    figures: Mapping[str, Figure] | None = None,
+    beside: Beside | None = None,
+    run: Mapping[str, str | None] | None = None,
+) -> str:
     """The HTML page: one file, no scripts, nothing loaded from elsewhere.
 
     Args:
-      evaluations: side by side.
-      pictures: (title, PNG or None) of each.
+      evaluations: side by side; the last is what the page is about.
+      figures: "curves" and "progress".
       beside: what else it shows.
+      run: how it came about: see `provenance.of_run`.
     """
-    report = evaluations[-1].report
-    heading, *rows = text.cells(evaluations)
-    reports = [evaluation.report for evaluation in evaluations]
-    summary = (
-        f"{report['examples']} examples of {report['dataset'] or 'the given data'}, seed {report['seed']}. "
-        "An example counts as robust if it is classified correctly and the attack finds nothing inside its ball and "
-        "[0, 1] that changes that. "
-        + (
-            "All images of the attacker are in 8 bits, as an image file holds them."
-            if report["pixels"] == "uint8"
-            else "“Rounded” is what is left of that after rounding to the 256 values of an image file."
-        )
-    )
-    return _PAGE.format(
-        title=html.escape(beside.title if beside else report["model"]),
-        summary=html.escape(summary),
-        table=_html_table(heading, rows),
-        warnings="\n".join(_remarks(reports)),
-        verdict=_html_verdict(beside) if beside else "",
-        sections="\n".join(_html_sections(beside)) if beside else "",
-        pictures="\n".join(_html_picture(*picture) for picture in pictures if picture[1]),
-        footer=html.escape(", ".join(f"{name} {version}" for name, version in report["versions"].items() if version)),
-    )
+    reports, names = [evaluation.report for evaluation in evaluations], short_names(evaluations)
+    report = reports[-1]
+    filled = {
+        "title": beside.title if beside else report["model"],
+        "verdict": _verdict(reports, names, beside),
+        "summary": _summary(report),
+        "notes": list(text.notes(reports)),
+        "overview": list(overview.rows(reports, names)),
+        "worst_slices": list(_worst(report)),
+        "slices": list(_slices(report)),
+        "warnings": list(_grouped(text.merged_warnings(reports)).items()),
+        "tables": beside.tables if beside else (),
+        "lines": beside.lines if beside else (),
+        "galleries": [gallery for pair in zip(evaluations, names) for gallery in _galleries(*pair, len(names) > 1)],
+        "details": list(_details(reports, names)),
+        "command": (run or {}).get("command"),
+        "facts": list(_facts(report, run or {})),
+        **(figures or {}),
+    }
+    return _template().render(sections=_sections(filled), **filled)
 
 
 def fragment(evaluations: Sequence) -> str:
     """The table and the warnings alone, as a notebook shows them."""
     heading, *rows = text.cells(evaluations)
-    return "\n".join([_html_table(heading, rows), *_remarks([evaluation.report for evaluation in evaluations])])
+    reports = [evaluation.report for evaluation in evaluations]
+    lines = [f"<tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in heading)}</tr>"]
+    lines += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
+    remarks = [f"<p>{html.escape(note)}</p>" for note in text.notes(reports)]
+    for model, warning in text.merged_warnings(reports):
+        said = html.escape(f"{model}: {warning['evidence']}; {warning['remedy']}")
+        remarks.append(f"<p><b>{warning['code']}</b> {said}</p>")
+    return "\n".join(["<table>", *lines, "</table>", *remarks])
 
 
-def _remarks(reports):
-    """What has to be known to read the numbers, and the warnings."""
-    notes = [f"<p>{html.escape(note)}.</p>" for note in text.notes(reports)]
-    return [*notes, *(_html_warning(*found) for found in text.merged_warnings(reports))]
+@functools.cache
+def _template():
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tfrobust.evaluation.render"),
+        autoescape=lambda name: name is not None and name.endswith(".html.jinja"),
+        undefined=jinja2.ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html.jinja")
 
 
-def _html_verdict(beside):
-    lines = "<br>".join(map(html.escape, beside.verdict))
-    return f'<div class="verdict{"" if beside.passed else " failed"}">{lines}</div>'
+def _sections(filled):
+    known = {
+        "verdict": ("Verdict", True),
+        "curves": ("By radius", filled.get("curves")),
+        "attacks": ("Attacks", True),
+        "slices": ("Slices", filled["worst_slices"]),
+        "checks": ("Checks", filled["warnings"]),
+        "examples": ("Examples", filled["galleries"]),
+        "details": ("Attack by attack", filled["details"]),
+        "repeat": ("How to repeat it", True),
+    }
+    return [(name, title) for name, (title, there) in known.items() if there]
 
 
-def _html_sections(beside):
-    for title, (heading, *rows) in beside.tables:
-        yield f"<h2>{html.escape(title)}</h2>\n{_html_table(heading, rows)}"
-    if beside.lines:
-        yield "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in beside.lines) + "</ul>"
-
-
-def _html_warning(model, warning):
-    code, evidence, remedy = (html.escape(warning[key]) for key in ("code", "evidence", "remedy"))
-    return f'<div class="warning"><b>{code}</b> {html.escape(model)}: {evidence}. <i>{remedy}.</i></div>'
-
-
-def _html_picture(title, picture):
-    data = base64.b64encode(picture).decode()
-    title = html.escape(title)
-    return f'<h2>{title}</h2><img alt="{title}" src="data:image/png;base64,{data}">'
-
-
-def _html_table(heading, rows):
-    lines = ["<tr>" + "".join(f"<th>{html.escape(cell)}</th>" for cell in heading) + "</tr>"]
-    for row in rows:
-        cells = [
-            f'<td class="bar" style="--share: {cell}">{cell}</td>'
-            if cell.endswith("%")
-            else f"<td>{html.escape(cell)}</td>"
-            for cell in row
+def _verdict(reports, names, beside):
+    if beside:
+        title, *lines = beside.verdict
+        return {"state": "passed" if beside.passed else "failed", "title": title.capitalize(), "lines": lines}
+    report, lines = reports[-1], []
+    for place, worst in enumerate(report["worst_case"]):
+        line = f"{_share(worst['robust_accuracy'], report)} of the examples withstand every attack in {worst['ball']}"
+        others = [
+            f"{_share(other['worst_case'][place]['robust_accuracy'], other)} of {name}"
+            for name, other in zip(names[:-1], reports[:-1])
         ]
-        lines.append("<tr>" + "".join(cells) + "</tr>")
-    return "<table>\n" + "\n".join(lines) + "\n</table>"
+        lines.append("; ".join([line, *others]) + ".")
+    for row in report["attacks"]:
+        if row["robust_accuracy"] is not None and row["radius"] is None:
+            lines.append(f"{_share(row['robust_accuracy'], report)} withstand {row['attack']}.")
+    lines.append(f"{_share(report['clean_accuracy'], report)} are classified correctly without an attack.")
+    codes = list(dict.fromkeys(warning["code"] for warning in report["warnings"]))
+    if codes:
+        lines.append(f"Do not rely on these numbers before you have read the checks: {', '.join(codes)}.")
+    title = "What withstands the attacks" if report["attacks"] else "No attack was made"
+    return {"state": "failed" if codes else "passed", "title": title, "lines": lines}
+
+
+def _share(value, report):
+    found = overview.share(value, report)
+    return f"{found['share']:.1%} ({found['low']:.1%} to {found['high']:.1%})"
+
+
+def _summary(report):
+    rounded = (
+        "All images of the attacker are in 8 bits, as an image file holds them."
+        if report["pixels"] == "uint8"
+        else "“Rounded” is what is left of that after rounding to the 256 values of an image file."
+    )
+    return (
+        f"{report['examples']} examples of {report['dataset'] or 'the given data'}, seed {report['seed']}. An example counts as "
+        "robust if it is classified correctly and the attack finds nothing within its limits and [0, 1] that changes that. "
+        f"{rounded}"
+    )
+
+
+def _worst(report) -> Iterator[str]:
+    """A line for each column of the data that names its weakest slice."""
+    for name, of_column in report["slices"].items():
+        found = breakdown.worst(of_column)
+        if found is not None:
+            yield f"Weakest by {name}: {found['value']}, {breakdown.accuracy(found):.1%} of {found['examples']} examples."
+
+
+def _slices(report):
+    """The table of each column of the data, its weakest values first."""
+    for name, of_column in report["slices"].items():
+        weakest = sorted(of_column, key=breakdown.accuracy)[:_SLICES]
+        shares = [*weakest[0]["worst_case"]] or [*weakest[0]["robust_accuracy"]]
+        kind = "worst_case" if weakest[0]["worst_case"] else "robust_accuracy"
+        rows = [[name, "examples", "clean", *(f"worst in {key}" if kind == "worst_case" else key for key in shares)]]
+        for found in weakest:
+            values = [found["clean_accuracy"], *(found[kind][key] for key in shares)]
+            rows.append(
+                [str(found["value"]), str(found["examples"]), *(overview.share(value, found) for value in values)]
+            )
+        yield name, rows
+
+
+def _grouped(warnings):
+    """The warnings of each code: whom it is about with the evidence, and what to do."""
+    found = {}
+    for model, warning in warnings:
+        of_code = found.setdefault(warning["code"], {"evidence": [], "remedy": warning["remedy"]})
+        of_code["evidence"].append((model, warning["evidence"]))
+    return found
+
+
+def _galleries(evaluation, name, named):
+    for outcome, gallery in zip(evaluation.outcomes, evaluation.galleries):
+        if len(gallery.rows):
+            examples = [_example(evaluation, outcome, gallery, place) for place in range(len(gallery.rows))]
+            yield {"attack": outcome.name, "model": name if named else None, "examples": examples}
+
+
+def _example(evaluation, outcome, gallery, place):
+    row = int(gallery.rows[place])
+    clean, adversarial = evaluation.clean[row : row + 1][0], outcome.images[row : row + 1][0]
+    broken = bool(outcome.broken[row])
+    seen, sure = [], lambda values: "" if values is None else f" ({values[place]:.0%})"
+    seen.append(f"{evaluation.labels[row]}{sure(gallery.clean)}")
+    seen.append(f"{outcome.predictions[row]}{sure(gallery.adversarial)}")
+    return {
+        "row": row,
+        "broken": broken,
+        "clean": _png(clean),
+        "adversarial": _png(adversarial),
+        "difference": _png(0.5 + _AMPLIFIED * (adversarial - clean) / 2.0),
+        "caption": f"image {row}: {' seen as '.join(seen)}, {'broken' if broken else 'withstood'}",
+    }
+
+
+def _png(image):
+    from PIL import Image
+
+    levels = np.round(np.clip(image, 0.0, 1.0) * 255.0).astype("uint8")
+    shown = levels if levels.shape[-1] in (3, 4) else levels.mean(axis=-1).astype("uint8")
+    buffer = io.BytesIO()
+    Image.fromarray(shown).save(buffer, format="PNG", optimize=True)
+    return in_base64(buffer.getvalue())
+
+
+def in_base64(contents: bytes) -> str:
+    """Bytes as a page holds them."""
+    return base64.b64encode(contents).decode()
+
+
+def _details(reports, names):
+    """A table for each attack: what is known of it, line by line, of each model."""
+    kept = [column for column in COLUMNS if column.heading]
+    visible = {column.key for column in shown(reports)}
+    for rows in zip(*(report["attacks"] for report in reports)):
+        lines = [
+            [column.heading, *(column.text(row) for row in rows)]
+            for column in kept
+            if column.key in visible and any(row[column.key] is not None for row in rows)
+        ]
+        yield rows[0]["attack"], [["", *names], *lines]
+
+
+def _facts(report, run):
+    yield "seed", report["seed"]
+    for key, name in (
+        ("date", "date"),
+        ("hardware", "hardware"),
+        ("git_commit", "git commit"),
+        ("model_sha256", "SHA-256 of the model"),
+        ("data_sha256", "SHA-256 of the images and labels"),
+    ):
+        if run.get(key):
+            yield name, run[key]
+    for name, version in report["versions"].items():
+        if version:
+            yield name, version

@@ -8,6 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfrobust.evaluation import radii
+
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito's, told apart by everyone
+_MARKERS = "osD^vPX*"
+_STYLES = ("--", ":", "-.")
+
 
 def adversarial_images(evaluations: Sequence, count: int = 6) -> bytes | None:
     """A PNG of clean images and what breaks each evaluation's model on them; None if no attack broke any.
@@ -24,7 +30,7 @@ def adversarial_images(evaluations: Sequence, count: int = 6) -> bytes | None:
         return None
     _, one_per_class = np.unique(first.labels[candidates], return_index=True)
     chosen = candidates[np.sort(one_per_class)][:count]
-    return _grid(shown, chosen, ["clean", *_short_names(evaluations)])
+    return _grid(shown, chosen, ["clean", *short_names(evaluations)])
 
 
 def _grid(outcomes, chosen, names):
@@ -59,7 +65,7 @@ def _png(canvas, dpi):
     return buffer.getvalue()
 
 
-def _short_names(evaluations):
+def short_names(evaluations):
     """The last part of each model's path, or the folder too where that alone would not tell them apart."""
     paths = [pathlib.PurePath(evaluation.report["model"]) for evaluation in evaluations]
     same = len({path.name for path in paths}) < len(paths)
@@ -67,25 +73,47 @@ def _short_names(evaluations):
 
 
 def curves(evaluations: Sequence) -> bytes | None:
-    """A PNG with a panel for each norm: robust accuracy by radius, over all attacks; None if there was no attack."""
+    """A PNG with a panel for each norm: robust accuracy by radius, over all attacks and of each; None if there was none.
+
+    All attacks together are a thick line for each model; a minimal-norm attack is a thin one, one in a ball a marker.
+    """
     from matplotlib import figure
 
     norms = list(evaluations[0].report["curves"])
     if not norms:
         return None
-    canvas = figure.Figure(figsize=(4.2 * len(norms), 3.2), layout="constrained")
+    attacks = max(len(evaluation.outcomes) for evaluation in evaluations)
+    size = (4.4 * max(len(norms), 2), 3.4 + 0.18 * attacks * len(evaluations))
+    canvas = figure.Figure(figsize=size, layout="constrained")
     for axis, norm in zip(canvas.subplots(1, len(norms), squeeze=False)[0], norms):
-        for name, evaluation in zip(_short_names(evaluations), evaluations):
-            curve = evaluation.report["curves"][norm]
-            axis.step(curve["radius"], curve["robust_accuracy"], where="post", label=name)
-            for worst in evaluation.report["worst_case"]:
-                if worst["norm"] == norm:
-                    axis.axvline(worst["radius"], color="gray", linewidth=0.8, linestyle=":")
-        axis.set(xlabel=f"radius in {norm}", ylabel="robust accuracy", ylim=(0, 1.02), title="all attacks together")
+        for number, (name, evaluation) in enumerate(zip(short_names(evaluations), evaluations)):
+            color, curve = _COLORS[number % len(_COLORS)], evaluation.report["curves"][norm]
+            label = f"{name}: all attacks together"
+            axis.step(curve["radius"], curve["robust_accuracy"], where="post", linewidth=2.2, color=color, label=label)
+            for place, outcome in enumerate(evaluation.outcomes):
+                _draw(axis, outcome, norm, color, f"{name}: {textwrap.shorten(outcome.name, 50)}", place)
+        axis.set(xlabel=f"radius in {norm}", ylabel="robust accuracy", ylim=(0, 1.02))
         axis.set_xlim(left=0)
         axis.grid(alpha=0.3)
-        axis.legend(fontsize=8)
+    named = {label: handle for axis in canvas.axes for handle, label in zip(*axis.get_legend_handles_labels())}
+    canvas.legend(named.values(), named, loc="outside lower center", fontsize=8)
     return _png(canvas, 110)
+
+
+def _draw(axis, outcome, norm, color, label, place):
+    """One attack in the panel of a norm, if it is its own."""
+    if outcome.ball is not None and type(outcome.ball).__name__.lower() == norm:
+        axis.plot(
+            outcome.ball.radius,
+            outcome.standing(outcome.broken) or 0.0,
+            _MARKERS[place % len(_MARKERS)],
+            color=color,
+            label=label,
+        )
+    elif outcome.attack.norm is not None and outcome.attack.norm.__name__.lower() == norm:
+        curve = radii.curves([outcome], outcome.examples)[norm]
+        style = _STYLES[place % len(_STYLES)]
+        axis.step(curve["radius"], curve["robust_accuracy"], style, where="post", linewidth=1, color=color, label=label)
 
 
 def progress(evaluations: Sequence) -> bytes | None:
@@ -94,7 +122,7 @@ def progress(evaluations: Sequence) -> bytes | None:
 
     traces = [
         (name, row["attack"], row["trace"])
-        for name, evaluation in zip(_short_names(evaluations), evaluations)
+        for name, evaluation in zip(short_names(evaluations), evaluations)
         for row in evaluation.report["attacks"]
         if row["trace"]
     ]
