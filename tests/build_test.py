@@ -43,6 +43,7 @@ DATA = {
     "benchmarks/peers/environment.py": ["requirements.txt", "//:constraints.txt"],
     "export/device/page.py": ["page/*"],
     "export/device/pack.py": ["run.py"],
+    "tfrobust/evaluation/render/page.py": ["templates/*"],
     "tests/support/browser.py": ["browser.mjs"],
     "tests/export/serving_test.py": ["run_saved_model.c"],
     "tests/support/servers/environments.py": ["*_requirements.txt"],

@@ -10,19 +10,19 @@ if TYPE_CHECKING:  # `--help` does not wait for them
     import keras
 
 # What the flags offer; "enhancer" goes with a U-Net.
-KINDS = (
-    "none",
-    "deep_defense",
-    "adversarial_training",
-    "adversarial_set",
-    "trades",
-    "mart",
-    "free",
-    "fast",
-    "parseval",
-    "noise",
-    "interval_bounds",
-)
+KINDS = {
+    "none": "plain training",
+    "deep_defense": "training that differentiates through DeepFool",
+    "adversarial_training": "on the images of --training_attack",
+    "adversarial_set": "on images that --training_attack made once, before the training",
+    "trades": "TRADES: the divergence between clean and adversarial answers beside the loss",
+    "mart": "MART: more weight on what is misclassified",
+    "free": "adversarial training for free, each batch --replays times",
+    "fast": "adversarial training with one step from a random start",
+    "parseval": "kernels that are kept near to orthonormal",
+    "noise": "on images with Gaussian noise, to be certified by smoothing",
+    "interval_bounds": "on the worst logits that interval bounds allow, to be certified by them",
+}
 
 
 @dataclasses.dataclass(frozen=True)

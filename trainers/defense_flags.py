@@ -4,7 +4,7 @@ from absl import flags
 
 from trainers.defense import KINDS, DefenseConfig
 
-DEFENSE = flags.DEFINE_enum("defense", "none", KINDS, "How to train.")
+DEFENSE = flags.DEFINE_enum("defense", "none", list(KINDS), "How to train.")
 LAM = flags.DEFINE_float("lam", 15.0, "Deep Defense: weight of the regularizer.", lower_bound=0.0)
 C = flags.DEFINE_float("c", 25.0, "Deep Defense: exp(-c rho_2) for correct predictions.", lower_bound=0.0)
 D = flags.DEFINE_float("d", 5.0, "Deep Defense: exp(d rho_2) for wrong predictions.", lower_bound=0.0)

@@ -14,6 +14,7 @@ from absl import flags
 import tfrobust as tfr
 from tfrobust import files
 from tfrobust.cli import attacks, data, devices, program, shards
+from tfrobust.errors import unknown
 
 MODEL = flags.DEFINE_string("model", None, "The model: .keras, SavedModel directory or .tflite.", required=True)
 BASELINE = flags.DEFINE_string("baseline", None, "A second model to show beside it, such as the undefended one.")
@@ -65,8 +66,9 @@ def _corruptions(names):
         return None
     known = tfr.evaluation.common_corruptions.NAMES
     names = known if names == ["all"] else tuple(dict.fromkeys(names))
-    if unknown := [name for name in names if name not in known]:
-        raise tfr.InputError(f"--corruption takes all, or of {', '.join(known)}; got {unknown[0]!r}")
+    for name in names:
+        if name not in known:
+            raise tfr.InputError(f"--corruption: {unknown('corruption', name, ['all', *known])}")
     return tfr.evaluation.studies.CommonCorruptions(names)
 
 

@@ -5,7 +5,6 @@ tables below, numbers with + - * /, True, False, None, the names of norms, objec
 """
 
 import ast
-import difflib
 import operator
 
 from tfrobust import balls, objectives
@@ -42,7 +41,7 @@ from tfrobust.attacks.score.one_pixel import OnePixel
 from tfrobust.attacks.score.sparse_rs import SparseRS
 from tfrobust.attacks.score.spsa import SPSA
 from tfrobust.attacks.score.square import Square
-from tfrobust.errors import InputError
+from tfrobust.errors import InputError, unknown
 
 ATTACKS = {
     "fgsm": fgsm,
@@ -127,7 +126,7 @@ def parse(text: str) -> Attack:
     if not (isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name)):
         raise _wrong(text, "an attack is written as name(arguments)")
     if tree.func.id not in ATTACKS:
-        raise _wrong(text, _unknown("attack", tree.func.id, ATTACKS))
+        raise _wrong(text, unknown("attack", tree.func.id, ATTACKS))
     return _value(tree, text)
 
 
@@ -171,11 +170,11 @@ def _value(node, text):
                 raise _wrong(text, "it divides by zero") from error
         case ast.Name(id=name):
             if name not in _NAMES:
-                raise _wrong(text, _unknown("name", name, _NAMES))
+                raise _wrong(text, unknown("name", name, _NAMES))
             return _NAMES[name]
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
             if name not in _CALLABLE:
-                raise _wrong(text, _unknown("name", name, _CALLABLE))
+                raise _wrong(text, unknown("name", name, _CALLABLE))
             return _call(name, [_value(a, text) for a in args], {k.arg: _value(k.value, text) for k in keywords}, text)
     raise _wrong(text, f"{ast.unparse(node)!r} is not a number, a ball or an attack")
 
@@ -194,12 +193,6 @@ def _call(name, args, keywords, text):
         raise _wrong(text, str(error)) from error
     except (TypeError, ArithmeticError) as error:
         raise _wrong(text, f"{name}: {str(error).replace('__init__() ', '')}") from error
-
-
-def _unknown(what, name, known):
-    close = difflib.get_close_matches(name, known, n=2)
-    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
-    return f"unknown {what} {name!r}{hint} (there are: {', '.join(sorted(known))})"
 
 
 def _wrong(text, why):

@@ -5,6 +5,7 @@ traceback (EX_SOFTWARE of sysexits.h), so that it does not look like a missed th
 """
 
 import os
+import re
 import signal
 import sys
 import traceback
@@ -13,10 +14,11 @@ from typing import NoReturn
 
 from absl import app, flags, logging
 
+from tfrobust.cli import flagfiles
 from tfrobust.errors import InputError
 
 
-def run(main: Callable[[], int | None]) -> NoReturn:
+def run(main: Callable[..., int | None], takes_arguments: bool = False) -> NoReturn:
     """Parses the command line, calls `main()` and exits with what it returns (None counts as 0).
 
     Flag errors and `InputError` end the program with one line and exit code 2; any other exception is a bug, which
@@ -24,6 +26,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
     Args:
       main: the program. It reads its flags, and passes on what they say.
+      takes_arguments: whether it is called with what stands beside the flags, such as files.
 
     Example:
       >>> if __name__ == "__main__":
@@ -34,19 +37,19 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
     def parse(argv):
         try:
-            return flags.FLAGS(argv)
-        except flags.Error as error:
-            fail(error)
+            return flags.FLAGS([argv[0], *flagfiles.expanded(argv[1:])])
+        except (InputError, flags.Error) as error:
+            fail(_of_a_missing_flag(error) or error)
         except SystemExit:  # --help has printed its page, and absl would exit with 1
             sys.exit(0)
 
     def guarded(argv):
-        if argv[1:]:
+        if argv[1:] and not takes_arguments:
             fail(f"unexpected argument {argv[1]!r}: flags are written --name=value")
         if not flags.FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)
         try:
-            sys.exit(main())
+            sys.exit(main(argv[1:]) if takes_arguments else main())
         except InputError as error:
             fail(error)
         except Exception:
@@ -54,6 +57,12 @@ def run(main: Callable[[], int | None]) -> NoReturn:
             sys.exit(os.EX_SOFTWARE)
 
     app.run(guarded, flags_parser=parse)
+
+
+def _of_a_missing_flag(error) -> str | None:
+    """What absl says as "must have a value other than None"."""
+    found = re.search(r"Flag --(\w+) must have a value other than None", str(error))
+    return found and f"--{found[1]} is missing: {flags.FLAGS[found[1]].help}"
 
 
 def end_in_order_when_told() -> None:

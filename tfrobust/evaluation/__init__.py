@@ -1,10 +1,12 @@
 """Evaluation under attack: `evaluate` runs attacks, judges them and returns an `Evaluation` to print or save."""
 
-from tfrobust.evaluation import clever, common_corruptions, corruptions, metrics, similarity, studies
+from tfrobust.evaluation import clever, common_corruptions, comparison, corruptions, metrics, similarity, studies
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.evaluate import evaluate, show
 from tfrobust.evaluation.outcome import Outcome
-from tfrobust.evaluation.render.page import Beside
+from tfrobust.evaluation.render.figures import drawn
+from tfrobust.evaluation.render.page import Beside, page
+from tfrobust.evaluation.render.pictures import distinct
 from tfrobust.evaluation.render.text import table
 from tfrobust.evaluation.report import Evaluation, save
 from tfrobust.evaluation.scenarios import SCENARIOS, Plan, Scenarios, evaluate_scenarios
@@ -25,7 +27,10 @@ __all__ = [
     "Transfer",
     "clever",
     "common_corruptions",
+    "comparison",
     "corruptions",
+    "distinct",
+    "drawn",
     "evaluate",
     "evaluate_scenarios",
     "evaluate_transfer",
@@ -33,6 +38,7 @@ __all__ = [
     "merge",
     "merged",
     "metrics",
+    "page",
     "save",
     "show",
     "similarity",

@@ -14,7 +14,7 @@ from tfrobust.errors import InputError
 from tfrobust.evaluation import exported, image_files, provenance
 from tfrobust.evaluation.gallery import Gallery
 from tfrobust.evaluation.outcome import Outcome
-from tfrobust.evaluation.render import page, pictures, text
+from tfrobust.evaluation.render import figures, page, pictures, text
 from tfrobust.evaluation.storage import CleanImages
 
 
@@ -119,35 +119,18 @@ def save(folder, report: dict, evaluations: Sequence[Evaluation], beside: page.B
     """
     last = evaluations[-1]
     run = provenance.of_run(last.report["model"], last.clean.pixels, last.labels)
-    drawn = {
-        "curves": (pictures.curves, "The accuracy that attacks leave, by radius, for each model"),
-        "progress": (pictures.progress, "How many images each attack had broken, question by question"),
-    }
-    made = {name: draw(evaluations) for name, (draw, _) in drawn.items()}
-    figures = {
-        name: page.Figure(page.in_base64(made[name]), page.in_base64(_dark(draw, evaluations)), alt)
-        for name, (draw, alt) in drawn.items()
-        if made[name]
-    }
+    drawn = figures.drawn(evaluations)
     folder = pathlib.Path(folder)
     for name, contents in {
         "pictures.png": pictures.adversarial_images(evaluations),
-        **{f"{name}.png": picture for name, picture in made.items()},
+        **{f"{name}.png": figure.light for name, figure in drawn.items()},
         "report.json": (json.dumps({**report, "run": run}, indent=2) + "\n").encode(),
-        "report.html": page.page(evaluations, figures, beside, run).encode(),
+        "report.html": page.page(evaluations, drawn, beside, run).encode(),
     }.items():
         if contents:
             with files.written(folder / name) as path:
                 path.write_bytes(contents)
     return folder / "report.html"
-
-
-def _dark(draw, evaluations):
-    """The same picture for dark pages."""
-    from matplotlib import style
-
-    with style.context(["dark_background", {"figure.facecolor": "#14171c", "axes.facecolor": "#14171c"}]):
-        return draw(evaluations)
 
 
 def versions() -> dict[str, str | None]:

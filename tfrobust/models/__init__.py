@@ -4,7 +4,7 @@ import inspect
 
 import keras
 
-from tfrobust.errors import InputError
+from tfrobust.errors import InputError, unknown
 from tfrobust.models import insert, masks
 from tfrobust.models.ace import Ace, enhancer, with_ace
 from tfrobust.models.ace_toy import ace_toy
@@ -84,7 +84,7 @@ def input_shape(name: str) -> tuple[int, int, int]:
 
 def _parameters(name):
     if name not in MODELS:
-        raise InputError(f"unknown model {name!r}; there are: {', '.join(sorted(MODELS))}")
+        raise InputError(unknown("model", name, MODELS))
     return inspect.signature(MODELS[name]).parameters
 
 

@@ -23,7 +23,7 @@ import zlib
 
 from keras import layers
 
-from tfrobust.errors import InputError
+from tfrobust.errors import InputError, unknown
 from tfrobust.layers import DropBlock, FixedMask, Placement
 from tfrobust.models.insert import Insert, Place
 
@@ -51,7 +51,7 @@ class Masks(Insert):
 
     def __post_init__(self):
         if self.kind not in KINDS:
-            raise InputError(f"masks: kind must be one of {', '.join(KINDS)}; got {self.kind!r}")
+            raise InputError(f"masks: {unknown('kind', self.kind, KINDS)}")
         if not self.width > 0:
             raise InputError(f"masks: width must be positive, got {self.width}")
         for block, ratio in self.ratios:

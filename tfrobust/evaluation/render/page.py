@@ -38,10 +38,10 @@ class Beside(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A picture for light and for dark pages, PNG in base64, and what it shows."""
+    """A picture for light and for dark pages, PNG, and what it shows."""
 
-    light: str
-    dark: str
+    light: bytes
+    dark: bytes
     alt: str
 
 
@@ -103,6 +103,7 @@ def _template():
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["base64"] = lambda contents: base64.b64encode(contents).decode()
     return environment.get_template("report.html.jinja")
 
 
@@ -224,12 +225,7 @@ def _png(image):
     shown = levels if levels.shape[-1] in (3, 4) else levels.mean(axis=-1).astype("uint8")
     buffer = io.BytesIO()
     Image.fromarray(shown).save(buffer, format="PNG", optimize=True)
-    return in_base64(buffer.getvalue())
-
-
-def in_base64(contents: bytes) -> str:
-    """Bytes as a page holds them."""
-    return base64.b64encode(contents).decode()
+    return buffer.getvalue()
 
 
 def _details(reports, names):
