@@ -36,11 +36,7 @@ def attacks(norm, problem, passes):
         },
         "l0": {"FMN": library.L0FMNAttack(steps=steps)},
     }[norm]
-    bounded = {
-        "linf": {"PGD": library.LinfPGD},
-        "l2": {"PGD": library.L2PGD},
-        "l1": {"SLIDE": library.SparseL1DescentAttack},
-    }
+    bounded = {"l1": {"SLIDE": library.SparseL1DescentAttack}}
     count = passes // 2 // search.ROUNDS - 1
 
     def in_a_ball(make):
