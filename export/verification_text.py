@@ -22,7 +22,7 @@ def tables(found: Verification) -> Iterator[str]:
     """The evaluations of all images, those of attacks on the artifacts themselves, and the matrix."""
     yield text.table([found.reference, *(one.native or one.transferred for one in found.artifacts)])
     for title, rows in _tables(found):
-        yield f"\n{title}\n" + "\n".join(line.rstrip() for line in text.aligned(rows, left=2))
+        yield f"\n{title}\n" + "\n".join(text.fitted(rows, words=2))
 
 
 def beside(found: Verification, said: Sequence[str]) -> Beside:

@@ -22,13 +22,29 @@ def found():
 
 
 def test_table_has_a_line_for_each_attack_and_the_worst_case(found):
-    heading, _, clean, fgsm, deepfool, worst, *_ = found.table().splitlines()
-    assert heading.split()[:3] == ["attack", "model", "robust"]
-    assert clean.split("  ")[0] == "none" and "100.00%  75.7% to 100.0%" in clean
+    heading, _, clean, fgsm, deepfool, worst, _, numbers, *_ = found.table().splitlines()
+    assert heading.split() == ["attack", found.report["model"]]
+    assert clean.split()[0] == "none" and "100.00% (75.7% to 100.0%)" in clean
     robust = found.report["attacks"][0]["robust_accuracy"]
     low, high = evaluation.metrics.wilson_interval(robust, 12)
-    assert f"{robust:.2%}   {low:.1%} to {high:.1%}" in fgsm and f"{robust:.2%}   {low:.1%} to" in worst
-    assert f"{found.report['attacks'][1]['rho_2']:.4f}" in deepfool and worst.startswith("worst case")
+    assert f"{robust:.2%} ({low:.1%} to {high:.1%})" in fgsm and f"{robust:.2%} ({low:.1%} to" in worst
+    assert f"median l2 {found.report['attacks'][1]['median_l2']:.3f}" in deepfool and worst.startswith("worst case")
+    assert f"{found.report['attacks'][1]['rho_2']:.4f}" in found.table() and "rho_2" in numbers
+
+
+def test_no_line_is_wider_than_100_columns_and_each_warning_stands_once(found):
+    said = evaluation.table([found, found, found])
+    assert max(map(len, said.splitlines())) <= 100 and said.isascii()
+    codes = [warning["code"] for warning in found.report["warnings"]]
+    assert codes and all(said.count(f"warning {code}:") == 1 for code in codes)
+
+
+def test_what_does_not_fit_is_folded_and_nothing_is_lost():
+    rows = [["attack", *"abcdef"], ["a_name_of_forty_letters_" * 2, *["median l2 12.345, linf 0.1234"] * 6]]
+    lines = evaluation.render.text.fitted(rows, words=1)
+    assert max(map(len, lines)) <= 100
+    letters = sorted("".join(lines[2:]).replace(" ", ""))
+    assert letters == sorted("".join(rows[1]).replace(" ", ""))
 
 
 def test_save_leaves_whole_files(found, tmp_path):
@@ -69,7 +85,8 @@ def test_page_is_one_well_formed_file_that_loads_nothing(found, tmp_path):
 
 def test_baseline_and_model_stand_side_by_side(found, tmp_path):
     text = evaluation.table([found, found])
-    assert text.count("fgsm(linf(0.02))") >= 2 and text.count("worst case in linf(0.02)") == 2
+    assert text.count("fgsm(linf(0.02))") >= 3 and text.count("worst case in linf(0.02)") == 1
+    assert text.count(f"{found.report['clean_accuracy']:.2%}") >= 2
     page = evaluation.save(tmp_path, {**found.report, "baseline": found.report}, [found, found])
     assert '<th scope="row">worst case in linf(0.02)</th>' in page.read_text()
 

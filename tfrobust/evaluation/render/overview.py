@@ -42,4 +42,4 @@ def as_text(cell) -> str:
     """A cell in one line of a terminal."""
     if isinstance(cell, str):
         return cell
-    return f"{cell['share']:.1%} ({cell['low']:.0%}-{cell['high']:.0%})"
+    return f"{cell['share']:.2%} ({cell['low']:.1%} to {cell['high']:.1%})"

@@ -1,17 +1,74 @@
-"""Tables as text."""
+"""Tables as text, no wider than `WIDTH`."""
 
+import io
 import itertools
+import textwrap
 from collections.abc import Iterator, Sequence
+
+import rich.box
+import rich.console
+import rich.table
+import rich.text
 
 from tfrobust.evaluation import metrics
 from tfrobust.evaluation.columns import shown
+from tfrobust.evaluation.render import overview
+from tfrobust.evaluation.render.pictures import short_names
+
+WIDTH = 100  # columns of a terminal
+_BOX = rich.box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)  # a line under the heading
 
 
 def table(evaluations: Sequence) -> str:
-    """A text table of one or more evaluations with the same attacks, a line for each attack and model."""
-    lines = [line.rstrip() for line in aligned(list(cells(evaluations)), left=2)]
-    reports = [evaluation.report for evaluation in evaluations]
-    return "\n".join([*lines, *notes(reports), *map(warning_line, merged_warnings(reports))])
+    """Tables of one or more evaluations with the same attacks: a column for each model, and the numbers of each attack."""
+    reports, names = [evaluation.report for evaluation in evaluations], short_names(evaluations)
+    first = [[overview.as_text(cell) for cell in row] for row in overview.rows(reports, names)]
+    lines = fitted(first, words=1)
+    for name, report in zip(names, reports):
+        if report["attacks"]:
+            lines += ["", *fitted(_numbers(report, f"attack on {name}" if len(names) > 1 else "attack"), words=1)]
+    remarks = [line for note in notes(reports) for line in _wrapped(note)]
+    return "\n".join([*lines, *remarks, *_warnings(reports)])
+
+
+def _numbers(report, title):
+    """A line for each attack with what the overview leaves out."""
+    columns = shown([report])[1:]
+    lines = [[row["attack"], *(column.text(row) for column in columns)] for row in report["attacks"]]
+    return [[title, *(column.heading for column in columns)], *lines]
+
+
+def _warnings(reports) -> Iterator[str]:
+    """The warnings, each code once, with whom it is about and what to do."""
+    grouped = {}
+    for names, warning in merged_warnings(reports):
+        grouped.setdefault((warning["code"], warning["remedy"]), []).append(f"{names}: {warning['evidence']}")
+    for (code, remedy), evidence in grouped.items():
+        yield from _wrapped(f"warning {code}: {remedy}")
+        for line in evidence:
+            yield from _wrapped(line, "  ")
+
+
+def _wrapped(line, indent=""):
+    return textwrap.wrap(line, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
+
+
+def fitted(rows: Sequence[Sequence[str]], words: int) -> list[str]:
+    """Lines of a table whose first row is the heading; what does not fit into `WIDTH` is folded inside its cell.
+
+    Args:
+      rows: of cells.
+      words: how many columns, from the first on, hold words; the others hold numbers.
+    """
+    grid = rich.table.Table(box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, heading in enumerate(rows[0]):
+        justify = "left" if place < words else "right"
+        grid.add_column(rich.text.Text(heading), justify=justify, overflow="fold", min_width=min(len(heading), 8))
+    for row in rows[1:]:
+        grid.add_row(*map(rich.text.Text, row))
+    page = io.StringIO()
+    rich.console.Console(file=page, width=WIDTH, color_system=None, legacy_windows=False).print(grid)
+    return [line.rstrip() for line in page.getvalue().splitlines()]
 
 
 def cells(evaluations: Sequence) -> Iterator[list[str]]:
