@@ -8,7 +8,7 @@
     smoothing   randomized smoothing, in l2 (Cohen et al., ICML 2019), of a network trained with --defense=noise
     intervals   interval bound propagation, in linf (Gowal et al., 2018), of one trained with --defense=interval_bounds
 
-Prints a table and writes certificates.csv, .npz and .png to --output. A certified image that the attack breaks is a bug in
+Prints a table and writes report.html and certificates.csv, .npz and .png to --output. A certified image that the attack breaks is a bug in
 one of the two: it is named, and the exit code is 1.
 """
 
@@ -36,7 +36,7 @@ ALPHA = flags.DEFINE_float("alpha", 0.001, "smoothing: the probability of a wron
 ATTACK_SAMPLES = flags.DEFINE_integer("attack_samples", 16, "smoothing: noisy copies that the attack averages.", 1)
 BATCH_SIZE = flags.DEFINE_integer("batch_size", 100, "Images at a time.", lower_bound=1)
 SEED = flags.DEFINE_integer("seed", 0, "Seed of the noise and of the attack.", lower_bound=0)
-OUTPUT = flags.DEFINE_string("output", None, "Folder for certificates.csv, .npz and .png.")
+OUTPUT = flags.DEFINE_string("output", None, "Folder for report.html and certificates.csv, .npz and .png.")
 
 _ATTACKS = {"smoothing": "pgd(l2(1), steps=20)", "intervals": "apgd(linf(0.1))"}
 
@@ -66,7 +66,8 @@ def main() -> int:
         curve = certificates.by_intervals(*examples, radii, attack, **options)
     print(curve.table())
     if output:
-        _save(output, curve)
+        run = tfr.evaluation.provenance.of_run(MODEL.value, test.images, test.labels)
+        _save(output, curve, curve.page(f"{MODEL.value}, certified by {method}", run))
     for line in curve.contradictions():
         print(line)
     return 1 if curve.contradictions() else 0
@@ -84,16 +85,18 @@ def _radii(method, sigma):
     return radii
 
 
-def _save(output, curve):
+def _save(output, curve, page):
     import numpy as np
 
     with files.written(output / "certificates.csv") as path:
         path.write_text(curve.csv())
     with files.written(output / "certificates.npz") as path:
         np.savez_compressed(path, **curve._asdict())
+    with files.written(output / "report.html") as path:
+        path.write_text(page, encoding="utf-8")
     with files.written(output / "certificates.png") as path:
         path.write_bytes(curve.picture())
-    print(f"certificates: {output / 'certificates.png'}")
+    print(f"report: {output / 'report.html'}")
 
 
 flags.adopt_module_key_flags(data)

@@ -48,7 +48,9 @@ def main():
             path.write_text(result.csv())
         with files.written(folder / "transfer.png") as path:
             path.write_bytes(result.picture())
-        print(f"report: {folder / 'report.json'}")
+        with files.written(folder / "report.html") as path:
+            path.write_text(result.page(tfr.evaluation.provenance.of_run()), encoding="utf-8")
+        print(f"report: {folder / 'report.html'}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -48,6 +48,8 @@ def test_certified_accuracy_falls_with_the_radius_and_stays_below_what_the_attac
     assert all(low <= high for low, high in zip(certified, empirical)) and empirical[0] > empirical[-1]
     assert (tmp_path / "certificates.png").read_bytes().startswith(b"\x89PNG")
     assert f"{certified[0]:.1%}" in said and "left by the attack" in said
+    page = (tmp_path / "report.html").read_text()
+    assert "no attack broke what is certified" in page.lower() and f"{100 * certified[0]:.2f} %" in page
 
 
 def test_an_attack_that_breaks_what_was_proved_is_named():
@@ -55,6 +57,7 @@ def test_an_attack_that_breaks_what_was_proved_is_named():
     changed = np.array([[False, True, True], [False, True, True]])
     curve = Curve("linf", (0.1, 0.2), proved, ~changed, changed)
     assert curve.contradictions() == ["linf(0.1): certified, but broken by the attack: images 1"]
+    assert 'class="verdict failed"' in curve.page("a network") and "images 1" in curve.page("a network")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ def test_defense_rates_of_exported_models_stand_beside_the_sources_own(artifacts
     """On the source itself the rate is what a white-box attack leaves, and its exact export agrees."""
     command = (f"--source={artifacts.model}", f"--model={artifacts.model}", f"--model={artifacts.float32}", ATTACK)
     output = programs.succeed("trainers.transfer", *command, "--examples=60", f"--output={tmp_path}")
+    page = (tmp_path / "report.html").read_text()
+    assert "withstands" in page and "Defense rate" in page and "python -m trainers.transfer" in page
     rows = json.loads((tmp_path / "report.json").read_text())["defense_rates"]
     assert [row["model"] for row in rows] == [str(artifacts.model), str(artifacts.float32)]
     assert rows[0]["defense_rate"] == rows[0]["source_robust_accuracy"] == rows[1]["defense_rate"] < 1

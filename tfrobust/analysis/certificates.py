@@ -12,6 +12,8 @@ from tfrobust import attacks, seeds, targets
 from tfrobust.analysis import smoothing
 from tfrobust.evaluation.exported import as_csv
 from tfrobust.evaluation.metrics import wilson_interval
+from tfrobust.evaluation.render import figures, overview, page
+from tfrobust.evaluation.render.page import Beside
 from tfrobust.evaluation.render.pictures import lines_with_bands
 from tfrobust.evaluation.render.text import aligned, interval
 from tfrobust.models.interval_bounds import IntervalBounds
@@ -61,6 +63,23 @@ class Curve(NamedTuple):
             shares = row["certified"], row["empirical"]
             cells.append([f"{row['radius']:g}", *(text for share in shares for text in _share(share, row["examples"]))])
         return "\n".join(line.rstrip() for line in aligned(cells, left=1))
+
+    def page(self, title: str, run=None) -> str:
+        """The curve as an HTML page: whether certificates and attack agree, the picture, and a table.
+
+        Args:
+          title: what was certified, such as the model's path.
+          run: how it came about: see `tfrobust.evaluation.provenance.of_run`.
+        """
+        wrong = self.contradictions()
+        verdict = wrong or [f"no attack broke what is certified, of {self.certified.shape[1]} examples"]
+        cells = [["radius", "certified", "left by the attack"]]
+        for row in self.rows():
+            found = [overview.share(row[name], row) for name in ("certified", "empirical")]
+            cells.append([f"{self.ball}({row['radius']:g})", *found])
+        beside = Beside(title, not wrong, verdict, [("Certified and empirical accuracy", cells)])
+        drawn = figures.of(self.picture, "Certified accuracy, and what the attack leaves, by radius")
+        return page.plain(beside, [("By radius", drawn)], run)
 
     def csv(self) -> str:
         """The rows as CSV."""

@@ -1,6 +1,15 @@
 """Evaluation under attack: `evaluate` runs attacks, judges them and returns an `Evaluation` to print or save."""
 
-from tfrobust.evaluation import clever, common_corruptions, comparison, corruptions, metrics, similarity, studies
+from tfrobust.evaluation import (
+    clever,
+    common_corruptions,
+    comparison,
+    corruptions,
+    metrics,
+    provenance,
+    similarity,
+    studies,
+)
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.evaluate import evaluate, show
 from tfrobust.evaluation.outcome import Outcome
@@ -39,6 +48,7 @@ __all__ = [
     "merged",
     "metrics",
     "page",
+    "provenance",
     "save",
     "show",
     "similarity",

@@ -14,12 +14,14 @@ import numpy as np
 from tfrobust.targets import identity
 
 
-def of_run(model: str, images: np.ndarray, labels: np.ndarray) -> dict[str, str | None]:
+def of_run(
+    model: str | None = None, images: np.ndarray | None = None, labels: np.ndarray | None = None
+) -> dict[str, str | None]:
     """What a program that runs now knows of itself.
 
     Args:
-      model: the path or name of what was evaluated.
-      images, labels: what it was shown.
+      model: the path or name of what was evaluated, where it is one.
+      images, labels: what it was shown, where that is at hand.
 
     Returns:
       "command", "date" (UTC), "git_commit" of the working directory, "hardware", "model_sha256", "data_sha256"; None where
@@ -30,8 +32,8 @@ def of_run(model: str, images: np.ndarray, labels: np.ndarray) -> dict[str, str 
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "git_commit": _commit(),
         "hardware": _hardware(),
-        "model_sha256": _content(pathlib.Path(model)),
-        "data_sha256": _digest(images, labels),
+        "model_sha256": _content(pathlib.Path(model)) if model else None,
+        "data_sha256": None if images is None else _digest(images, labels),
     }
 
 

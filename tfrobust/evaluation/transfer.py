@@ -17,7 +17,7 @@ from tfrobust.evaluation import checks, columns, evidence, exported, metrics, pr
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.judge import outcomes_of
 from tfrobust.evaluation.outcome import Outcome
-from tfrobust.evaluation.render import pictures, text
+from tfrobust.evaluation.render import figures, overview, page, pictures, text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,35 @@ class Transfer:
         return exported.as_csv(
             [{**row, **metrics.interval(row["defense_rate"], row["examples"])} for row in self.report["defense_rates"]]
         )
+
+    def page(self, run=None) -> str:
+        """An HTML page: who holds best and worst, the picture, and a table with intervals.
+
+        Args:
+          run: how it came about: see `provenance.of_run`.
+        """
+        report, by_model = self.report, {}
+        for row in report["defense_rates"]:
+            by_model.setdefault(row["model"], []).append(row)
+        names = dict(zip(by_model, pictures.distinct(list(by_model))))
+        lowest = {model: min(rows, key=lambda row: row["defense_rate"]) for model, rows in by_model.items()}
+        said = [
+            f"{names[model]} withstands {row['defense_rate']:.1%} at least, of {row['attack']} from {row['source']}"
+            for model, row in sorted(lowest.items(), key=lambda pair: -pair[1]["defense_rate"])
+        ]
+        columns = [(row["attack"], row["source"]) for row in next(iter(by_model.values()))]
+        cells = [["model", *(f"{attack} from {source}" for attack, source in columns)]]
+        for model, rows in by_model.items():
+            cells.append([names[model], *(overview.share(row["defense_rate"], row) for row in rows)])
+        warned = [
+            f"{warning['code']} ({warning['model']}): {warning['evidence']}; {warning['remedy']}"
+            for warning in report["warnings"]
+        ]
+        title = f"{len(by_model)} models against attacks from {len(report['sources'])} others"
+        verdict = ["Attacks made on one model and shown to others", *said]
+        beside = page.Beside(title, not warned, verdict, [("Defense rate", cells)], warned)
+        drawn = figures.of(self.picture, "Defense rates of the models, attack by attack")
+        return page.plain(beside, [("Defense rate by attack", drawn)], run)
 
     def picture(self) -> bytes:
         """A PNG with a panel for each source: how the defense rates of the models compare, attack by attack."""

@@ -1,6 +1,6 @@
 """The pictures of a page, for light and for dark ones."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tfrobust.evaluation.render import page, pictures
 
@@ -12,17 +12,21 @@ _DRAWN = {
 
 def drawn(evaluations: Sequence, names: Iterable[str] = tuple(_DRAWN)) -> dict[str, page.Figure]:
     """Those of these names for which there is something to draw."""
-    found = {}
-    for name in names:
-        draw, alt = _DRAWN[name]
-        light = draw(evaluations)
-        if light:
-            found[name] = page.Figure(light, _dark(draw, evaluations), alt)
-    return found
+    found = {name: of(lambda draw=_DRAWN[name][0]: draw(evaluations), _DRAWN[name][1]) for name in names}
+    return {name: figure for name, figure in found.items() if figure is not None}
 
 
-def _dark(draw, evaluations):
+def of(draw: Callable[[], bytes | None], alt: str) -> page.Figure | None:
+    """A picture in both styles; None if there is nothing to draw.
+
+    Args:
+      draw: makes a PNG by matplotlib, in the style that is in force.
+      alt: what it shows, for those who do not see it.
+    """
     from matplotlib import style
 
+    light = draw()
+    if not light:
+        return None
     with style.context(["dark_background", {"figure.facecolor": "#14171c", "axes.facecolor": "#14171c"}]):
-        return draw(evaluations)
+        return page.Figure(light, draw(), alt)

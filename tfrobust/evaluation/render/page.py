@@ -33,7 +33,7 @@ class Beside(NamedTuple):
     title: str
     passed: bool
     verdict: Sequence[str]
-    tables: Sequence[tuple[str, Sequence[Sequence[str]]]] = ()
+    tables: Sequence[tuple[str, Sequence[Sequence[str | Mapping[str, float]]]]] = ()
     lines: Sequence[str] = ()
 
 
@@ -81,6 +81,28 @@ def page(
     return _template().render(sections=_sections(filled), **filled)
 
 
+def plain(
+    beside: Beside, pictures: Sequence[tuple[str, Figure]] = (), run: Mapping[str, str | None] | None = None
+) -> str:
+    """A page of a verdict, pictures with their titles, tables and lines: what is no evaluation.
+
+    Args:
+      beside: its title and contents; a cell may be a share as `overview.share` gives it.
+      pictures: with a title each.
+      run: how it came about: see `provenance.of_run`.
+    """
+    filled = {
+        "title": beside.title,
+        "verdict": _verdict((), (), beside),
+        "pictures": pictures,
+        "tables": beside.tables,
+        "lines": beside.lines,
+        "command": (run or {}).get("command"),
+        "facts": list(_facts({"versions": {}}, run or {})),
+    }
+    return _template().render(sections=[("verdict", "Verdict"), ("repeat", "How to repeat it")], **filled)
+
+
 def fragment(evaluations: Sequence) -> str:
     """The table and the warnings alone, as a notebook shows them."""
     heading, *rows = text.cells(evaluations)
@@ -124,7 +146,11 @@ def _sections(filled):
 def _verdict(reports, names, beside):
     if beside:
         title, *lines = beside.verdict
-        return {"state": "passed" if beside.passed else "failed", "title": title.capitalize(), "lines": lines}
+        return {
+            "state": "passed" if beside.passed else "failed",
+            "title": title[:1].upper() + title[1:],
+            "lines": lines,
+        }
     report, lines = reports[-1], []
     for place, worst in enumerate(report["worst_case"]):
         line = f"{_share(worst['robust_accuracy'], report)} of the examples withstand every attack in {worst['ball']}"
@@ -242,7 +268,8 @@ def _details(reports, names):
 
 
 def _facts(report, run):
-    yield "seed", report["seed"]
+    if "seed" in report:
+        yield "seed", report["seed"]
     for key, name in (
         ("date", "date"),
         ("hardware", "hardware"),
