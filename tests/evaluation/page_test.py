@@ -52,6 +52,8 @@ def test_the_page_reads_well_on_a_phone_and_on_a_desk_in_light_and_in_the_dark_a
     assert all(url.startswith(("data:", opened["origin"])) for url in opened["requests"])
     shade = np.mean([int(number) for number in re.findall(r"\d+", opened["background"])[:3]])
     assert shade < 60 if dark else shade > 200
+    text = (folder / "report.html").read_text()
+    assert f'{"srcset" if dark else "src"}="{opened["figure"]}"' in text  # the curves in the page's own style
 
 
 def test_the_verdict_comes_first_with_its_interval_and_what_to_read_before_relying_on_it(folder, found):

@@ -52,6 +52,7 @@ const found = await evaluate(`({
   background: getComputedStyle(document.body).backgroundColor,
   missing: [...document.images].filter((image) => !image.complete || !image.naturalWidth).length,
   pictures: document.images.length,
+  figure: document.querySelector("picture img")?.currentSrc ?? null,
 })`);
 const shot = await page("Page.captureScreenshot", { captureBeyondViewport: true });
 writeFileSync(picture, Buffer.from(shot.data, "base64"));

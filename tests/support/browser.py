@@ -45,7 +45,8 @@ def opened(
 
     Returns:
       "result" and "status" of the page, its "text"; "sideways", the pixels that it must be scrolled by to be read, and "cut", those
-      that are cut off on paper; "background"; "pictures" and how many of them are "missing"; "violations" that axe found; "problems", the errors of its console; "requests", all URLs that it asked for; "origin", of its own server.
+      that are cut off on paper; "background"; "pictures" and how many of them are "missing"; "figure", the
+      source of the first that comes in several versions; "violations" that axe found; "problems", the errors of its console; "requests", all URLs that it asked for; "origin", of its own server.
     """
     chromium, node = next(filter(None, map(shutil.which, _CHROMIUM)), None), shutil.which("node")
     if not (chromium and node):
