@@ -1,5 +1,6 @@
 """How what was found of artifacts is shown: the verdict first, then tables, then a line for each thing that is no table."""
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from export import departure
@@ -7,7 +8,8 @@ from export.artifact import Artifact
 from export.device import results
 from export.verification import Verification
 from tfrobust.evaluation import Beside
-from tfrobust.evaluation.render import text
+from tfrobust.evaluation.render import overview, text
+from tfrobust.evaluation.render.pictures import short_names
 
 
 def verdict(checks: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
@@ -18,11 +20,18 @@ def verdict(checks: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
     return [f"verdict: {said}, {sum(not lines for lines in cases)} of {len(cases)} checks hold", *failures]
 
 
-def tables(found: Verification) -> Iterator[str]:
-    """The evaluations of all images, those of attacks on the artifacts themselves, and the matrix."""
+def lines(found: Verification, everything: bool = True) -> Iterator[str]:
+    """What is printed: the evaluations of all images, those of attacks on the artifacts themselves and, unless a page has it,
+    the other tables and what else was found.
+    """
     yield text.table([found.reference, *(one.native or one.transferred for one in found.artifacts)])
-    for title, rows in _tables(found):
-        yield f"\n{title}\n" + "\n".join(text.fitted(rows, words=2))
+    for title, rows in _tables(found) if everything else _own(found):
+        # Of a table of shares, the first column alone is words.
+        yield "\n" + "\n".join(
+            [*textwrap.wrap(title, text.WIDTH), *text.fitted(rows, words=1 if isinstance(rows[1][1], dict) else 2)]
+        )
+    for line in remarks(found) if everything else ():
+        yield textwrap.fill(line, text.WIDTH, subsequent_indent="  ")
 
 
 def beside(found: Verification, said: Sequence[str]) -> Beside:
@@ -34,11 +43,8 @@ def beside(found: Verification, said: Sequence[str]) -> Beside:
 def _tables(found):
     native = [one for one in found.artifacts if one.native is not None and one.transferred.outcomes]
     if native:
-        yield "Transferred from the reference", list(text.cells([one.transferred for one in native]))
-    for one in found.artifacts:
-        if one.own is not None:
-            title = f"On {one.path} itself, the first {one.own.report['examples']} examples"
-            yield title, list(text.cells([one.own]))
+        yield "Transferred from the reference", _side_by_side([one.transferred for one in native])
+    yield from _own(found)
     on_devices = list(results.table(found.artifacts))
     if on_devices:
         yield "On devices", on_devices
@@ -69,6 +75,18 @@ def _tables(found):
                 *([*key, *cells] for key, cells in rows.items()),
             ],
         )
+
+
+def _own(found):
+    """Attacks on the artifacts themselves, where these were not made on all images anyway."""
+    own = [one.own for one in found.artifacts if one.own is not None]
+    if own:
+        title = f"Attacks made on the artifact itself, the first {own[0].report['examples']} examples"
+        yield title, _side_by_side(own)
+
+
+def _side_by_side(evaluations):
+    return list(overview.rows([evaluation.report for evaluation in evaluations], short_names(evaluations)))
 
 
 def _survival(artifacts):

@@ -81,7 +81,7 @@ def main():
     checks = {one.path: one.checks(thresholds, limit) for one in found.artifacts}
     failures = [line for cases in checks.values() for lines in cases.values() for line in lines]
     verdict = verification_text.verdict(checks)
-    print("\n".join([*verdict, *verification_text.tables(found), *verification_text.remarks(found)]))
+    print("\n".join([*verdict, *verification_text.lines(found, everything=not plan.output)]))
     report = {
         **found.reference.report,
         "verdict": "failed" if failures else "passed",

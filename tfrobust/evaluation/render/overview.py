@@ -9,7 +9,7 @@ def rows(reports: Sequence[dict], names: Sequence[str]) -> Iterator[list]:
     """Lines of cells, the heading first.
 
     Args:
-      reports: of several models, with the same attacks.
+      reports: of several models; a cell is empty where a model was not attacked so.
       names: what they are called.
 
     Yields:
@@ -17,12 +17,15 @@ def rows(reports: Sequence[dict], names: Sequence[str]) -> Iterator[list]:
     """
     yield ["attack", *names]
     yield ["none", *(share(report["clean_accuracy"], report) for report in reports)]
-    for attacks in zip(*(report["attacks"] for report in reports)):
-        transferred = " (transferred)" if all(row["source"] for row in attacks) else ""
-        yield [attacks[0]["attack"] + transferred, *map(_cell, attacks, reports)]
-    for balls in zip(*(report["worst_case"] for report in reports)):
-        shares = [share(worst["robust_accuracy"], report) for worst, report in zip(balls, reports)]
-        yield [f"worst case in {balls[0]['ball']}", *shares]
+    attacks = [{row["attack"]: row for row in report["attacks"]} for report in reports]
+    for name in dict.fromkeys(name for rows in attacks for name in rows):
+        found = [rows.get(name) for rows in attacks]
+        transferred = " (transferred)" if all(row["source"] for row in found if row) else ""
+        yield [name + transferred, *(_cell(row, report) if row else "" for row, report in zip(found, reports))]
+    worst = [{case["ball"]: case["robust_accuracy"] for case in report["worst_case"]} for report in reports]
+    for ball in dict.fromkeys(ball for cases in worst for ball in cases):
+        cells = [share(cases[ball], report) if ball in cases else "" for cases, report in zip(worst, reports)]
+        yield [f"worst case in {ball}", *cells]
 
 
 def share(value: float, report: dict) -> dict[str, float]:

@@ -20,22 +20,20 @@ _BOX = rich.box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=Tr
 
 
 def table(evaluations: Sequence) -> str:
-    """Tables of one or more evaluations with the same attacks: a column for each model, and the numbers of each attack."""
+    """A table of evaluations with the same attacks, a column for each model; of a single one the numbers of each attack, too."""
     reports, names = [evaluation.report for evaluation in evaluations], short_names(evaluations)
-    first = [[overview.as_text(cell) for cell in row] for row in overview.rows(reports, names)]
-    lines = fitted(first, words=1)
-    for name, report in zip(names, reports):
-        if report["attacks"]:
-            lines += ["", *fitted(_numbers(report, f"attack on {name}" if len(names) > 1 else "attack"), words=1)]
+    lines = fitted(list(overview.rows(reports, names)), words=1)
+    if len(reports) == 1 and reports[0]["attacks"]:
+        lines += ["", *fitted(_numbers(reports[0]), words=1)]
     remarks = [line for note in notes(reports) for line in _wrapped(note)]
     return "\n".join([*lines, *remarks, *_warnings(reports)])
 
 
-def _numbers(report, title):
+def _numbers(report):
     """A line for each attack with what the overview leaves out."""
     columns = shown([report])[1:]
     lines = [[row["attack"], *(column.text(row) for column in columns)] for row in report["attacks"]]
-    return [[title, *(column.heading for column in columns)], *lines]
+    return [["attack", *(column.heading for column in columns)], *lines]
 
 
 def _warnings(reports) -> Iterator[str]:
@@ -53,11 +51,11 @@ def _wrapped(line, indent=""):
     return textwrap.wrap(line, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
 
 
-def fitted(rows: Sequence[Sequence[str]], words: int) -> list[str]:
+def fitted(rows: Sequence[Sequence[str | dict]], words: int) -> list[str]:
     """Lines of a table whose first row is the heading; what does not fit into `WIDTH` is folded inside its cell.
 
     Args:
-      rows: of cells.
+      rows: of cells, texts or shares as `overview.share` gives them.
       words: how many columns, from the first on, hold words; the others hold numbers.
     """
     grid = rich.table.Table(box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
@@ -65,7 +63,7 @@ def fitted(rows: Sequence[Sequence[str]], words: int) -> list[str]:
         justify = "left" if place < words else "right"
         grid.add_column(rich.text.Text(heading), justify=justify, overflow="fold", min_width=min(len(heading), 8))
     for row in rows[1:]:
-        grid.add_row(*map(rich.text.Text, row))
+        grid.add_row(*(rich.text.Text(overview.as_text(cell)) for cell in row))
     page = io.StringIO()
     rich.console.Console(file=page, width=WIDTH, color_system=None, legacy_windows=False).print(grid)
     return [line.rstrip() for line in page.getvalue().splitlines()]
