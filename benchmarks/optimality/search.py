@@ -15,7 +15,7 @@ def smallest(attack: Callable, broken: Callable, size: Callable, images, labels,
     tried. A found perturbation may be smaller than its radius.
 
     Args:
-      attack: (radius, images, labels) -> adversarial images.
+      attack: (radii [images], images, labels) -> adversarial images; `one_radius_at_a_time` makes it of one that takes a number.
       broken: (adversarial images, labels) -> bool [images].
       size: (perturbations) -> float [images].
       images, labels: of the examples.
@@ -26,17 +26,27 @@ def smallest(attack: Callable, broken: Callable, size: Callable, images, labels,
       The images, float32; the clean one where none was found.
     """
     low, high, best = np.zeros(len(images)), np.full(len(images), np.inf), images.copy()
-    radius = np.full(len(images), start)
+    radius = np.full(len(images), start, "float32")
     for _ in range(rounds):
-        for value in np.unique(radius):
-            rows = np.flatnonzero(radius == value)
-            made = attack(float(value), images[rows], labels[rows])
-            hit = broken(made, labels[rows])
-            sizes = size(made - images[rows])
-            better = hit & (sizes < high[rows])
-            best[rows[better]], high[rows[better]] = made[better], sizes[better]
-            low[rows[~hit]] = value
+        made = attack(radius, images, labels)
+        hit, sizes = broken(made, labels), size(made - images)
+        better = hit & (sizes < high)
+        best[better], high[better] = made[better], sizes[better]
+        low[~hit] = radius[~hit]
         low = np.minimum(low, high)
         radius = np.where(np.isinf(high), 2 * low, np.where(low > 0, (low + high) / 2, high / 2))
         radius = np.float32(radius)
     return best
+
+
+def one_radius_at_a_time(attack: Callable) -> Callable:
+    """An attack that takes a radius for each image, from one that takes a number for all."""
+
+    def each(radii, images, labels):
+        made = np.empty_like(images)
+        for radius in np.unique(radii):
+            rows = np.flatnonzero(radii == radius)
+            made[rows] = attack(float(radius), images[rows], labels[rows])
+        return made
+
+    return each

@@ -9,7 +9,7 @@ from benchmarks.optimality import search
 
 
 def attacks(norm, problem, passes):
-    """(name -> function (images, labels), name -> function (radius, images, labels)), both -> adversarial images."""
+    """(name -> function (images, labels), name -> function (radii, images, labels)), both -> adversarial images."""
 
     def forward(images, training=False):
         return problem.compiled(tf.cast(images, tf.float32))
@@ -55,5 +55,5 @@ def attacks(norm, problem, passes):
     def using(make):
         return lambda images, labels: make().generate(images, labels)
 
-    bounded = {} if norm == "l0" else {"AutoPGD, radii halved": apgd}
+    bounded = {} if norm == "l0" else {"AutoPGD, radii halved": search.one_radius_at_a_time(apgd)}
     return {name: using(make) for name, make in minimal.items()}, bounded

@@ -11,7 +11,7 @@ np.find_common_type = lambda arrays, scalars: np.result_type(*arrays, *scalars)
 
 
 def attacks(norm, problem, passes):
-    """(name -> function (images, labels), name -> function (radius, images, labels)), both -> adversarial images."""
+    """(name -> function (images, labels), name -> function (radii, images, labels)), both -> adversarial images."""
     model = foolbox.TensorFlowModel(problem.compiled, bounds=(0, 1), device="/CPU:0")
     steps, fewer = passes // 2 - 2, passes // 20 - 1
 
@@ -44,5 +44,8 @@ def attacks(norm, problem, passes):
 
     return (
         {name: using(attack) for name, attack in minimal.items()},
-        {f"{name}, radii halved": in_a_ball(make) for name, make in bounded.get(norm, {}).items()},
+        {
+            f"{name}, radii halved": search.one_radius_at_a_time(in_a_ball(make))
+            for name, make in bounded.get(norm, {}).items()
+        },
     )

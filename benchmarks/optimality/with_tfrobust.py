@@ -34,7 +34,7 @@ _BOUNDED = {"linf": ("apgd",), "l2": ("apgd",), "l1": ("apgd",), "l0": ()}
 
 
 def attacks(norm, problem, passes):
-    """(name -> function (images, labels), name -> function (radius, images, labels)), both -> adversarial images."""
+    """(name -> function (images, labels), name -> function (radii, images, labels)), both -> adversarial images."""
     numbers = {"steps": passes // 2 - 2, "fewer": passes // 20 - 1, "fab": max(passes // 30 - 1, 1)}
     shape = problem.images.shape[1:]
     signature = [tf.TensorSpec([None, *shape]), tf.TensorSpec([None], tf.int32)]
@@ -55,7 +55,9 @@ def attacks(norm, problem, passes):
         return lambda radius, images, labels: run(tf.constant(radius, tf.float32), images, labels).numpy()
 
     texts = [text.format_map(numbers) for text in _MINIMAL[norm]]
-    return {text: minimal(text) for text in texts}, {f"{name}, radii halved": bounded(name) for name in _BOUNDED[norm]}
+    return {text: minimal(text) for text in texts}, {
+        f"{name}, radii halved": search.one_radius_at_a_time(bounded(name)) for name in _BOUNDED[norm]
+    }
 
 
 def _ball(kind, radius):

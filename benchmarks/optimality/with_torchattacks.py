@@ -39,7 +39,7 @@ class _Network(torch.nn.Module):
 
 
 def attacks(norm, problem, passes):
-    """(name -> function (images, labels), name -> function (radius, images, labels)), both -> adversarial images."""
+    """(name -> function (images, labels), name -> function (radii, images, labels)), both -> adversarial images."""
     torch.set_num_threads(1)
     network = _Network(problem.compiled).eval()
     steps, fewer, count = passes // 2 - 2, passes // 20 - 1, passes // 2 // search.ROUNDS - 1
@@ -63,9 +63,9 @@ def attacks(norm, problem, passes):
         "l0": {"SparseFool": torchattacks.SparseFool(network, steps=20)},
     }[norm]
 
-    def apgd(radius, images, labels):
-        name = {"linf": "Linf", "l2": "L2"}[norm]
-        return using(torchattacks.APGD(network, norm=name, eps=radius, steps=count))(images, labels)
+    def apgd(radii, images, labels):
+        name, each = {"linf": "Linf", "l2": "L2"}[norm], torch.from_numpy(radii)[:, None, None, None]
+        return using(torchattacks.APGD(network, norm=name, eps=each, steps=count))(images, labels)
 
     bounded = {"APGD, radii halved": apgd} if norm in ("linf", "l2") else {}
     return {name: using(attack) for name, attack in minimal.items()}, bounded
