@@ -161,7 +161,7 @@ def test_report_is_json_with_every_field(whole):
     report = json.loads(json.dumps(whole.report))
     assert set(report) == {
         *("model", "answers", "dataset", "examples", "pixels", "seed", "draws", "versions", "clean_accuracy"),
-        *("clean_wrong_draws", "attacks", "worst_case", "curves", "warnings", "endpoint"),
+        *("clean_wrong_draws", "attacks", "worst_case", "curves", "slices", "warnings", "endpoint"),
     }
     fields = "attack norm radius robust_accuracy robust_accuracy_uint8 success_rate target_rate attack_survival_rate"
     for row in report["attacks"]:

@@ -26,7 +26,11 @@ CASES = {
         ["--model={model}", "--attack=pdg(linf(0.1))"],
         "did you mean 'pdpgd' or 'pgd'",
     ),
-    "unknown corruption": ("trainers.evaluate", ["--model={model}", "--corruption=frost"], "--corruption takes all"),
+    "unknown corruption": (
+        "trainers.evaluate",
+        ["--model={model}", "--corruption=frost"],
+        "--corruption: unknown corruption 'frost'",
+    ),
     "no address": ("trainers.evaluate", ["--model=http://localhost/lenet"], "no address of a served model"),
     "no server": ("trainers.evaluate", ["--model=http://127.0.0.1:1/v1/models/a", "--tries=1"], "does not answer"),
     "attack syntax": ("trainers.evaluate", ["--model={model}", "--attack=pgd(linf(8/255)"], "does not parse"),
