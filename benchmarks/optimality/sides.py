@@ -10,6 +10,7 @@ import tensorflow as tf
 
 import tfrobust as tfr
 from benchmarks.optimality import search
+from tfrobust.evaluation.craft import counting_gradients
 
 
 class Model:
@@ -25,20 +26,7 @@ class Model:
 
     def __call__(self, images):
         self.forward.assign_add(tf.shape(images, out_type=tf.int64)[0])
-        return self.network(self.counted(images), training=False)
-
-    def counted(self, images):
-        """The images; whoever differentiates through them is counted."""
-
-        @tf.custom_gradient
-        def counted(images):
-            def gradient(upstream):
-                self.backward.assign_add(tf.shape(upstream, out_type=tf.int64)[0])
-                return upstream
-
-            return tf.identity(images), gradient
-
-        return counted(images)
+        return self.network(counting_gradients(images, self.backward), training=False)
 
 
 class Problem(NamedTuple):
@@ -73,7 +61,7 @@ def pose(path, split) -> Problem:
     def compiled(images):
         # Counted out here: the graph of a compiled function's gradient leaves out what has no effect on it.
         model.forward.assign_add(tf.shape(images, out_type=tf.int64)[0])
-        return network(model.counted(images))
+        return network(counting_gradients(images, model.backward))
 
     return Problem(model, compiled, split.floats(), split.labels.astype("int32"), split.classes)
 

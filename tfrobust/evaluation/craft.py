@@ -113,23 +113,24 @@ class AttackRunner:
         if self._stopped:
             raise concurrent.futures.CancelledError
         self._queries.assign_add(tf.shape(images, out_type=tf.int64)[0])
-        return self._victim.logits_fn(self._counted(images))
-
-    def _counted(self, images):
-        """The images; whoever differentiates through them is counted."""
-
-        @tf.custom_gradient
-        def counted(images):
-            def gradient(upstream):
-                self._backward_passes.assign_add(tf.shape(upstream, out_type=tf.int64)[0])
-                return upstream
-
-            return tf.identity(images), gradient
-
-        return counted(images)
+        return self._victim.logits_fn(counting_gradients(images, self._backward_passes))
 
     def _totals(self):
         return np.array([int(self._queries.numpy()), int(self._backward_passes.numpy()), time.monotonic()])
+
+
+def counting_gradients(images: tf.Tensor, counter: tf.Variable) -> tf.Tensor:
+    """The images; those of which somebody takes a gradient are counted, in an int64 variable."""
+
+    @tf.custom_gradient
+    def counted(images):
+        def gradient(upstream):
+            counter.assign_add(tf.shape(upstream, out_type=tf.int64)[0])
+            return upstream
+
+        return tf.identity(images), gradient
+
+    return counted(images)
 
 
 class Crafted(NamedTuple):
