@@ -33,6 +33,22 @@ def test_robust_accuracy_is_in_the_history_and_for_the_callbacks_after_it(tmp_pa
     assert "epoch_robust_accuracy" in tags
 
 
+def test_an_epoch_is_a_line_with_the_validations_numbers_in_parentheses(capsys):
+    model = classifiers.smooth_network()
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
+    more = {f"measure_{number}": float(number) for number in range(9)}
+    measure = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: logs.update(more, val_only=0.5) if epoch else None
+    )
+    options = {"validation_data": (IMAGES, LABELS), "verbose": 0, "callbacks": [measure, callbacks.EpochLines()]}
+    history = model.fit(IMAGES, LABELS, epochs=2, **options).history
+    first, *second = capsys.readouterr().out.splitlines()
+    loss, of_validation = history["loss"][0], history["val_loss"][0]
+    assert first.startswith("Epoch 1/2: ") and f"loss {loss:.4g} ({of_validation:.4g})" in first
+    assert second[0].startswith("Epoch 2/2: ") and len(second) == 2 and max(map(len, second)) <= 100
+    assert "measure_8 8" in " ".join(second) and "val_only 0.5" in " ".join(second)
+
+
 def test_images_on_another_scale_are_refused():
     with pytest.raises(InputError, match=r"\[0, 1\]"):
         callbacks.RobustAccuracy("fgsm(linf(0.05))", IMAGES * 255, LABELS)

@@ -1,6 +1,8 @@
 """Callbacks for `fit`."""
 
 import sys
+import textwrap
+import time
 
 import keras
 import numpy as np
@@ -11,6 +13,32 @@ from tfrobust import attacks, data, layers, seeds
 from tfrobust.evaluation import batches, metrics
 
 _CHECKED, _DROP = "checked_robust_accuracy", 0.2
+
+
+class EpochLines(keras.callbacks.Callback):
+    """Prints a line for each epoch, for logs: each number, and that of the validation data in parentheses.
+
+    Give it last, so that it prints what the others log, and `verbose=0`. What is wider than 100 columns is broken.
+
+    Example:
+      >>> model.fit(images, labels, validation_split=0.1, verbose=0, callbacks=[EpochLines()])
+      Epoch 1/1: 3 s, accuracy 0.9121 (0.9437), loss 0.2974 (0.1892)
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs, numbers = logs or {}, []
+        for name, value in logs.items():
+            of_validation = f"val_{name}"
+            if of_validation in logs:
+                numbers.append(f"{name} {value:.4g} ({logs[of_validation]:.4g})")
+            elif not (name.startswith("val_") and name.removeprefix("val_") in logs):
+                numbers.append(f"{name} {value:.4g}")
+        seconds = time.monotonic() - self._started
+        line = f"Epoch {epoch + 1}/{self.params['epochs']}: {', '.join([f'{seconds:.0f} s', *numbers])}"
+        print("\n".join(textwrap.wrap(line, 100, subsequent_indent="  ")), flush=True)
 
 
 class RobustAccuracy(keras.callbacks.Callback):

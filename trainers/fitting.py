@@ -72,9 +72,9 @@ def fit(
             steps_per_epoch=train.examples // config.batch_size,
             initial_epoch=first,
             epochs=config.epochs,
-            callbacks=callbacks,
+            callbacks=callbacks if sys.stdout.isatty() else [*callbacks, tfr.callbacks.EpochLines()],
             shuffle=False,  # the feed has done it
-            verbose=1 if sys.stdout.isatty() else 2,  # a progress bar on a terminal, a line an epoch in a log
+            verbose=int(sys.stdout.isatty()),  # a progress bar on a terminal, a line an epoch in a log
         )
     tfr.distribution.wait_for_all(strategy)  # the chief has written
     if config.early_stop:
