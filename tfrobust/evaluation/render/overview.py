@@ -45,4 +45,4 @@ def as_text(cell) -> str:
     """A cell in one line of a terminal."""
     if isinstance(cell, str):
         return cell
-    return f"{cell['share']:.2%} ({cell['low']:.1%} to {cell['high']:.1%})"
+    return f"{cell['share']:.2%} ({100 * cell['low']:.1f}-{100 * cell['high']:.1f})"
