@@ -14,8 +14,9 @@ _STYLES = ("-", "--", ":", "-.")
 def curves(report) -> bytes:
     """A PNG with a panel for each norm: a line for each attack, and the best of all."""
     norms = table.by_norm(report)
-    canvas = figure.Figure(figsize=(6.2 * len(norms), 5.6), layout="constrained")
-    for axis, (norm, rows) in zip(canvas.subplots(1, len(norms), squeeze=False)[0], norms.items()):
+    across, down = min(len(norms), 2), -(-len(norms) // 2)
+    canvas = figure.Figure(figsize=(6.2 * across, 7.4 * down), layout="constrained")
+    for axis, (norm, rows) in zip(canvas.subplots(down, across, squeeze=False).flat, norms.items()):
         best = score.nearest([table.distances(row) for row in rows])
         end = best[np.isfinite(best)].max()
         axis.plot(*_curve(best, end), color="black", linewidth=3, alpha=0.35, label="the best of all")
@@ -31,7 +32,7 @@ def curves(report) -> bytes:
                 label=label,
             )
         axis.set(xlabel=f"{norm} distance on the [0, 1] scale", ylabel="accuracy", xlim=(0, end), ylim=(0, 1))
-        axis.legend(fontsize=7, loc="upper right")
+        axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
     picture = io.BytesIO()
     canvas.savefig(picture, format="png", dpi=110)
     return picture.getvalue()
