@@ -4,21 +4,27 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tfrobust import balls
 from tfrobust.errors import InputError
-from tfrobust.evaluation import radii
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.prepare import Examples
 
 ENOUGH = 5  # examples of a slice that may be named the worst
 
 
-def slices(columns: Mapping[str, np.ndarray], outcomes: Sequence[Outcome], examples: Examples) -> dict[str, list[dict]]:
+def slices(
+    columns: Mapping[str, np.ndarray],
+    outcomes: Sequence[Outcome],
+    examples: Examples,
+    survived: Mapping[balls.Ball, np.ndarray],
+) -> dict[str, list[dict]]:
     """The accuracies of the examples with each value of each column, in the order of the values.
 
     Args:
       columns: by name, a value for each example; the labels are a column of their own, "label".
       outcomes: of the attacks.
       examples: what was attacked.
+      survived: by ball, see `radii.standing`.
 
     Returns:
       By column, for each value {"value", "examples", "clean_accuracy", "robust_accuracy": by bounded attack, "worst_case":
@@ -34,8 +40,7 @@ def slices(columns: Mapping[str, np.ndarray], outcomes: Sequence[Outcome], examp
                 f"the slices {name!r} must be a value for each of the {len(examples.labels)} examples, got {np.shape(values)}"
             )
     standing = {"robust_accuracy": {outcome.name: ~outcome.broken for outcome in outcomes if outcome.attack.bounded}}
-    balls = dict.fromkeys(outcome.ball for outcome in outcomes if outcome.ball is not None)
-    standing["worst_case"] = {str(ball): radii.survivors(outcomes, examples, ball) for ball in balls}
+    standing["worst_case"] = {str(ball): stand for ball, stand in survived.items()}
     return {name: _of_column(np.asarray(values), examples, standing) for name, values in everything.items()}
 
 

@@ -139,6 +139,7 @@ def conclude(posed: Posed, outcomes: list[Outcome]) -> Evaluation:
     """The last part of `evaluate`: checks what the attacks did, and says how the model holds."""
     subject, examples, config = posed.subject, posed.examples, posed.config
     rows = [columns.row(outcome, subject.target) for outcome in outcomes]
+    survived = radii.standing(outcomes, examples)
     found = evidence.gather(subject.target, subject.predictor, subject.answers, examples, outcomes, rows, config)
     contents = {
         "model": subject.target.name,
@@ -152,9 +153,9 @@ def conclude(posed: Posed, outcomes: list[Outcome]) -> Evaluation:
         "clean_accuracy": float(examples.attacked.mean()),
         "clean_wrong_draws": columns.wrong_draws(subject.votes, examples.labels),
         "attacks": rows,
-        "worst_case": radii.worst_cases(outcomes, examples),
+        "worst_case": radii.worst_cases(survived),
         "curves": radii.curves(outcomes, examples),
-        "slices": breakdown.slices(posed.columns, outcomes, examples),
+        "slices": breakdown.slices(posed.columns, outcomes, examples, survived),
         "warnings": checks.warnings(found),
         "endpoint": subject.target.about(),
     }

@@ -3,7 +3,7 @@
 Each norm has numbers of its own; there is none over several.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,17 +14,22 @@ from tfrobust.evaluation.prepare import Examples
 _POINTS = 200  # of a curve, at most
 
 
-def worst_cases(outcomes: Sequence[Outcome], examples: Examples) -> list[dict]:
-    """For each ball among the attacks, the share of examples that no image inside breaks, whichever attack made it."""
+def standing(outcomes: Sequence[Outcome], examples: Examples) -> dict[balls.Ball, np.ndarray]:
+    """For each ball among the attacks, bool [examples]: the `survivors`, whichever attack made the image."""
     found = dict.fromkeys(outcome.ball for outcome in outcomes if outcome.ball is not None)
+    return {ball: survivors(outcomes, examples, ball) for ball in found}
+
+
+def worst_cases(survived: Mapping[balls.Ball, np.ndarray]) -> list[dict]:
+    """For each ball of `standing`, the share of examples that no image inside breaks."""
     return [
         {
             "ball": str(ball),
             "norm": _name(type(ball)),
             "radius": ball.radius,
-            "robust_accuracy": float(survivors(outcomes, examples, ball).mean()),
+            "robust_accuracy": float(stand.mean()),
         }
-        for ball in found
+        for ball, stand in survived.items()
     ]
 
 
