@@ -19,7 +19,9 @@ import abc
 import dataclasses
 import math
 import numbers
+from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import seeds as seeds_lib
@@ -29,7 +31,7 @@ _ROUNDING = 2.0**-22  # of sums in float32, as a share of them
 _TINY = 1e-12  # keeps 0 / 0 at 0 and is far below any norm of an image gradient in float32
 
 
-def per_example(values, images):
+def per_example(values: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
     """Reshapes [batch] so that it broadcasts against [batch, ...]."""
     return tf.reshape(values, [-1] + [1] * (len(images.shape) - 1))
 
@@ -61,7 +63,7 @@ def _flat(images):
     return tf.reshape(images, [tf.shape(images)[0], -1])
 
 
-def signs_of_largest(values, counts):
+def signs_of_largest(values: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
     """The signs of each example's values of largest magnitude, 0 elsewhere: float32, like the values.
 
     Args:
@@ -95,35 +97,35 @@ class Ball(abc.ABC):
 
     @staticmethod
     @abc.abstractmethod
-    def size(delta):
+    def size(delta: tf.Tensor) -> tf.Tensor:
         """The norm of each example: float32 [batch]."""
 
     @staticmethod
     @abc.abstractmethod
-    def dual(gradient):
+    def dual(gradient: tf.Tensor) -> tf.Tensor:
         """The dual norm of each example: float32 [batch]."""
 
     @staticmethod
     @abc.abstractmethod
-    def steepest(gradient):
+    def steepest(gradient: tf.Tensor) -> tf.Tensor:
         """argmax of <gradient, delta> over all delta of size 1; zero where the gradient is zero."""
 
-    def contains(self, delta):
+    def contains(self, delta: tf.Tensor) -> tf.Tensor:
         """Which perturbations lie inside: bool [batch]. 1e-6 of the radius and the rounding of float32 pixels is allowed."""
         rounding = self.size(tf.fill(tf.shape(delta[:1]), 2.0**-24))[0]
         return self.size(delta) <= self.radius * (1 + 1e-6) + rounding
 
-    def project(self, delta):
+    def project(self, delta: tf.Tensor) -> tf.Tensor:
         """The nearest perturbation inside the ball."""
         return self.nearest(delta, self.radius)
 
     @staticmethod
     @abc.abstractmethod
-    def nearest(delta, radius):
+    def nearest(delta: tf.Tensor, radius: float | tf.Tensor) -> tf.Tensor:
         """The nearest perturbation whose size is at most a number, or one for each example, float32 [batch]."""
 
     @classmethod
-    def nearest_image(cls, x, clean, radius):
+    def nearest_image(cls, x: tf.Tensor, clean: tf.Tensor, radius: float | tf.Tensor) -> tf.Tensor:
         """The image in [0, 1] that is nearest to x of those whose distance to a clean one is at most `radius`.
 
         Nearest in linf and l1; in l2 and l0 the two projections one after the other, as attacks have it.
@@ -135,7 +137,7 @@ class Ball(abc.ABC):
         return tf.clip_by_value(clean + cls.nearest(x - clean, radius), 0.0, 1.0)
 
     @abc.abstractmethod
-    def sample(self, seeds, shape, free=None):
+    def sample(self, seeds: tf.Tensor, shape: Sequence[int], free: tf.Tensor | None = None) -> tf.Tensor:
         """Uniform draws from the ball.
 
         Args:
@@ -166,23 +168,23 @@ class Linf(Ball):
             )
 
     @staticmethod
-    def size(delta):
+    def size(delta: tf.Tensor) -> tf.Tensor:
         return tf.reduce_max(tf.abs(delta), _axes(delta))
 
     @staticmethod
-    def dual(gradient):
+    def dual(gradient: tf.Tensor) -> tf.Tensor:
         return L1.size(gradient)
 
     @staticmethod
-    def steepest(gradient):
+    def steepest(gradient: tf.Tensor) -> tf.Tensor:
         return tf.sign(gradient)
 
     @staticmethod
-    def nearest(delta, radius):
+    def nearest(delta: tf.Tensor, radius: float | tf.Tensor) -> tf.Tensor:
         radius = _for_each(radius, delta)
         return tf.clip_by_value(delta, -radius, radius)
 
-    def sample(self, seeds, shape, free=None):
+    def sample(self, seeds: tf.Tensor, shape: Sequence[int], free: tf.Tensor | None = None) -> tf.Tensor:
         return _confined(self.radius * (2.0 * seeds_lib.uniform(seeds, shape) - 1.0), free)
 
 
@@ -191,23 +193,23 @@ class L2(Ball):
     """The Euclidean norm."""
 
     @staticmethod
-    def size(delta):
+    def size(delta: tf.Tensor) -> tf.Tensor:
         # Not below _TINY: the square root has no derivative at 0, and Deep Defense differentiates this.
         return tf.sqrt(tf.maximum(tf.reduce_sum(tf.square(delta), _axes(delta)), _TINY**2))
 
     @staticmethod
-    def dual(gradient):
+    def dual(gradient: tf.Tensor) -> tf.Tensor:
         return L2.size(gradient)
 
     @staticmethod
-    def steepest(gradient):
+    def steepest(gradient: tf.Tensor) -> tf.Tensor:
         return gradient / per_example(tf.maximum(L2.size(gradient), _TINY), gradient)
 
     @staticmethod
-    def nearest(delta, radius):
+    def nearest(delta: tf.Tensor, radius: float | tf.Tensor) -> tf.Tensor:
         return delta * per_example(tf.minimum(1.0, radius / tf.maximum(L2.size(delta), _TINY)), delta)
 
-    def sample(self, seeds, shape, free=None):
+    def sample(self, seeds: tf.Tensor, shape: Sequence[int], free: tf.Tensor | None = None) -> tf.Tensor:
         """A uniform direction times `radius * u ** (1 / dimensions)`."""
         direction = L2.steepest(_confined(seeds_lib.normal(seeds_lib.fold_in(seeds, 0), shape), free))
         draws = seeds_lib.uniform(seeds_lib.fold_in(seeds, 1), [16])  # a full vector for each example: see seeds.normal
@@ -220,21 +222,21 @@ class L1(Ball):
     """The sum of absolute changes."""
 
     @staticmethod
-    def size(delta):
+    def size(delta: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.abs(delta), _axes(delta))
 
     @staticmethod
-    def dual(gradient):
+    def dual(gradient: tf.Tensor) -> tf.Tensor:
         return Linf.size(gradient)
 
     @staticmethod
-    def steepest(gradient):
+    def steepest(gradient: tf.Tensor) -> tf.Tensor:
         flat = tf.reshape(gradient, [tf.shape(gradient)[0], -1])
         largest = tf.one_hot(tf.argmax(tf.abs(flat), axis=1), tf.shape(flat)[1])
         return tf.reshape(largest * tf.sign(flat), tf.shape(gradient))
 
     @staticmethod
-    def nearest(delta, radius):
+    def nearest(delta: tf.Tensor, radius: float | tf.Tensor) -> tf.Tensor:
         """Soft-thresholding with the threshold found by sorting (Duchi et al., ICML 2008, figure 1)."""
         magnitudes = tf.reshape(tf.abs(delta), [tf.shape(delta)[0], -1])
         ordered = tf.sort(magnitudes, axis=1, direction="DESCENDING")
@@ -246,7 +248,7 @@ class L1(Ball):
         return tf.sign(delta) * tf.maximum(tf.abs(delta) - threshold, 0.0)
 
     @classmethod
-    def nearest_image(cls, x, clean, radius):
+    def nearest_image(cls, x: tf.Tensor, clean: tf.Tensor, radius: float | tf.Tensor) -> tf.Tensor:
         """Soft-thresholding, cut off where the box ends (Croce and Hein, ICML 2021, "Mind the box", proposition 2.1).
 
         What is left of a perturbation falls with the threshold, piecewise linearly: Newton's steps find the one that
@@ -274,7 +276,7 @@ class L1(Ball):
         threshold = tf.where(radius > 0.0, threshold, Linf.size(delta))
         return clean + tf.sign(delta) * left(threshold)
 
-    def sample(self, seeds, shape, free=None):
+    def sample(self, seeds: tf.Tensor, shape: Sequence[int], free: tf.Tensor | None = None) -> tf.Tensor:
         """Normalized exponential gaps: uniform on the simplex of dimension n + 1, then random signs."""
         count = math.prod(shape) + 1
         draws = seeds_lib.uniform(seeds_lib.fold_in(seeds, 0), [count + -count % 16])  # full vectors: see seeds.normal
@@ -295,22 +297,22 @@ class L0(Ball):
     """
 
     @staticmethod
-    def size(delta):
+    def size(delta: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.cast(tf.reduce_any(delta != 0.0, axis=-1), tf.float32), _axes(delta)[:-1])
 
-    def contains(self, delta):
+    def contains(self, delta: tf.Tensor) -> tf.Tensor:
         return self.size(delta) <= self.radius
 
     @staticmethod
-    def dual(gradient):
+    def dual(gradient: tf.Tensor) -> tf.Tensor:
         return tf.reduce_max(tf.reduce_sum(tf.abs(gradient), axis=-1), _axes(gradient)[:-1])
 
     @staticmethod
-    def steepest(gradient):
+    def steepest(gradient: tf.Tensor) -> tf.Tensor:
         return tf.sign(_keep_pixels(gradient, 1))
 
     @staticmethod
-    def nearest(delta, radius):
+    def nearest(delta: tf.Tensor, radius: float | tf.Tensor) -> tf.Tensor:
         if not tf.is_tensor(radius):
             return _keep_pixels(delta, int(radius))
         strength = tf.reshape(tf.reduce_sum(tf.abs(delta), axis=-1), [tf.shape(delta)[0], -1])
@@ -319,7 +321,7 @@ class L0(Ball):
         kept = tf.cast(places, tf.float32) < _for_each(tf.floor(radius), strength)
         return tf.where(tf.reshape(kept, [*tf.unstack(tf.shape(delta))[:-1], 1]), delta, 0.0)
 
-    def sample(self, seeds, shape, free=None):
+    def sample(self, seeds: tf.Tensor, shape: Sequence[int], free: tf.Tensor | None = None) -> tf.Tensor:
         """Uniform values in [-1, 1] on `radius` pixels chosen at random."""
         values = _confined(2.0 * seeds_lib.uniform(seeds_lib.fold_in(seeds, 0), shape) - 1.0, free)
         scores = seeds_lib.uniform(seeds_lib.fold_in(seeds, 1), [*shape[:-1], 1])
@@ -336,7 +338,9 @@ def _keep_pixels(delta, count):
     return delta * tf.reshape(kept, tf.concat([shape[:-1], [1]], axis=0))
 
 
-def relative_size(norm, delta, images, origin=0.0):
+def relative_size(
+    norm: type[Ball], delta: tf.Tensor, images: tf.Tensor, origin: float | np.ndarray | tf.Tensor = 0.0
+) -> tf.Tensor:
     """||delta|| / ||images - origin|| per example: rho of Deep Defense, eq. 7. An image that is the origin divides by 0.
 
     Args:

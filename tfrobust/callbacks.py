@@ -3,6 +3,8 @@
 import sys
 import textwrap
 import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -64,7 +66,17 @@ class RobustAccuracy(keras.callbacks.Callback):
       >>> model.fit(images, labels, callbacks=[watch, keras.callbacks.TensorBoard("logs")])
     """
 
-    def __init__(self, attack, images, labels, *, name="robust_accuracy", every=1, batch_size=100, seed=0):
+    def __init__(
+        self,
+        attack: attacks.Attack | str,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        name: str = "robust_accuracy",
+        every: int = 1,
+        batch_size: int = 100,
+        seed: int = 0,
+    ):
         super().__init__()
         data.check_images(images, labels)
         self.attack = attacks.parse(attack) if isinstance(attack, str) else attack
@@ -115,7 +127,7 @@ class Perturbations(keras.callbacks.Callback):
       >>> model.fit(images, labels, epochs=5, callbacks=[Perturbations(test_images[:1000], test_labels[:1000])])
     """
 
-    def __init__(self, images, labels, *, every=1, **options):
+    def __init__(self, images: np.ndarray, labels: np.ndarray, *, every: int = 1, **options: Any):
         super().__init__()
         data.check_images(images, labels)
         self._images, self._labels = np.asarray(images, "float32"), np.asarray(labels)
@@ -148,7 +160,15 @@ class CatastrophicOverfitting(RobustAccuracy):
       >>> model.fit(train_images, train_labels, epochs=30, callbacks=[check])
     """
 
-    def __init__(self, attack, images, labels, *, drop=_DROP, **options):
+    def __init__(
+        self,
+        attack: attacks.Attack | str,
+        images: np.ndarray,
+        labels: np.ndarray,
+        *,
+        drop: float = _DROP,
+        **options: Any,
+    ):
         super().__init__(attack, images, labels, **{"name": _CHECKED, **options})
         self.drop = drop
 
@@ -171,7 +191,9 @@ class CatastrophicOverfitting(RobustAccuracy):
         self._last, self._weights = logs[self.name], self.model.get_weights()
 
     @staticmethod
-    def in_history(history, drop: float = _DROP) -> bool:
+    def in_history(history: Sequence[Mapping[str, float]], drop: float = _DROP) -> bool:
         """Whether a history, a list of epochs' logs, ends with such a fall."""
         found = [epoch.get(_CHECKED) for epoch in history[-2:]]
-        return len(found) == 2 and None not in found and found[1] < found[0] - drop
+        if len(found) < 2 or found[0] is None or found[1] is None:
+            return False
+        return found[1] < found[0] - drop

@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import uuid
+from collections.abc import Iterator
 
 from tfrobust.errors import InputError
 
@@ -13,7 +14,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
-def written(path):
+def written(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Gives a temporary path beside `path`, and moves it to `path` when the block ends well: all or nothing.
 
     Folders that had to be made for it are gone again where it does not.
@@ -31,7 +32,7 @@ def written(path):
 
 
 @contextlib.contextmanager
-def temporary(path):
+def temporary(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Gives a hidden path beside `path`, and removes at the end what has not been moved from there.
 
     Raises:
@@ -56,7 +57,7 @@ def temporary(path):
         _remove_empty(made)
 
 
-def moved_to_next_number(path, folder) -> pathlib.Path:
+def moved_to_next_number(path: str | os.PathLike, folder: str | os.PathLike) -> pathlib.Path:
     """Moves a folder into another, under the first number beyond those that are there; returns where it is.
 
     Two processes that do this at once get two numbers.
@@ -74,14 +75,14 @@ def moved_to_next_number(path, folder) -> pathlib.Path:
             return folder / str(number)
 
 
-def check_writable(path) -> None:
+def check_writable(path: str | os.PathLike) -> None:
     """Raises `InputError` if a folder cannot be made or written to; leaves nothing behind."""
     made = _missing(path)
     writable_folder(path)
     _remove_empty(made)
 
 
-def writable_folder(path):
+def writable_folder(path: str | os.PathLike) -> pathlib.Path:
     """Makes a folder if need be; raises `InputError` if that or writing to it is not possible."""
     path = pathlib.Path(path)
     try:

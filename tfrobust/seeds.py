@@ -8,11 +8,13 @@ replica it is processed in.
 import functools
 import math
 import numbers
+from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 
-def per_example(seed, indices):
+def per_example(seed: int | tf.Tensor, indices: np.ndarray | tf.Tensor) -> tf.Tensor:
     """Pairs one seed with each example's index.
 
     Args:
@@ -30,7 +32,7 @@ def per_example(seed, indices):
     return tf.stack([tf.fill(tf.shape(indices), tf.cast(seed, tf.int32)), indices], axis=1)
 
 
-def resolve(seed, images):
+def resolve(seed: int | tf.Tensor, images: tf.Tensor) -> tf.Tensor:
     """Per-example seeds for a batch: `seed` itself if it already is int32 [batch, 2], else folded with 0, 1, 2, ...
 
     A number may be a tensor, such as the step of a compiled training loop.
@@ -40,7 +42,7 @@ def resolve(seed, images):
     return seed
 
 
-def fold_in(seeds, purpose):
+def fold_in(seeds: tf.Tensor, purpose: int | tf.Tensor) -> tf.Tensor:
     """Derives the seeds of one purpose (a restart, a step): int32 [batch, 2] and an int -> int32 [batch, 2].
 
     The first number goes through a bijection: examples keep distinct seeds.
@@ -48,12 +50,12 @@ def fold_in(seeds, purpose):
     return _folded(seeds, tf.cast(purpose, tf.uint32))
 
 
-def uniform(seeds, shape):
+def uniform(seeds: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     """Uniform draws on (0, 1), odd multiples of 2^-24, all exact: float32 [batch, *shape], a stream per example."""
     return tf.reshape(_uniform(math.prod(shape))(seeds), [-1, *shape])
 
 
-def normal(seeds, shape):
+def normal(seeds: tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     """Standard normal draws: float32 [batch, *shape], a stream per example."""
     # A kernel rounds what is left after its last full vector differently, and so by an example's place: each example is
     # filled up to full vectors of 16.
@@ -62,7 +64,7 @@ def normal(seeds, shape):
     return tf.reshape(draws[:, :count], [-1, *shape])
 
 
-def integers(seeds, shape, limits):
+def integers(seeds: tf.Tensor, shape: Sequence[int], limits: int | tf.Tensor) -> tf.Tensor:
     """Whole draws from 0 up to, not including, `limits` (which broadcasts): int32 [batch, *shape]."""
     return tf.cast(uniform(seeds, shape) * tf.cast(limits, tf.float32), tf.int32)
 

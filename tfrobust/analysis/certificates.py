@@ -3,8 +3,10 @@
 What an attack leaves can never be less than what is proved. Where it is, one of the two is wrong: `Curve.contradictions`.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -64,7 +66,7 @@ class Curve(NamedTuple):
             cells.append([f"{row['radius']:g}", *(text for share in shares for text in _share(share, row["examples"]))])
         return "\n".join(line.rstrip() for line in aligned(cells, left=1))
 
-    def page(self, title: str, run=None) -> str:
+    def page(self, title: str, run: dict | None = None) -> str:
         """The curve as an HTML page: whether certificates and attack agree, the picture, and a table.
 
         Args:
@@ -95,7 +97,14 @@ class Curve(NamedTuple):
 
 
 def by_intervals(
-    network, images, labels, radii, attack: attacks.Attack, *, batch_size: int = 100, seed: int = 0
+    network: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    radii: Sequence[float],
+    attack: attacks.Attack,
+    *,
+    batch_size: int = 100,
+    seed: int = 0,
 ) -> Curve:
     """Interval bounds beside an attack, in linf.
 
@@ -128,11 +137,11 @@ def by_intervals(
 
 
 def by_smoothing(
-    network,
-    images,
-    labels,
+    network: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
     sigma: float,
-    radii,
+    radii: Sequence[float],
     attack: attacks.Attack,
     *,
     samples: int = 10_000,

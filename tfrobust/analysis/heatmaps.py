@@ -20,7 +20,11 @@ _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers
 
 
 def gradient_heatmaps(
-    model: keras.Model, images, labels, layers: Iterable[str] | None = None, batch_size: int = 100
+    model: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    layers: Iterable[str] | None = None,
+    batch_size: int = 100,
 ) -> dict[str, np.ndarray]:
     """The size of the cross-entropy's gradient at each place of the image and of layers, added up over images.
 
@@ -57,7 +61,11 @@ def gradient_heatmaps(
 
 
 def perturbation_heatmaps(
-    model: keras.Model, images, adversarial, layers: Iterable[str] | None = None, batch_size: int = 100
+    model: keras.Model,
+    images: np.ndarray,
+    adversarial: np.ndarray,
+    layers: Iterable[str] | None = None,
+    batch_size: int = 100,
 ) -> dict[str, np.ndarray]:
     """By how much each place of the image and of layers is changed in adversarial images, on average.
 

@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfrobust import objectives
 from tfrobust.analysis.asked import asked
 from tfrobust.analysis.gradient_overlap import checkerboard
 from tfrobust.attacks import Access, Problem
 from tfrobust.errors import InputError
+from tfrobust.targets import ModelLike
 
 
 class LabelMap(NamedTuple):
@@ -31,7 +33,9 @@ class LabelMap(NamedTuple):
     steps: np.ndarray
 
 
-def label_map(model, image, label: int, extent: float = 100 / 255, points: int = 41, batch_size: int = 100) -> LabelMap:
+def label_map(
+    model: ModelLike, image: ArrayLike, label: int, extent: float = 100 / 255, points: int = 41, batch_size: int = 100
+) -> LabelMap:
     """The labels of an image that is moved along its gradient on the checkerboard and off it. Nothing is clipped.
 
     Args:

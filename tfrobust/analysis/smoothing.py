@@ -11,11 +11,13 @@ p (theorem 1). p is bounded from below by the exact binomial interval of Clopper
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 from tqdm import tqdm
 
 from tfrobust.analysis.asked import asked
 from tfrobust.errors import InputError
+from tfrobust.targets import ModelLike
 
 ABSTAINED = -1
 
@@ -31,14 +33,14 @@ class Certificates(NamedTuple):
     predictions: np.ndarray
     radii: np.ndarray
 
-    def accuracy(self, labels, radius: float = 0.0) -> float:
+    def accuracy(self, labels: ArrayLike, radius: float = 0.0) -> float:
         """The certified accuracy: the share of images whose prediction is right, for sure, within a radius."""
         return float(((self.predictions == np.asarray(labels)) & (self.radii >= radius)).mean())
 
 
 def certify(
-    model,
-    images,
+    model: ModelLike,
+    images: ArrayLike,
     sigma: float,
     *,
     samples: int = 100_000,
@@ -82,8 +84,8 @@ def certify(
 
 
 def predict(
-    model,
-    images,
+    model: ModelLike,
+    images: ArrayLike,
     sigma: float,
     *,
     samples: int = 1000,

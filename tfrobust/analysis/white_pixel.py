@@ -1,13 +1,16 @@
 """Which single pixels, turned white, make a network err: ACE, ICLR 2019 submission, section 3.1 and figure 2."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfrobust import targets
 from tfrobust.analysis.asked import asked
 from tfrobust.errors import InputError
 
 
-def white_pixel_success(model: "targets.Target", images, labels, batch_size: int = 100) -> np.ndarray:
+def white_pixel_success(
+    model: "targets.Target", images: ArrayLike, labels: ArrayLike, batch_size: int = 100
+) -> np.ndarray:
     """The share of images that each pixel breaks when it is white, of those that are classified correctly.
 
     The model is asked about each such image as often as it has pixels.

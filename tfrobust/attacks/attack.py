@@ -16,6 +16,7 @@ import typing
 from collections.abc import Callable
 from typing import ClassVar
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust import balls, seeds
@@ -56,16 +57,34 @@ class Attack(abc.ABC):
     targeted: fields.Flag = dataclasses.field(default=False, kw_only=True)
 
     name: ClassVar[str]
-    needs: ClassVar[Access]
-    ball: ClassVar[balls.Ball | None] = None
-    norm: ClassVar[type[balls.Ball] | None] = None
-    reports_rho_2: ClassVar[bool] = False  # whether its paper measures robustness by its perturbations' relative size
+    if typing.TYPE_CHECKING:  # to be read only: of a class, a field or a property, as a subclass has it
+
+        @property
+        def needs(self) -> Access: ...
+        @property
+        def ball(self) -> balls.Ball | None: ...
+        @property
+        def norm(self) -> type[balls.Ball] | None: ...
+    else:
+        ball = norm = None
+
+    @property
+    def reports_rho_2(self) -> bool:
+        """Whether its paper measures robustness by its perturbations' relative size."""
+        return False
 
     def __post_init__(self):
         fields.check(self, self.name)
 
     @typing.final
-    def __call__(self, logits_fn: LogitsFn, images, labels, *, seed) -> tf.Tensor:
+    def __call__(
+        self,
+        logits_fn: LogitsFn,
+        images: np.ndarray | tf.Tensor,
+        labels: np.ndarray | tf.Tensor,
+        *,
+        seed: int | tf.Tensor,
+    ) -> tf.Tensor:
         """Attacks a batch.
 
         Args:

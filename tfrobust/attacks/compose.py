@@ -5,6 +5,7 @@ change the problem that the attack inside is given.
 """
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import tensorflow as tf
@@ -14,6 +15,7 @@ from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.gradient.apgd import apgd, apgd_targeted
 from tfrobust.attacks.gradient.fab import FAB
+from tfrobust.attacks.problem import Problem
 from tfrobust.attacks.score.square import Square
 from tfrobust.errors import InputError
 
@@ -52,14 +54,14 @@ class Cascade(Attack):
             raise InputError("a cascade takes at least one attack, such as apgd(linf(8/255))")
 
     @property
-    def needs(self):
+    def needs(self) -> Access:
         return max(attack.needs for attack in self.attacks)
 
     @property
-    def takes_goals(self):
+    def takes_goals(self) -> bool:
         return self.targeted or any(attack.takes_goals for attack in self.attacks)
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         rows, final = tf.range(tf.shape(problem.labels)[0]), problem.images
         for index, attack in enumerate(self.attacks):
             rows, final = self._next(attack, index, problem, rows, final)
@@ -79,7 +81,7 @@ class Cascade(Attack):
 
         return tf.cond(tf.size(rows) > 0, run, lambda: (rows, final))
 
-    def variants(self):
+    def variants(self) -> tuple[Callable[..., Attack], ...]:
         return (auto_attack,)
 
 
@@ -110,7 +112,7 @@ def auto_attack(ball: balls.Ball, *, version: Literal["standard", "plus", "fast"
     square = Square(ball, schedule=10_000)
     if version == "standard":
         restarts, targets = (5, 5) if isinstance(ball, balls.L1) else (1, 9)
-        ascents = apgd(ball, restarts=restarts), apgd_targeted(ball, targets=targets)
+        ascents: Sequence[Attack] = (apgd(ball, restarts=restarts), apgd_targeted(ball, targets=targets))
         return Cascade(ball, (*ascents, FAB(ball, targets=9), square))
     if version == "plus":
         ascents = [
@@ -145,25 +147,25 @@ class Wrapper(Attack):
         super().__post_init__()
 
     @property
-    def needs(self):
+    def needs(self) -> Access:
         return self.attack.needs
 
     @property
-    def ball(self):
+    def ball(self) -> balls.Ball | None:
         return self.attack.ball
 
     @property
-    def norm(self):
+    def norm(self) -> type[balls.Ball] | None:
         return self.attack.norm
 
     @property
-    def takes_goals(self):
+    def takes_goals(self) -> bool:
         return self.targeted or self.attack.takes_goals
 
-    def aim(self, problem):
+    def aim(self, problem: Problem) -> Problem:
         return self.attack.aim(super().aim(problem))
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         return self.attack.solve(problem)
 
 
@@ -184,7 +186,7 @@ class Restarts(Wrapper):
 
     name = "restarts"
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         def run(index, here, state):
             best, size = state
             made = self.attack.solve(here.replace(keys=seeds.fold_in(here.keys, index)))
@@ -227,10 +229,10 @@ class Pruned(Wrapper):
             raise InputError(f"pruned: probe must be an attack in the same ball, {self.ball}; got {self.probe}")
 
     @property
-    def needs(self):
+    def needs(self) -> Access:
         return max(self.attack.needs, self.probe.needs)
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         made = self.probe.solve(problem)
         logits = problem.logits(made)
         near = problem.value_of(objectives.dlr_or_margin, logits) > -self.within
@@ -275,21 +277,22 @@ class Targeted(Wrapper):
             object.__setattr__(self, "goal", fields.checked(what, fields.Whole, self.goal))
 
     @property
-    def takes_goals(self):
+    def takes_goals(self) -> bool:
         return False
 
-    def aim(self, problem):
+    def aim(self, problem: Problem) -> Problem:
         if problem.goals is not None:
             return problem
         problem = problem.opened()
         return problem.toward(self.goals(problem))
 
-    def goals(self, problem):
+    def goals(self, problem: Problem) -> tf.Tensor:
         """The wanted answers, of an opened problem: int32 [examples]."""
-        scores = problem.clean.shape.rank == 2
+        clean = problem.clean_answers
+        scores = clean.shape.rank == 2
         if self.goal not in GOALS:
-            if scores and problem.clean.shape[1] is not None and self.goal >= problem.clean.shape[1]:
-                raise InputError(f"targeted: goal {self.goal} is no class of a model with {problem.clean.shape[1]}")
+            if scores and clean.shape[1] is not None and self.goal >= clean.shape[1]:
+                raise InputError(f"targeted: goal {self.goal} is no class of a model with {clean.shape[1]}")
             return tf.fill(tf.shape(problem.labels), self.goal)
         if not scores:
             raise InputError(
@@ -297,8 +300,8 @@ class Targeted(Wrapper):
             )
         if self.goal == "least_likely":
             # Turned over, so that the label comes last.
-            return tf.argmax(objectives.without(-problem.clean, problem.labels), axis=1, output_type=tf.int32)
-        classes = tf.shape(problem.clean)[1]
+            return tf.argmax(objectives.without(-clean, problem.labels), axis=1, output_type=tf.int32)
+        classes = tf.shape(clean)[1]
         shift = 1 + seeds.integers(seeds.fold_in(problem.keys, -1), [], classes - 1)
         return (problem.labels + shift) % classes
 
@@ -322,7 +325,7 @@ class Restricted(Wrapper):
 
     name = "restricted"
 
-    def pose(self, problem):
+    def pose(self, problem: Problem) -> Problem:
         expected, found = tuple(problem.images.shape[1:3]), self.pixels.values.shape
         if found != expected:
             raise InputError(f"pixels are {found}, but the images {expected}")
@@ -347,10 +350,10 @@ class Expectation(Wrapper):
 
     name = "expectation"
 
-    def pose(self, problem):
+    def pose(self, problem: Problem) -> Problem:
         return super().pose(problem).averaged(self.samples)
 
-    def variants(self):
+    def variants(self) -> tuple[Callable[..., Attack], ...]:
         return (auto_attack,)
 
 
@@ -381,5 +384,5 @@ class Budget(Wrapper):
         if self.needs is Access.WHITE_BOX:
             raise InputError("a query budget is for black-box attacks, such as square(linf(8/255))")
 
-    def pose(self, problem):
+    def pose(self, problem: Problem) -> Problem:
         return super().pose(problem).counted(self.queries)

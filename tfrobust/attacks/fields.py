@@ -37,7 +37,7 @@ class Kind:
 
 def _whole(least: int) -> Kind:
     def convert(value):
-        if isinstance(value, numbers.Integral) and not isinstance(value, bool) and value >= least:
+        if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least:
             return int(value)
         return None
 
@@ -46,9 +46,10 @@ def _whole(least: int) -> Kind:
 
 def _real(description: str, holds: Callable[[float], bool]) -> Kind:
     def convert(value):
-        if isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value) and holds(value):
-            return int(value) if isinstance(value, numbers.Integral) else float(value)
-        return None
+        if not isinstance(value, numbers.Real) or isinstance(value, bool):
+            return None
+        number = int(value) if isinstance(value, numbers.Integral) else float(value)
+        return number if math.isfinite(number) and holds(number) else None
 
     return Kind(description, convert)
 
@@ -202,7 +203,7 @@ def _kinds(cls) -> dict:
     return found
 
 
-def check(instance, name: str) -> None:
+def check(instance: object, name: str) -> None:
     """Checks and converts the annotated fields of a frozen dataclass, from its `__post_init__`.
 
     Args:
@@ -212,7 +213,7 @@ def check(instance, name: str) -> None:
     Raises:
       InputError: naming the field, what it takes and what came.
     """
-    for field, (kind, optional) in _kinds(type(instance)).items():
+    for field, (kind, optional) in _kinds(type(instance)).items():  # type: ignore[arg-type]  # mypy thinks that types are not hashable
         value = vars(instance)[field]
         if value is not None or not optional:
             object.__setattr__(instance, field, _converted(f"{name}: {field}", kind, value))

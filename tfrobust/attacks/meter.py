@@ -11,7 +11,7 @@ class Meter:
 
     def __init__(self):
         self._lock = threading.Lock()
-        self._left = None
+        self._left = np.zeros(0, np.int64)
 
     def start(self, rows, queries: int) -> tf.Tensor:
         """Starts anew with so many for each of these examples, int32 [examples]; returns their numbers, `rows`.

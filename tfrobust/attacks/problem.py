@@ -5,7 +5,7 @@ All gradient tapes are here. Everything is itself differentiable, so a defense c
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import tensorflow as tf
 
@@ -97,7 +97,7 @@ class Problem:
 
     # ---- other problems ----
 
-    def replace(self, **changes) -> Self:
+    def replace(self, **changes: Any) -> Self:
         """The problem with other attributes."""
         return dataclasses.replace(self, **changes)
 
@@ -106,15 +106,15 @@ class Problem:
         found = {name: vars(self)[name] for name in ("images", "labels", "goals", "keys", "rows", "clean")}
         return {name: part for name, part in found.items() if part is not None}
 
-    def at(self, rows) -> Self:
+    def at(self, rows: tf.Tensor) -> Self:
         """The problem of some of its examples, int [rows]; one may occur several times."""
         return self.replace(**{name: tf.gather(part, rows) for name, part in self.parts().items()})
 
-    def toward(self, goals) -> Self:
+    def toward(self, goals: tf.Tensor) -> Self:
         """The problem of an attacker who wants these answers, int [examples]."""
         return self.replace(goals=goals)
 
-    def confined(self, pixels) -> Self:
+    def confined(self, pixels: tf.Tensor) -> Self:
         """The problem in which only some pixels may change: bool, broadcasts against the images."""
         return self.replace(pixels=pixels if self.pixels is None else pixels & self.pixels)
 
@@ -122,11 +122,11 @@ class Problem:
         """The problem of a model that answers differently each time: its mean over draws."""
         return self.replace(samples=samples * self.samples, clean=None)
 
-    def confine(self, delta) -> tf.Tensor:
+    def confine(self, delta: tf.Tensor) -> tf.Tensor:
         """Perturbations of the pixels that may change alone: float32, like the images."""
         return delta if self.pixels is None else tf.where(self.pixels, delta, 0.0)
 
-    def sample(self, ball: balls.Ball, keys) -> tf.Tensor:
+    def sample(self, ball: balls.Ball, keys: tf.Tensor) -> tf.Tensor:
         """Uniform draws from a ball of the pixels that may change, int32 [examples, 2] -> float32 like the images."""
         shape = self.images.shape[1:]
         free = None if self.pixels is None else tf.broadcast_to(self.pixels, [1, *shape])[0]
@@ -165,9 +165,16 @@ class Problem:
         """bool [examples]: for which there is something to reach. No goal is to be the true label."""
         return tf.ones_like(self.labels, tf.bool) if self.goals is None else self.goals != self.labels
 
+    @property
+    def clean_answers(self) -> tf.Tensor:
+        """`clean`, of an opened problem."""
+        if self.clean is None:
+            raise ValueError("the answers at the clean images are known of an opened problem only")
+        return self.clean
+
     def clean_predictions(self) -> tf.Tensor:
         """int32 [examples], of an opened problem."""
-        return guard.predicted(self.clean)
+        return guard.predicted(self.clean_answers)
 
     def rivals(self, count: int) -> tf.Tensor:
         """int32 [examples, classes]: to which classes to lead, of an opened problem whose images are no success.
@@ -177,11 +184,11 @@ class Problem:
         if self.goals is not None:
             return self.goals[:, None]
         # The likeliest class is the label.
-        return tf.math.top_k(self.clean, 1 + min(count, self.clean.shape[1] - 1)).indices[:, 1:]
+        return tf.math.top_k(self.clean_answers, 1 + min(count, self.clean_answers.shape[1] - 1)).indices[:, 1:]
 
     # ---- questions ----
 
-    def shown(self, x) -> tf.Tensor:
+    def shown(self, x: tf.Tensor) -> tf.Tensor:
         """What the model sees of images x."""
         if self.pixels is not None:
             x = tf.where(self.pixels, x, self.images)
@@ -189,7 +196,7 @@ class Problem:
             x = grid.shown(x, self.images, self.grid_ball)
         return x
 
-    def answers(self, x) -> tf.Tensor:
+    def answers(self, x: tf.Tensor) -> tf.Tensor:
         """float32 logits [examples, classes], or int32 labels [examples] from a model that gives no more."""
         return self._traced(self._mean_answers(x), x)
 
@@ -205,29 +212,29 @@ class Problem:
             raise InputError("the mean over draws of a random model needs its scores, but it gives labels")
         return tf.while_loop(lambda *_: True, add, (1, first), maximum_iterations=self.samples - 1)[1] / self.samples
 
-    def logits(self, x) -> tf.Tensor:
+    def logits(self, x: tf.Tensor) -> tf.Tensor:
         """float32 [examples, classes]."""
         answers = self.answers(x)
         if answers.shape.rank != 2:
             raise InputError("a score-based attack needs logits [batch, classes], but the model gives labels")
         return answers
 
-    def predictions(self, x) -> tf.Tensor:
+    def predictions(self, x: tf.Tensor) -> tf.Tensor:
         """int32 [examples], -1 where a score is NaN; the model is not asked about no image."""
         asked = tf.cond(
             tf.shape(x)[0] > 0, lambda: guard.predicted(self.answers(x)), lambda: tf.zeros(tf.shape(x)[:1], tf.int32)
         )
         return tf.ensure_shape(asked, x.shape[:1])
 
-    def succeeds(self, x) -> tf.Tensor:
+    def succeeds(self, x: tf.Tensor) -> tf.Tensor:
         """bool [examples]: whether the model answers what the attacker wants. Needs its labels only."""
         return self._wanted(self.predictions(x))
 
-    def margin(self, x) -> tf.Tensor:
+    def margin(self, x: tf.Tensor) -> tf.Tensor:
         """float32 [examples]: `margin_of` the logits at x."""
         return self.margin_of(self.logits(x))
 
-    def margin_of(self, answers) -> tf.Tensor:
+    def margin_of(self, answers: tf.Tensor) -> tf.Tensor:
         """float32 [examples]: by how much the answers are what the attacker wants, positive where they are.
 
         Of labels, 1 or -1. Minus infinity where a logit is NaN, as for every objective: NaN is no success and never the best
@@ -237,11 +244,11 @@ class Problem:
             return tf.where(self._wanted(answers), 1.0, -1.0)
         return self.value_of(objectives.margin, answers)
 
-    def wanted(self, logits) -> tf.Tensor:
+    def wanted(self, logits: tf.Tensor) -> tf.Tensor:
         """bool [examples]: whether the likeliest class is what the attacker wants."""
         return self._wanted(guard.predicted(logits))
 
-    def value_of(self, objective: Objective, logits) -> tf.Tensor:
+    def value_of(self, objective: Objective, logits: tf.Tensor) -> tf.Tensor:
         """float32 [examples]: the objective for the labels or, with goals, its negative for these.
 
         The cross-entropy is computed as the log-odds of the label: it orders alike and has the same direction for each
@@ -253,11 +260,11 @@ class Problem:
         value = objective(logits, self.labels) if self.goals is None else -objective(logits, self.goals)
         return guard.without_nan(value, logits)
 
-    def value_and_gradient(self, objective: Objective, x) -> tuple[tf.Tensor, tf.Tensor]:
+    def value_and_gradient(self, objective: Objective, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """`value_of` an objective at x, float32 [examples], and its gradient with respect to each image."""
         return self.ascend(lambda logits: self.value_of(objective, logits), x)[:2]
 
-    def ascend(self, function: Callable[[tf.Tensor], tf.Tensor], x) -> Ascent:
+    def ascend(self, function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> Ascent:
         """A function of the logits, from [examples, classes] to [examples], at x: its value and gradient, and the logits.
 
         Of a random model, the mean of each over its draws. Where no gradient is defined, it is zero.
@@ -265,7 +272,7 @@ class Problem:
         found = self._ascend(function, tf.convert_to_tensor(x))
         if self.trace is None:
             return found
-        with tf.control_dependencies([self._record(found.logits, x)]):
+        with tf.control_dependencies([self._record(self.trace, found.logits, x)]):
             return Ascent(*[tf.identity(part) for part in found])
 
     def _ascend(self, function, x):
@@ -286,7 +293,7 @@ class Problem:
         totals = tf.while_loop(lambda *_: True, add, tuple(draw()), maximum_iterations=self.samples - 1)
         return Ascent(*[total / self.samples for total in totals])
 
-    def pullback(self, x) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    def pullback(self, x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         """One forward pass, and a function that runs backward passes through it.
 
         Returns:
@@ -304,7 +311,9 @@ class Problem:
 
         return logits, pullback
 
-    def sum_over_draws(self, function, samples) -> list[tf.Tensor]:
+    def sum_over_draws(
+        self, function: Callable[[Self, tf.Tensor], list[tf.Tensor]], samples: int | tf.Tensor
+    ) -> list[tf.Tensor]:
         """Sums of a function of random draws, at most the caller's batch of images at a time.
 
         Args:
@@ -338,15 +347,15 @@ class Problem:
         """The answers, recorded before anyone uses them: in a graph nothing else keeps questions in their order."""
         if self.trace is None:
             return answers
-        with tf.control_dependencies([self._record(answers, x)]):
+        with tf.control_dependencies([self._record(self.trace, answers, x)]):
             return tf.identity(answers)
 
-    def _record(self, answers, x):
-        answers, ball = tf.stop_gradient(answers), self.trace.ball
+    def _record(self, trace, answers, x):
+        answers, ball = tf.stop_gradient(answers), trace.ball
         margin = self.margin_of(answers)
         if ball is not None:
             margin = tf.where(ball.contains(x - self.images), margin, float("-inf"))
-        return self.trace.record(self.rows, margin)
+        return trace.record(self.rows, margin)
 
     def _scale(self):
         known = self.guarded and self.clean is not None and self.clean.shape.rank == 2
@@ -371,7 +380,8 @@ class Problem:
         if self.meter is None:
             return _as_answers(self.model(x))
         # An exhausted attack hears that whatever it tries is as hopeless as the clean image, so it keeps what it has.
-        hopeless = self.clean * _CERTAIN if self.clean.dtype.is_floating else self.clean
+        hopeless = self.clean_answers
+        hopeless = hopeless * _CERTAIN if hopeless.dtype.is_floating else hopeless
         asked = tf.cast(tf.where(self.meter.take(self.rows))[:, 0], tf.int32)
 
         def ask():

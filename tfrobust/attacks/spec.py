@@ -6,6 +6,7 @@ tables below, numbers with + - * /, True, False, None, the names of norms, objec
 
 import ast
 import operator
+from collections.abc import Callable
 
 from tfrobust import balls, objectives
 from tfrobust.attacks import steps
@@ -43,7 +44,7 @@ from tfrobust.attacks.score.spsa import SPSA
 from tfrobust.attacks.score.square import Square
 from tfrobust.errors import InputError, unknown
 
-ATTACKS = {
+ATTACKS: dict[str, Callable[..., Attack]] = {
     "fgsm": fgsm,
     "bim": bim,
     "pgd": pgd,
@@ -77,7 +78,7 @@ ATTACKS = {
     "targeted": Targeted,
     "budget": Budget,
 }
-BALLS = {"linf": balls.Linf, "l2": balls.L2, "l1": balls.L1, "l0": balls.L0}
+BALLS: dict[str, type[balls.Ball]] = {"linf": balls.Linf, "l2": balls.L2, "l1": balls.L1, "l0": balls.L0}
 OPTIMIZERS = {"steepest": steps.Steepest, "momentum": steps.Momentum, "adam": steps.Adam}
 OBJECTIVES = {
     function.__name__: function
@@ -89,13 +90,13 @@ OBJECTIVES = {
         objectives.dlr_or_margin,
     )
 }
-_CALLABLE = {**ATTACKS, **BALLS, **OPTIMIZERS}
+_CALLABLE: dict[str, Callable] = {**ATTACKS, **BALLS, **OPTIMIZERS}
 _NAMES = {
     **BALLS,
     **OBJECTIVES,
     **{name: name for name in (*GOALS, "standard", "plus", "fast", "rand", "best", "last", "pixels", "patch")},
 }
-_OPERATORS = {
+_OPERATORS: dict[type[ast.AST], Callable] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,

@@ -61,15 +61,15 @@ class Trace:
 
     # ---- while the attack runs ----
 
-    def start(self, rows) -> tf.Tensor:
+    def start(self, rows: tf.Tensor) -> tf.Tensor:
         """Starts anew with these examples, int32 [examples] = 0, 1, …; returns them: whoever uses them asks after it."""
         return tf.ensure_shape(tf.numpy_function(self._start, [rows], tf.int32), rows.shape)
 
-    def record(self, rows, margins) -> tf.Operation:
+    def record(self, rows: tf.Tensor, margins: tf.Tensor) -> tf.Operation:
         """One question: the margins, float32 [rows], of these examples, int32 [rows], which may repeat."""
         return _run(self._record, [rows, tf.stop_gradient(margins)])
 
-    def stage(self, attack: str, rows_standing) -> tf.Operation:
+    def stage(self, attack: str, rows_standing: tf.Tensor) -> tf.Operation:
         """An attack of a cascade has left these rows, int32 [standing]."""
         return _run(lambda rows: self._stage(attack, rows), [rows_standing])
 

@@ -3,7 +3,7 @@
 from tfrobust.data.archive import read_arrays
 from tfrobust.data.checks import check_images
 from tfrobust.data.class_folders import ImageFiles, list_images, training_and_test_images
-from tfrobust.data.given import arrays
+from tfrobust.data.given import ImagesLike, arrays
 from tfrobust.data.image_files import decode, fit
 from tfrobust.data.pipelines import batches, pad_crop_flip, training_batches
 from tfrobust.data.sources import DATASETS, load
@@ -12,6 +12,7 @@ from tfrobust.data.split import Split, floats
 __all__ = [
     "DATASETS",
     "ImageFiles",
+    "ImagesLike",
     "Split",
     "arrays",
     "batches",

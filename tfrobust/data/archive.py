@@ -1,5 +1,6 @@
 """Images and labels in .npz files, under the names that people give them."""
 
+import pathlib
 from collections.abc import Callable
 
 import numpy as np
@@ -56,7 +57,7 @@ def load(
     return Split(images, labels, int(classes.max()) + 1, columns).shard(*shard)
 
 
-def read_arrays(path) -> dict[str, np.ndarray]:
+def read_arrays(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     """All arrays of an .npz file, name -> array.
 
     Raises:

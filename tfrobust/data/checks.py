@@ -1,13 +1,14 @@
 """What is refused as images and labels: the cause comes first, and with it what to do."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfrobust.errors import InputError
 
 _NHWC = "[batch, height, width, channels]"
 
 
-def check_images(images, labels=None):
+def check_images(images: ArrayLike, labels: ArrayLike | None = None) -> None:
     """Refuses what is not float32 [batch, height, width, channels] in [0, 1], or labels that do not match.
 
     Raises:

@@ -3,7 +3,7 @@
 import os
 import pathlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -41,16 +41,16 @@ class ImageFiles(NamedTuple):
     names: tuple[str, ...]
     classes: int
 
-    def take(self, examples):
+    def take(self, examples: int | None) -> Self:
         """The first `examples` files; all of them if `examples` is None."""
         return self.at(slice(examples))
 
-    def at(self, rows):
+    def at(self, rows: slice | np.ndarray) -> Self:
         """Some of the files, in the order of these rows."""
         return self._replace(paths=self.paths[rows], labels=self.labels[rows])
 
 
-def list_images(folder, split: str = "test") -> ImageFiles:
+def list_images(folder: str | pathlib.Path, split: str = "test") -> ImageFiles:
     """The PNG and JPEG files in a folder's class folders.
 
     Classes are numbered in the order of their sorted names. Names that are all whole numbers are the labels themselves,
@@ -86,7 +86,7 @@ def list_images(folder, split: str = "test") -> ImageFiles:
     return ImageFiles(np.array(paths), np.array(labels, "int64"), names, max(numbers.values()) + 1)
 
 
-def training_and_test_images(folder) -> tuple[ImageFiles, ImageFiles]:
+def training_and_test_images(folder: str | pathlib.Path) -> tuple[ImageFiles, ImageFiles]:
     """What a folder holds to train and to test on, each in the order of class names and then of file names.
 
     A split folder has its own: train, and validation or else test. Of another, every fifth file in that order is a test

@@ -1,20 +1,28 @@
 """What callers give as images and labels: arrays, lists, tensors or a pipeline, as the two arrays that all parts share."""
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfrobust.data import checks, streams
 from tfrobust.data.split import Split
 from tfrobust.errors import InputError
 
+# What `arrays` takes as images: those of the latter kinds hold their labels already.
+ImagesLike: TypeAlias = ArrayLike | Split | tf.data.Dataset | keras.utils.PyDataset | Iterable
 _ARRAYS = (np.ndarray, tf.Tensor, tf.Variable, Sequence)
 
 
 def arrays(
-    images, labels=None, *, bounds: tuple[float, float] = (0.0, 1.0), channels: int | None = None
+    images: ImagesLike,
+    labels: ArrayLike | None = None,
+    *,
+    bounds: tuple[float, float] = (0.0, 1.0),
+    channels: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels in any of the usual forms, as two arrays.
 

@@ -1,17 +1,28 @@
 """Pipelines that feed networks: 8-bit images become float32 in [0, 1] batch by batch."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
+from tfrobust.data.split import Split
 from tfrobust.errors import InputError
 
 
-def batches(split, batch_size):
+def batches(split: Split, batch_size: int) -> tf.data.Dataset:
     """A pipeline of (float32 images in [0, 1], labels), in order."""
     dataset = tf.data.Dataset.from_tensor_slices((split.images, split.labels)).batch(batch_size)
     return dataset.map(_as_floats, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def training_batches(split, batch_size, *, seed, epochs=1, first_epoch=0, augmentation=None):
+def training_batches(
+    split: Split,
+    batch_size: int,
+    *,
+    seed: int,
+    epochs: int = 1,
+    first_epoch: int = 0,
+    augmentation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
+) -> tf.data.Dataset:
     """A pipeline through all epochs, each in a new order; a last batch that is not full is left out.
 
     Every batch follows from its number, `seed` and TensorFlow's global seed: a run that starts at `first_epoch` sees
@@ -57,7 +68,7 @@ def training_batches(split, batch_size, *, seed, epochs=1, first_epoch=0, augmen
     return ordered.map(gather, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def pad_crop_flip(images, seed, padding=4):
+def pad_crop_flip(images: tf.Tensor, seed: tf.Tensor, padding: int = 4) -> tf.Tensor:
     """Zero-pads each side, crops back at a random place and mirrors at random: CIFAR's usual augmentation.
 
     Args:

@@ -17,9 +17,9 @@ _KNOWN = (
 
 
 def load(
-    name,
+    name: str | pathlib.Path,
     split: str,
-    data_dir=None,
+    data_dir: str | os.PathLike | None = None,
     download: bool = True,
     *,
     examples: int | None = None,

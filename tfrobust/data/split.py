@@ -24,20 +24,20 @@ class Split(NamedTuple):
     classes: int
     columns: Mapping[str, np.ndarray] = MappingProxyType({})
 
-    def take(self, examples):
+    def take(self, examples: int | None) -> "Split":
         """The first `examples` examples; all of them if `examples` is None."""
         return self.at(slice(examples))
 
-    def drop(self, examples):
+    def drop(self, examples: int | None) -> "Split":
         """All but the first `examples` examples."""
         return self.at(slice(examples, None))
 
-    def at(self, rows: slice):
+    def at(self, rows: slice) -> "Split":
         """Some of the examples."""
         columns = {name: values[rows] for name, values in self.columns.items()}
         return Split(self.images[rows], self.labels[rows], self.classes, columns)
 
-    def shard(self, index, count):
+    def shard(self, index: int, count: int) -> "Split":
         """Every count-th example, from one on.
 
         Raises:
@@ -45,11 +45,11 @@ class Split(NamedTuple):
         """
         return self.at(rows_of((index, count), len(self.labels)))
 
-    def floats(self, rows=None):
+    def floats(self, rows: slice | np.ndarray | None = None) -> np.ndarray:
         """The images as float32 in [0, 1]; a large set takes four times the memory so: give `rows`, a slice or indices."""
         return floats(self.images if rows is None else self.images[rows])
 
-    def mean_image(self):
+    def mean_image(self) -> np.ndarray:
         """The mean of all images, float64 [height, width, channels] in [0, 1]."""
         return self.images.mean(axis=0, dtype="float64") / (255 if self.images.dtype == np.uint8 else 1)
 
@@ -66,7 +66,7 @@ def rows_of(shard: tuple[int, int], examples: int) -> slice:
     return slice(index, examples, count)
 
 
-def floats(images):
+def floats(images: np.ndarray) -> np.ndarray:
     """float32 in [0, 1] of uint8 images; float32 images as they are."""
     if images.dtype != np.uint8:
         return images

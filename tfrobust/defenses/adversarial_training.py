@@ -7,10 +7,13 @@ Deep Defense (Yan, Guo and Zhang, NeurIPS 2018) compares itself with as "Adv. Tr
 start is Wong, Rice and Kolter, ICLR 2020.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
-from tfrobust.attacks import PGD, parse_ball
+from tfrobust import balls
+from tfrobust.attacks import PGD, Attack, parse_ball
 from tfrobust.defenses import checks
 from tfrobust.defenses.attacking import AttackingDefense
 from tfrobust.defenses.defense import Batch, Losses
@@ -40,7 +43,9 @@ class AdversarialTraining(AttackingDefense):
       >>> model.network.save("model.keras")
     """
 
-    def __init__(self, network, attack, clean_share=0.0, seed=0, **kwargs):
+    def __init__(
+        self, network: keras.Model, attack: Attack | str, clean_share: float = 0.0, seed: int = 0, **kwargs: Any
+    ):
         if not 0 <= clean_share < 1:
             raise InputError(f"clean_share is the weight of the clean images' loss, in [0, 1); got {clean_share!r}")
         super().__init__(network, attack, seed, {"clean_share": clean_share}, **kwargs)
@@ -81,7 +86,9 @@ class FastAdversarialTraining(AdversarialTraining):
       >>> model.fit(images, labels, epochs=15, callbacks=[CatastrophicOverfitting("linf(8/255)", images[:500], labels[:500])])
     """
 
-    def __init__(self, network, ball, step_size=1.25, seed=0, **kwargs):
+    def __init__(
+        self, network: keras.Model, ball: balls.Ball | str, step_size: float = 1.25, seed: int = 0, **kwargs: Any
+    ):
         ball = parse_ball(ball) if isinstance(ball, str) else ball
         attack = PGD(ball, steps=1, step_size=step_size * ball.radius, keep="last")
         super().__init__(network, str(attack), seed=seed, **kwargs)

@@ -1,6 +1,7 @@
 """What the defenses share that train on what an attack makes of the network as it is at each step."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -29,14 +30,22 @@ class AttackingDefense(Defense):
       InputError: for an attack that cannot be parsed, or when an attack that was not given as text is to be saved.
     """
 
-    def __init__(self, network, attack, seed=0, settings=(), metrics=(), **kwargs):
+    def __init__(
+        self,
+        network: keras.Model,
+        attack: Attack | str,
+        seed: int = 0,
+        settings: Mapping[str, object] | None = None,
+        metrics: Sequence[keras.metrics.Metric] = (),
+        **kwargs: Any,
+    ):
         robust_accuracy = keras.metrics.SparseCategoricalAccuracy("robust_accuracy")
-        settings = {"attack": attack, **dict(settings), "seed": seed}
+        settings = {"attack": attack, **(settings or {}), "seed": seed}
         super().__init__(network, settings, [robust_accuracy, *metrics], **kwargs)
         self.attack, self.seed = attack, seed
         self.run_attack = attacks.parse(attack) if isinstance(attack, str) else attack
 
-    def adversarial(self, images, labels, step=0):
+    def adversarial(self, images: tf.Tensor, labels: tf.Tensor, step: int | tf.Tensor = 0) -> tf.Tensor:
         """The images of a training step: float32 [batch, height, width, channels] in [0, 1], of int labels [batch]."""
         return attacked_images(self.network, self.solve, images, labels, self.seed, step)
 

@@ -12,7 +12,8 @@ the cross-entropy of adversarial images (section 2, figure 6), and keeps the reg
 
 import functools
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -64,22 +65,22 @@ class DeepDefense(Defense):
 
     def __init__(
         self,
-        network,
-        lam=15.0,
-        c=25.0,
-        d=5.0,
-        steps=5,
-        overshoot=0.02,
-        tiny=MNIST_TINY,
-        candidates=10,
-        frozen_batch_norm=False,
+        network: keras.Model,
+        lam: float = 15.0,
+        c: float = 25.0,
+        d: float = 5.0,
+        steps: int = 5,
+        overshoot: float = 0.02,
+        tiny: float = MNIST_TINY,
+        candidates: int = 10,
+        frozen_batch_norm: bool = False,
         *,
-        attack=None,
-        regularized_layers=None,
-        seed=0,
-        **kwargs,
+        attack: str | None = None,
+        regularized_layers: Sequence[str] | None = None,
+        seed: int = 0,
+        **kwargs: Any,
     ):
-        settings = {"lam": lam, "c": c, "d": d, "steps": steps, "overshoot": overshoot, "tiny": tiny}
+        settings: dict[str, object] = {"lam": lam, "c": c, "d": d, "steps": steps, "overshoot": overshoot, "tiny": tiny}
         settings |= {"candidates": candidates, "frozen_batch_norm": frozen_batch_norm, "attack": attack, "seed": seed}
         settings["regularized_layers"] = None if regularized_layers is None else list(regularized_layers)
         names = ("cross_entropy", "regularizer", "rho_2", *(["adversarial_cross_entropy"] if attack else []))
@@ -91,14 +92,14 @@ class DeepDefense(Defense):
         parts = list(_parts(network))
         frozen = frozen_batch_norm and any(isinstance(part, keras.layers.BatchNormalization) for part in parts)
         self.seed, self.run_attack = seed, attack and attacks.parse(attack)
-        self.regularized_layers = settings["regularized_layers"]
+        self.regularized_layers = None if regularized_layers is None else list(regularized_layers)
         if regularized_layers is not None:
             _variables_of(
                 parts, regularized_layers
             )  # are looked for again when they are needed: Keras would count them twice
         self.has_training_mode = not frozen and any(map(_has_training_mode, parts))
 
-    def perturbation_penalty(self, images, labels):
+    def perturbation_penalty(self, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """The regularizer of each example.
 
         Args:

@@ -5,7 +5,8 @@ them and how the defense is saved are here.
 """
 
 import abc
-from typing import NamedTuple, Self
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Self
 
 import keras
 import tensorflow as tf
@@ -66,7 +67,9 @@ class Defense(keras.Model, abc.ABC):
 
     updates_per_step = 1
 
-    def __init__(self, network: keras.Model, settings: dict, metrics=(), **kwargs):
+    def __init__(
+        self, network: keras.Model, settings: dict, metrics: Sequence[keras.metrics.Metric] = (), **kwargs: Any
+    ):
         super().__init__(**kwargs)
         self.network = network
         self._settings = settings
@@ -120,7 +123,7 @@ class Defense(keras.Model, abc.ABC):
             return self.own_results()
         return self.compute_metrics(batch.images, batch.labels, found.answers, batch.sample_weight)
 
-    def label_loss(self, batch: Batch, logits) -> tf.Tensor:
+    def label_loss(self, batch: Batch, logits: tf.Tensor) -> tf.Tensor:
         """The compiled loss of logits for the batch's labels, this replica's share, without what layers add for their weights."""
         return self._compile_loss(batch.labels, logits, batch.sample_weight)
 

@@ -3,6 +3,8 @@
 ACE, ICLR 2019 submission, section 5: by mean squared error, with no training of the network.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -34,7 +36,7 @@ class EnhancerTraining(Defense):
       >>> model.network.save("model.keras")
     """
 
-    def __init__(self, network, **kwargs):
+    def __init__(self, network: keras.Model, **kwargs: Any):
         if not isinstance(enhancer(network), UNetEnhancer):
             raise InputError(f"{network.name} has ACE's two layers, which train with it: the U-Net alone trains alone")
         super().__init__(network, {}, [keras.metrics.Mean("squared_error")], **kwargs)

@@ -7,6 +7,7 @@ Luo et al., ICLR 2019 submission, section 3.3, which does not say what it averag
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 import keras
 
@@ -104,7 +105,7 @@ class IndependentMembers(Defense):
       >>> model.network.save("model.keras")
     """
 
-    def __init__(self, network, **kwargs):
+    def __init__(self, network: keras.Model, **kwargs: Any):
         if not is_ensemble(network):
             raise InputError(f"IndependentMembers trains what ensemble() returns; {network.name} is not an ensemble")
         super().__init__(network, settings={}, **kwargs)

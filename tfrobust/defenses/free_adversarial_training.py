@@ -5,9 +5,12 @@ from one replay, and from one batch, to the next. An epoch costs what m epochs o
 fewer are trained.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
+from tfrobust import balls
 from tfrobust.attacks import fgsm, parse_ball
 from tfrobust.defenses import checks
 from tfrobust.defenses.attacking import AttackingDefense
@@ -38,7 +41,7 @@ class FreeAdversarialTraining(AttackingDefense):
       >>> model.network.save("model.keras")
     """
 
-    def __init__(self, network, ball, replays=8, seed=0, **kwargs):
+    def __init__(self, network: keras.Model, ball: balls.Ball | str, replays: int = 8, seed: int = 0, **kwargs: Any):
         if replays < 1:
             raise InputError(f"replays is how often a batch is trained on, at least 1; got {replays!r}")
         chosen = parse_ball(ball) if isinstance(ball, str) else ball

@@ -5,6 +5,8 @@
 Gowal et al., arXiv 1810.12715. Both epsilon and s are 0 at first, then grow linearly to their values (section 3.3).
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -38,7 +40,15 @@ class IntervalBoundTraining(Defense):
       >>> model.fit(images, labels, batch_size=100, epochs=20)
     """
 
-    def __init__(self, network, radius, warm_up=2000, ramp=10_000, clean_share=0.5, **kwargs):
+    def __init__(
+        self,
+        network: keras.Model,
+        radius: float,
+        warm_up: int = 2000,
+        ramp: int = 10_000,
+        clean_share: float = 0.5,
+        **kwargs: Any,
+    ):
         if not 0 < radius <= 1:
             raise InputError(f"a linf radius to certify is above 0 and at most 1, such as 0.1; got {radius!r}")
         if not (warm_up >= 0 and ramp >= 1):

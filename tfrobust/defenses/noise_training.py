@@ -1,5 +1,7 @@
 """Training on images with Gaussian noise, for networks that are to be smoothed (Cohen et al., ICML 2019, section 3.3)."""
 
+from typing import Any
+
 import keras
 
 from tfrobust import seeds
@@ -30,7 +32,7 @@ class NoiseTraining(Defense):
       >>> model.fit(images, labels, batch_size=100, epochs=5)
     """
 
-    def __init__(self, network, sigma, seed=0, **kwargs):
+    def __init__(self, network: keras.Model, sigma: float, seed: int = 0, **kwargs: Any):
         if not sigma > 0:
             raise InputError(f"sigma is a positive standard deviation on the [0, 1] pixel scale; got {sigma!r}")
         super().__init__(network, {"sigma": sigma, "seed": seed}, **kwargs)

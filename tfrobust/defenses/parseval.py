@@ -8,6 +8,7 @@ what it is given. A column is what one unit or channel reads: a convolution's ke
 """
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -38,7 +39,7 @@ class Parseval(Defense):
       >>> model.network.save("model.keras")
     """
 
-    def __init__(self, network, beta=1e-4, share=0.3, seed=0, **kwargs):
+    def __init__(self, network: keras.Model, beta: float = 1e-4, share: float = 0.3, seed: int = 0, **kwargs: Any):
         if not 0 < share <= 1:
             raise InputError(f"share is that of the columns, above 0 and at most 1; got {share!r}")
         if not beta >= 0:
@@ -58,7 +59,7 @@ class Parseval(Defense):
         self.tighten(self.optimizer.iterations.value)
         return found
 
-    def tighten(self, step) -> None:
+    def tighten(self, step: int | tf.Tensor) -> None:
         """The step toward tightness, of columns that a number decides."""
         for place, kernel in enumerate(kernels(self.network)):
             columns = kernel.shape[-1]

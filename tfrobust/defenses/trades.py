@@ -11,12 +11,13 @@ the network one after the other, and both losses' gradients flow through both.
 
 import abc
 import dataclasses
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfrobust import objectives, seeds
-from tfrobust.attacks import PGD, Problem
+from tfrobust.attacks import PGD, Attack, Problem
 from tfrobust.defenses import checks
 from tfrobust.defenses.attacking import AttackingDefense
 from tfrobust.defenses.defense import Batch, Losses, mean, unscaled
@@ -29,7 +30,7 @@ _ABOVE_ONE = 1.0001  # keeps the logarithm of MART's margin finite
 class _Regularized(AttackingDefense):
     """What both are: a loss of the labels, and a divergence that is weighted by beta."""
 
-    def __init__(self, network, attack, beta=6.0, seed=0, **kwargs):
+    def __init__(self, network: keras.Model, attack: Attack | str, beta: float = 6.0, seed: int = 0, **kwargs: Any):
         if not beta >= 0:
             raise InputError(f"beta is the weight of the divergence, at least 0; got {beta!r}")
         means = [keras.metrics.Mean(name) for name in ("label_loss", "divergence")]
@@ -42,7 +43,7 @@ class _Regularized(AttackingDefense):
         noise = seeds.normal(problem.keys, problem.images.shape[1:])
         return self.solve_from(problem, problem.images + _NOISE * noise)
 
-    def solve_from(self, problem: Problem, start) -> tf.Tensor:
+    def solve_from(self, problem: Problem, start: tf.Tensor) -> tf.Tensor:
         """The attack from given images."""
         problem = problem.opened()
         attack = dataclasses.replace(self.run_attack, objective=self._raised(problem.clean), keep="last")

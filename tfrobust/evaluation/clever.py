@@ -6,6 +6,8 @@ L_j, the Lipschitz constant of g_j in the ball, is the location of a reverse Wei
 largest gradients of g_j in several batches of random points (Weng et al., ICLR 2018, theorem 3.2, algorithms 1 and 2).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 import tqdm
@@ -19,10 +21,10 @@ _CONSTANT = 1e-6  # of the largest slope: slopes that differ by less are those o
 
 def clever(
     logits_fn: LogitsFn,
-    images,
+    images: np.ndarray,
     ball: balls.Ball,
     *,
-    goals=None,
+    goals: np.ndarray | Sequence[int] | None = None,
     batches: int = 50,
     samples: int = 200,
     seed: int = 0,

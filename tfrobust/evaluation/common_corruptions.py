@@ -20,7 +20,7 @@ SEVERITIES = (1, 2, 3, 4, 5)
 _SMALL = 64  # pixels to a side, up to which CIFAR-10-C's numbers are taken
 
 
-def corrupted(images, name: str, severity: int, seed: int = 0) -> np.ndarray:
+def corrupted(images: np.ndarray, name: str, severity: int, seed: int = 0) -> np.ndarray:
     """Images with one corruption.
 
     Args:

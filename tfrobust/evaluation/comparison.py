@@ -10,7 +10,7 @@ _ROUNDING = 1e-9
 _NEEDED = ("model", "dataset", "examples", "clean_accuracy", "attacks", "worst_case", "curves", "slices", "warnings")
 
 
-def read(path) -> dict:
+def read(path: str | pathlib.Path) -> dict:
     """A report.json, as `Evaluation.save` writes it.
 
     Raises:

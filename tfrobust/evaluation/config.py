@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from tfrobust.attacks import Attack, parse
 from tfrobust.errors import InputError
@@ -57,7 +57,7 @@ class EvaluationConfig:
         if self.draws < 2:
             raise InputError(f"draws must be at least 2, got {self.draws}")
 
-    def changed(self, **changes) -> Self:
+    def changed(self, **changes: Any) -> Self:
         """The same but for some fields.
 
         Raises:

@@ -5,7 +5,7 @@ import numpy as np
 from tfrobust.errors import InputError
 
 
-def gaussian_noise(images, sigma: float, seed: int = 0) -> np.ndarray:
+def gaussian_noise(images: np.ndarray, sigma: float, seed: int = 0) -> np.ndarray:
     """Images with normal noise that is clipped at two standard deviations, within [0, 1].
 
     Random Mask, figure 3, with sigma from 1 to 32 on the 0 to 255 scale.
@@ -23,7 +23,7 @@ def gaussian_noise(images, sigma: float, seed: int = 0) -> np.ndarray:
     return np.clip(images + np.float32(sigma) * noise, 0, 1)
 
 
-def shuffled_patches(images, grid: int, seed: int = 0) -> np.ndarray:
+def shuffled_patches(images: np.ndarray, grid: int, seed: int = 0) -> np.ndarray:
     """Images cut into grid x grid patches in a random order, another for each image.
 
     Random Mask, table 3: a network that keeps its accuracy looks at parts rather than at how they are put together.

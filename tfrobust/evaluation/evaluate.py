@@ -3,30 +3,33 @@
 import sys
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tqdm
+from numpy.typing import ArrayLike
 
 from tfrobust import data, targets
 from tfrobust.attacks import Attack
+from tfrobust.data import ImagesLike
 from tfrobust.evaluation import breakdown, checks, columns, craft, evidence, gallery, prepare, radii, report
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.judge import judge, outcomes_of
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.report import Evaluation
 from tfrobust.evaluation.storage import CleanImages
+from tfrobust.targets import ModelLike
 
 
 def evaluate(
-    model,
-    images,
-    labels,
+    model: ModelLike,
+    images: ImagesLike,
+    labels: ArrayLike | None,
     attacks: Attack | str | Iterable[Attack | str],
     *,
     slices: Mapping[str, np.ndarray] | None = None,
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008, it is frozen
-    **changes,
+    **changes: Any,
 ) -> Evaluation:
     """Attacks a model and reports how it holds.
 
@@ -94,7 +97,9 @@ def looked_at(model, images, labels, attacks, config: EvaluationConfig) -> tuple
     return target, named, images, labels, config
 
 
-def show(found: Evaluation, model, *, examples: int | None = None, batch_size: int | None = None) -> Evaluation:
+def show(
+    found: Evaluation, model: ModelLike, *, examples: int | None = None, batch_size: int | None = None
+) -> Evaluation:
     """Shows the images that an evaluation has made to another model: its evaluation under attacks by transfer.
 
     Nothing is attacked again, so it costs forward passes alone. An image that the model of `found` misclassifies was not

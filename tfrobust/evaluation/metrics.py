@@ -1,25 +1,30 @@
 """Numbers that say how robust a model is. Radii and distances are on the [0, 1] pixel scale."""
 
 import math
+from collections.abc import Iterable
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
 from tfrobust import balls, objectives
 from tfrobust.attacks import LogitsFn, Problem, minimal_perturbation
 from tfrobust.attacks.gradient.deepfool import MNIST_TINY
 from tfrobust.evaluation import batches, devices
+from tfrobust.evaluation.storage import CleanImages
 
 
-def accuracy(predictions, labels) -> float:
+def accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
     """The fraction of predictions that equal their labels."""
     return float(np.mean(np.asarray(predictions) == np.asarray(labels)))
 
 
+_Share = TypeVar("_Share", float, np.ndarray)
 NORMAL_95 = 1.96  # standard deviations to either side that hold 95 % of a normal distribution
 
 
-def wilson_interval(share, examples, z: float = NORMAL_95) -> tuple:
+def wilson_interval(share: _Share, examples: int | np.ndarray, z: float = NORMAL_95) -> tuple[_Share, _Share]:
     """The 95 % interval of a share, or of an array of them, of so many independent examples each (Wilson, 1927)."""
     center = share + z * z / (2 * examples)
     half_width = z * np.sqrt(share * (1 - share) / examples + z * z / (4 * examples**2))
@@ -34,7 +39,13 @@ def interval(share: float, examples: int) -> dict[str, float]:
 
 
 def deepfool_rho_2(
-    logits_fn: LogitsFn, images, labels, *, origin=0.0, steps: int = 50, batch_size: int | None = None
+    logits_fn: LogitsFn,
+    images: np.ndarray | CleanImages,
+    labels: np.ndarray,
+    *,
+    origin: float | np.ndarray = 0.0,
+    steps: int = 50,
+    batch_size: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """How far the nearest boundary is by DeepFool, per example, as Deep Defense reports it.
 
@@ -74,7 +85,13 @@ def deepfool_rho_2(
 
 
 def fgsm_rho_inf(
-    logits_fn: LogitsFn, images, labels, *, origin=0.0, batch_size: int = 200, tolerance: float = 1e-4
+    logits_fn: LogitsFn,
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    origin: float | np.ndarray = 0.0,
+    batch_size: int = 200,
+    tolerance: float = 1e-4,
 ) -> tuple[float, float]:
     """The radius at which the fast gradient sign method leaves 50 % accuracy, and rho_inf there.
 
@@ -96,7 +113,9 @@ def fgsm_rho_inf(
     return float(np.mean(high / np.concatenate(norms))), high
 
 
-def fgsm_accuracies(logits_fn: LogitsFn, images, labels, radii, *, batch_size: int = 200) -> list[float]:
+def fgsm_accuracies(
+    logits_fn: LogitsFn, images: np.ndarray, labels: np.ndarray, radii: Iterable[float], *, batch_size: int = 200
+) -> list[float]:
     """The accuracy under the fast gradient sign method at each of some radii, of images that are not clipped.
 
     Deep Defense, tables 1 and 3, gives those at 0.2, 0.5 and 1.0 eps_ref, where eps_ref is the radius of `fgsm_rho_inf` of the

@@ -6,6 +6,7 @@ import json
 import pathlib
 import platform
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from tfrobust.evaluation.gallery import Gallery
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.render import figures, page, pictures, text
 from tfrobust.evaluation.storage import CleanImages
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -58,7 +62,7 @@ class Evaluation:
         """The report as text."""
         return text.table([self])
 
-    def to_csv(self, path) -> pathlib.Path:
+    def to_csv(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes a row for each attack, with the columns of report.json's `attacks` behind those of all; returns `path`.
 
         Example:
@@ -68,7 +72,7 @@ class Evaluation:
             temporary.write_text(exported.csv_text(self.report), encoding="utf-8")
         return pathlib.Path(path)
 
-    def to_dataframe(self):
+    def to_dataframe(self) -> "pandas.DataFrame":
         """The rows of `to_csv` as a pandas DataFrame.
 
         Raises:
@@ -76,7 +80,7 @@ class Evaluation:
         """
         return exported.dataframe(self.report)
 
-    def save_examples(self, path) -> pathlib.Path:
+    def save_examples(self, path: str | pathlib.Path) -> pathlib.Path:
         """Writes the numbers of each example as an .npz file: see `evaluation.exported.examples`; returns `path`.
 
         Raises:
@@ -93,19 +97,21 @@ class Evaluation:
             np.savez_compressed(temporary, **exported.examples(self.labels, self.predictions, self.outcomes))
         return path
 
-    def save(self, folder) -> pathlib.Path:
+    def save(self, folder: str | pathlib.Path) -> pathlib.Path:
         """Writes report.json, report.html, curves.png, progress.png and, if an attack succeeded, pictures.png.
 
         Returns report.html's path.
         """
         return save(folder, self.report, [self])
 
-    def save_adversarial(self, folder) -> pathlib.Path:
+    def save_adversarial(self, folder: str | pathlib.Path) -> pathlib.Path:
         """Writes the adversarial images as 8-bit PNG files: see `evaluation.image_files.save`."""
         return image_files.save(folder, self.outcomes)
 
 
-def save(folder, report: dict, evaluations: Sequence[Evaluation], beside: page.Beside | None = None) -> pathlib.Path:
+def save(
+    folder: str | pathlib.Path, report: dict, evaluations: Sequence[Evaluation], beside: page.Beside | None = None
+) -> pathlib.Path:
     """Writes `report` as report.json, and report.html, curves.png, progress.png and pictures.png of the evaluations side by side.
 
     Args:

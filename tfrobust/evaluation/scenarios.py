@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterable, Sequence
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfrobust import analysis, attacks, data, targets
 from tfrobust.attacks import Attack
+from tfrobust.data import ImagesLike
 from tfrobust.errors import InputError
 from tfrobust.evaluation import prepare
 from tfrobust.evaluation.config import EvaluationConfig
@@ -83,8 +85,8 @@ class Scenarios:
 def evaluate_scenarios(
     networks: dict[str, keras.Model],
     defenses: dict[str, Defense],
-    images,
-    labels,
+    images: ImagesLike,
+    labels: ArrayLike | None,
     *,
     plan: Plan = Plan(),
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008, it is frozen

@@ -12,11 +12,14 @@ Example:
 """
 
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfrobust import files, targets
+from tfrobust.attacks import Attack
+from tfrobust.data import ImagesLike
 from tfrobust.errors import InputError
 from tfrobust.evaluation import craft, identity, prepare, scale, shard_files
 from tfrobust.evaluation.config import EvaluationConfig
@@ -27,6 +30,7 @@ from tfrobust.evaluation.predictor import MISSING, Votes
 from tfrobust.evaluation.report import Evaluation, versions
 from tfrobust.evaluation.shard import Shard
 from tfrobust.evaluation.storage import Images
+from tfrobust.targets import ModelLike
 
 
 class Attacker:
@@ -39,12 +43,18 @@ class Attacker:
       config: as of `evaluate`.
     """
 
-    def __init__(self, model, attacks, folder, config: EvaluationConfig = EvaluationConfig()):  # noqa: B008, it is frozen
+    def __init__(
+        self,
+        model: ModelLike,
+        attacks: Attack | str | Iterable[Attack | str],
+        folder: str | pathlib.Path,
+        config: EvaluationConfig = EvaluationConfig(),  # noqa: B008, it is frozen
+    ):
         self._target, self._attacks = targets.as_target(model), prepare.named_attacks(attacks)
         self._folder, self._config = pathlib.Path(folder), config
         self._runners, self._key = None, None
 
-    def run(self, shard: Shard, images, labels) -> pathlib.Path:
+    def run(self, shard: Shard, images: ImagesLike, labels: ArrayLike | None) -> pathlib.Path:
         """Attacks the images of a shard, given as of `evaluate`; returns the path of its file.
 
         Raises:
@@ -68,13 +78,13 @@ class Attacker:
 
 
 def merge(
-    model,
-    images,
-    labels,
-    attacks,
+    model: ModelLike,
+    images: ImagesLike,
+    labels: ArrayLike | None,
+    attacks: Attack | str | Iterable[Attack | str],
     *,
     count: int,
-    folder,
+    folder: str | pathlib.Path,
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008
 ) -> Evaluation:
     """The evaluation of all examples from the files of all shards: judged, checked and reported as one process would.
@@ -112,7 +122,7 @@ def merge(
     return conclude(Posed(named, subject, examples, config), outcomes)
 
 
-def mark_failed(folder, shard: Shard, reason: str) -> None:
+def mark_failed(folder: str | pathlib.Path, shard: Shard, reason: str) -> None:
     """Leaves a note of a shard that could not be made, for whoever merges."""
     with files.written(shard_files.failure_of(folder, shard)) as temporary:
         temporary.write_text(reason, encoding="utf-8")

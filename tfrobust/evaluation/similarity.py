@@ -1,6 +1,7 @@
 """How alike an adversarial image and the one that it was made of look."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfrobust.errors import InputError
 
@@ -9,7 +10,7 @@ WINDOW = 11  # pixels of SSIM's window to a side
 _ITERATIONS, _ENOUGH = 50, 1e-6  # of the alignment, and the change of its correlation at which it ends
 
 
-def psnr(images, others) -> np.ndarray:
+def psnr(images: ArrayLike, others: ArrayLike) -> np.ndarray:
     """The peak signal-to-noise ratio of pairs of images in [0, 1], in dB; infinite for equal ones.
 
     Args:
@@ -27,7 +28,7 @@ def psnr(images, others) -> np.ndarray:
         return (-10 * np.log10(errors)).astype("float32")
 
 
-def pass_scores(adversarial, images) -> np.ndarray:
+def pass_scores(adversarial: ArrayLike, images: ArrayLike) -> np.ndarray:
     """The psychometric perceptual adversarial similarity score (PASS): 1 for what looks the same, less for what does not.
 
     Rozsa, Rudd and Boult, CVPR workshops 2016, section 3: the adversarial image is aligned with the original by the

@@ -77,7 +77,7 @@ class Corrupted(Study):
     def changed(self, images: np.ndarray, seed: int) -> Iterator[tuple[float, np.ndarray]]:
         """How much is changed, and the images that are changed so much; the first ones are the images themselves."""
 
-    def rows(self, target, images, labels, config):
+    def rows(self, target: Target, images: np.ndarray, labels: np.ndarray, config: EvaluationConfig) -> list[dict]:
         _, predictor = prepare.at_logits(target, images, config)
         found = []
         for much, others in self.changed(images, config.seed):
@@ -85,7 +85,7 @@ class Corrupted(Study):
             found.append({"model": target.name, self.axis: much, **_with_interval(accuracy, len(labels))})
         return found
 
-    def cells(self, rows):
+    def cells(self, rows: Sequence[dict]) -> list[list[str]]:
         lines = {}
         for row in rows:
             lines.setdefault(row["model"], {})[row[self.axis]] = _share(row)
@@ -93,7 +93,7 @@ class Corrupted(Study):
         heading = [self.name, *(f"{self.axis} {column:g}" for column in columns)]
         return [heading, *([name, *(line[column] for column in columns)] for name, line in lines.items())]
 
-    def picture(self, rows):
+    def picture(self, rows: Sequence[dict]) -> bytes:
         curves = {}
         for row in rows:
             curves.setdefault(row["model"], []).append([row[self.axis], row["accuracy"], row["low"], row["high"]])
@@ -107,7 +107,7 @@ class Accuracy(Corrupted):
     name: ClassVar[str] = "accuracy"
     axis: ClassVar[str] = "change"
 
-    def changed(self, images, seed):
+    def changed(self, images: np.ndarray, seed: int) -> Iterator[tuple[float, np.ndarray]]:
         yield 0, images
 
 
@@ -123,7 +123,7 @@ class Noise(Corrupted):
     name: ClassVar[str] = "noise"
     axis: ClassVar[str] = "sigma"
 
-    def changed(self, images, seed):
+    def changed(self, images: np.ndarray, seed: int) -> Iterator[tuple[float, np.ndarray]]:
         yield 0, images
         for sigma in self.sigmas:
             yield sigma, corruptions.gaussian_noise(images, sigma / 255, seed)
@@ -143,7 +143,7 @@ class PatchShuffle(Corrupted):
     name: ClassVar[str] = "patch_shuffle"
     axis: ClassVar[str] = "grid"
 
-    def changed(self, images, seed):
+    def changed(self, images: np.ndarray, seed: int) -> Iterator[tuple[float, np.ndarray]]:
         yield 1, images
         for grid in self.grids:
             yield grid, corruptions.shuffled_patches(images, grid, seed)
@@ -163,7 +163,7 @@ class CommonCorruptions(Study):
     names: tuple[str, ...] = common_corruptions.NAMES
     name: ClassVar[str] = "corruptions"
 
-    def rows(self, target, images, labels, config):
+    def rows(self, target: Target, images: np.ndarray, labels: np.ndarray, config: EvaluationConfig) -> list[dict]:
         _, predictor = prepare.at_logits(target, images, config)
         clean = metrics.accuracy(predictor.predictions(images), labels)
         found = [{"model": target.name, "corruption": "none", "severity": 0, **_with_interval(clean, len(labels))}]
@@ -175,7 +175,7 @@ class CommonCorruptions(Study):
             found.append({**row, **_with_interval(accuracy, len(labels))})
         return found
 
-    def cells(self, rows):
+    def cells(self, rows: Sequence[dict]) -> list[list[str]]:
         models = list(dict.fromkeys(row["model"] for row in rows))
         errors = {model: self.errors([row for row in rows if row["model"] == model]) for model in models}
         clean = {row["model"]: _share(row) for row in rows if not row["severity"]}
@@ -197,7 +197,7 @@ class CommonCorruptions(Study):
             return float(np.mean(list(errors.values())))
         return float(np.mean([errors[name] / max(reference[name], 1e-12) for name in self.names]))
 
-    def picture(self, rows):
+    def picture(self, rows: Sequence[dict]) -> bytes:
         curves = {}
         for row in rows:
             curves.setdefault(row["model"], {}).setdefault(row["severity"], []).append(row["accuracy"])
@@ -223,7 +223,7 @@ class WhiteBox(Study):
     reference: float = 0.1
     name: ClassVar[str] = "white_box"
 
-    def rows(self, target, images, labels, config):
+    def rows(self, target: Target, images: np.ndarray, labels: np.ndarray, config: EvaluationConfig) -> list[dict]:
         found = evaluate(target, images, labels, self.attacks, config=config.changed(progress=False))
         target, _ = prepare.at_logits(target, images, config)
         origin = 0.0 if target.origin is None else target.origin
@@ -244,13 +244,13 @@ class WhiteBox(Study):
             row |= {f"{outcome.name} {key}": value for key, value in _numbers(outcome).items()}
         return [{**row, "radii": radii[len(SHARES) :], "fgsm": accuracies[len(SHARES) :]}]
 
-    def cells(self, rows):
+    def cells(self, rows: Sequence[dict]) -> list[list[str]]:
         skipped = ("model", "accuracy", "low", "high", "examples", "radii", "fgsm", "models")
         columns = [name for name in rows[0] if name not in skipped and not name.endswith((" low", " high", DEVIATION))]
         lines = [[row["model"], _share(row), *(_cell(name, row) for name in columns)] for row in rows]
         return [["white box", "accuracy", *columns], *lines]
 
-    def picture(self, rows):
+    def picture(self, rows: Sequence[dict]) -> bytes:
         curves = {}
         for row in rows:
             bounds = [metrics.wilson_interval(share, row["examples"]) for share in row["fgsm"]]

@@ -7,11 +7,14 @@ images that the *source* classifies correctly (Luo et al., ICLR 2019 submission,
 import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfrobust import targets
 from tfrobust.attacks import Attack
+from tfrobust.data import ImagesLike
 from tfrobust.errors import InputError
 from tfrobust.evaluation import checks, columns, evidence, exported, metrics, prepare, report
 from tfrobust.evaluation.config import EvaluationConfig
@@ -50,7 +53,7 @@ class Transfer:
             [{**row, **metrics.interval(row["defense_rate"], row["examples"])} for row in self.report["defense_rates"]]
         )
 
-    def page(self, run=None) -> str:
+    def page(self, run: dict | None = None) -> str:
         """An HTML page: who holds best and worst, the picture, and a table with intervals.
 
         Args:
@@ -88,12 +91,12 @@ def evaluate_transfer(
     sources: Iterable,
     models: Iterable,
     attacks: Attack | str | Iterable[Attack | str],
-    images,
-    labels,
+    images: ImagesLike,
+    labels: ArrayLike | None,
     *,
     examples: int | None = None,
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008, it is frozen
-    **changes,
+    **changes: Any,
 ) -> Transfer:
     """Makes every attack once on every source and shows the results to every model.
 

@@ -12,6 +12,7 @@ ACE, ICLR 2019 submission, sections 4 and 5.
 
 import abc
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from keras import ops
 
 from tfrobust.errors import InputError
 
+Tensor = Any  # of whatever Keras computes with
 FILTER = np.outer([0.5, 1.0, 0.5], [0.5, 1.0, 0.5])  # bilinear interpolation of every second pixel
 
 
@@ -29,14 +31,14 @@ class Enhancer(keras.layers.Layer, abc.ABC):
       lam: the weight: float32 []; `set_lam` changes it, and so does `layer.lam.assign`. It is saved with the others.
     """
 
-    def __init__(self, lam, **kwargs):
+    def __init__(self, lam: float, **kwargs: Any):
         self.check_lam(lam)
         super().__init__(**kwargs)
         self.initial_lam = lam
 
     @staticmethod
     @abc.abstractmethod
-    def check_lam(lam):
+    def check_lam(lam: float) -> None:
         """Raises `InputError` for a lam that this form does not take."""
 
     def set_lam(self, lam: float) -> None:
@@ -56,11 +58,11 @@ class Enhancer(keras.layers.Layer, abc.ABC):
         self.lam = self.add_weight(name="lam", shape=(), initializer=initializer, trainable=False)
 
     @abc.abstractmethod
-    def reconstruct(self, images):
+    def reconstruct(self, images: Tensor) -> Tensor:
         """F(x), of the images' shape."""
 
     @abc.abstractmethod
-    def shares(self):
+    def shares(self) -> tuple[Tensor, Tensor]:
         """How much of F(x) and how much of x itself the output has: two numbers, of `lam`."""
 
     def call(self, images):
@@ -98,14 +100,14 @@ class CheckerboardEnhancer(Enhancer):
       >>> layer.set_lam(float("inf"))
     """
 
-    def __init__(self, lam=10.0, hidden=4, **kwargs):
+    def __init__(self, lam: float = 10.0, hidden: int = 4, **kwargs: Any):
         if not (isinstance(hidden, int) and hidden >= 1):
             raise InputError(f"ACE: hidden must be a whole number of at least 1, got {hidden!r}")
         super().__init__(lam, **kwargs)
         self.hidden = hidden
 
     @staticmethod
-    def check_lam(lam):
+    def check_lam(lam: float) -> None:
         if not lam >= 0:
             raise InputError(f"ACE: lam must be at least 0 (inf drops the image itself), got {lam}")
 
@@ -122,11 +124,11 @@ class CheckerboardEnhancer(Enhancer):
         self.encoder.build(input_shape)
         self.decoder.build(self.encoder.compute_output_shape(input_shape))
 
-    def reconstruct(self, images):
+    def reconstruct(self, images: Tensor) -> Tensor:
         height, width = ops.shape(images)[1:3]
         return self.decoder(self.encoder(images))[:, :height, :width]
 
-    def shares(self):
+    def shares(self) -> tuple[Tensor, Tensor]:
         lam = ops.cast(self.lam, self.compute_dtype)
         finite = lam < float("inf")
         return ops.where(finite, lam, ops.ones_like(lam)), ops.cast(finite, self.compute_dtype)
@@ -161,14 +163,14 @@ class UNetEnhancer(Enhancer):
       >>> layer.autoencoder.fit(photographs, photographs, batch_size=8)
     """
 
-    def __init__(self, lam=0.99, width=16, depth=2, **kwargs):
+    def __init__(self, lam: float = 0.99, width: int = 16, depth: int = 2, **kwargs: Any):
         if not all(isinstance(number, int) and number >= 1 for number in (width, depth)):
             raise InputError(f"ACE: width and depth must be whole numbers of at least 1, got {width!r}, {depth!r}")
         super().__init__(lam, **kwargs)
         self.width, self.depth = width, depth
 
     @staticmethod
-    def check_lam(lam):
+    def check_lam(lam: float) -> None:
         if not 0 <= lam <= 1:
             raise InputError(f"ACE: lam of the U-Net form must be in [0, 1], got {lam}")
 
@@ -178,10 +180,10 @@ class UNetEnhancer(Enhancer):
             raise InputError(f"ACE: the U-Net form needs images of known size, got {tuple(input_shape)}")
         self.autoencoder = _unet(tuple(input_shape[1:]), self.width, self.depth, self.dtype_policy)
 
-    def reconstruct(self, images):
+    def reconstruct(self, images: Tensor) -> Tensor:
         return self.autoencoder(images)
 
-    def shares(self):
+    def shares(self) -> tuple[Tensor, Tensor]:
         lam = ops.cast(self.lam, self.compute_dtype)
         return lam, 1 - lam
 

@@ -7,6 +7,8 @@ Ghiasi, Lin and Le, NeurIPS 2018, algorithm 1: the corner of a square is drawn w
 among the places where the square fits into the map; then y = x * M * count(M) / count_ones(M).
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -36,7 +38,7 @@ class DropBlock(keras.layers.Layer):
       TensorShape([1, 8, 8, 4])
     """
 
-    def __init__(self, rate, block_size=7, seed=None, **kwargs):
+    def __init__(self, rate: float, block_size: int = 7, seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if not (isinstance(rate, (int, float)) and 0 <= rate < 1):
             raise ValueError(f"rate is the share of zeros, in [0, 1); got {rate!r}")

@@ -6,6 +6,8 @@ takes its scales from. `models.quantization_aware` puts the layers into a networ
 """
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -37,7 +39,7 @@ class FakeQuantization(keras.layers.Layer):
       array([  0.,   1., 255.], dtype=float32)
     """
 
-    def __init__(self, momentum=0.99, lowest=-1.0, highest=1.0, **kwargs):
+    def __init__(self, momentum: float = 0.99, lowest: float = -1.0, highest: float = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         if not lowest <= 0 <= highest or lowest == highest:
             raise ValueError(f"the range must hold zero and something else, got {lowest} to {highest}")
@@ -70,7 +72,7 @@ class FakeQuantization(keras.layers.Layer):
         return {**super().get_config(), "momentum": self.momentum, "lowest": lowest, "highest": highest}
 
     @contextlib.contextmanager
-    def calibrating(self):
+    def calibrating(self) -> Iterator[None]:
         """Within it nothing is rounded; what goes through it eagerly then becomes its range, from the least to the greatest."""
         self._seen = []
         try:

@@ -6,6 +6,8 @@ that is masked is 0 in training, at inference, and in every export.
 
 import contextlib
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -39,7 +41,7 @@ class FixedMask(keras.layers.Layer):
       3.0
     """
 
-    def __init__(self, ratio, kind="random", seed=None, **kwargs):
+    def __init__(self, ratio: float, kind: str = "random", seed: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         if not (isinstance(ratio, (int, float)) and 0 <= ratio < 1):
             raise ValueError(f"ratio is the share of zeros, in [0, 1); got {ratio!r}")
@@ -93,7 +95,15 @@ class FixedMaskConv2D(keras.layers.Conv2D):
       TensorShape([1, 4, 4, 8])
     """
 
-    def __init__(self, filters, kernel_size, ratio, kind="random", mask_seed=None, **kwargs):
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        ratio: float,
+        kind: str = "random",
+        mask_seed: int | None = None,
+        **kwargs: Any,
+    ):
         super().__init__(filters, kernel_size, **kwargs)
         self.mask = FixedMask(ratio, kind, mask_seed, name="mask", dtype=self.dtype_policy)
 
@@ -116,7 +126,7 @@ class Placement(keras.layers.Layer):
     The name says it too, in the characters that a name may have: `masks_shallow_0.7_kind_same`.
     """
 
-    def __init__(self, masks, name=None, **kwargs):
+    def __init__(self, masks: str, name: str | None = None, **kwargs: Any):
         super().__init__(name=name or f"masks_{masks.replace('=', '_').replace(',', '_')}", **kwargs)
         self.masks = masks
 

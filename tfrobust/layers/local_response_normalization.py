@@ -5,6 +5,8 @@ Krizhevsky, Sutskever and Hinton, NIPS 2012, section 3.3, as Caffe computes it:
     y_c = x_c / (bias + alpha / size * sum of x_j^2 over the `size` channels around c) ^ beta
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -31,7 +33,7 @@ class LocalResponseNormalization(keras.layers.Layer):
       TensorShape([1, 2, 2, 8])
     """
 
-    def __init__(self, size=5, alpha=1e-4, beta=0.75, bias=1.0, **kwargs):
+    def __init__(self, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         if not (isinstance(size, int) and size > 0 and size % 2):
             raise ValueError(f"size must be an odd whole number, got {size!r}")

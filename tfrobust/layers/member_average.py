@@ -5,6 +5,7 @@ probabilities    log mean_m softmax(z_m(x))        whose softmax is the mean of 
 """
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -29,7 +30,7 @@ class MemberAverage(keras.layers.Layer):
       [[0.5, 0.5, 0.5]]
     """
 
-    def __init__(self, average="logits", **kwargs):
+    def __init__(self, average: str = "logits", **kwargs: Any):
         super().__init__(**{"dtype": "float32", **kwargs})
         if average not in AVERAGES:
             raise InputError(f"average must be one of {', '.join(AVERAGES)}; got {average!r}")

@@ -6,6 +6,9 @@ Prakash et al., CVPR 2018, "Deflecting adversarial attacks with pixel deflection
     p(x) ~ 1 - map(x)                   where a pixel is replaced
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -37,7 +40,7 @@ class PixelDeflection(keras.layers.Layer):
       1.0
     """
 
-    def __init__(self, deflections=100, window=10, sigma=0.04, seed=0, **kwargs):
+    def __init__(self, deflections: int = 100, window: int = 10, sigma: float = 0.04, seed: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         if not all(isinstance(number, int) and number >= 1 for number in (deflections, window)):
             raise InputError(f"deflections and window must be whole numbers of at least 1, got {deflections}, {window}")
@@ -101,7 +104,7 @@ class ActivationMap(keras.layers.Layer):
       TensorShape([1, 8, 8, 1])
     """
 
-    def __init__(self, size, classes=5, **kwargs):
+    def __init__(self, size: Sequence[int], classes: int = 5, **kwargs: Any):
         super().__init__(**kwargs)
         self.size, self.classes = tuple(size), classes
 

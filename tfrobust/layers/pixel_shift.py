@@ -6,6 +6,8 @@ row and even column, leaves it unless both coordinates of the shift are even.
 ACE, ICLR 2019 submission, section 4.3 and appendices D and H.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -36,7 +38,7 @@ class PixelShift(keras.layers.Layer):
       [0.0, 1.0, 1.0]
     """
 
-    def __init__(self, pixels=1, direction="right", seed=0, **kwargs):
+    def __init__(self, pixels: int = 1, direction: str = "right", seed: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         if not (isinstance(pixels, int) and pixels >= 1):
             raise InputError(f"pixels must be a whole number of at least 1, got {pixels!r}")

@@ -1,8 +1,11 @@
 """The first layer of every model: from images in [0, 1] to what the network was made for."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 
 @keras.saving.register_keras_serializable(package="tfrobust")
@@ -21,7 +24,7 @@ class Standardize(keras.layers.Layer):
       TensorShape([1, 2, 2, 1])
     """
 
-    def __init__(self, mean=0.0, std=1.0, **kwargs):
+    def __init__(self, mean: ArrayLike = 0.0, std: ArrayLike = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.mean = np.asarray(mean, "float32")
         self.std = np.asarray(std, "float32")
@@ -39,7 +42,7 @@ class Standardize(keras.layers.Layer):
         return {**super().get_config(), "mean": self.mean.tolist(), "std": self.std.tolist()}
 
 
-def origin(model):
+def origin(model: keras.Model) -> np.ndarray:
     """The image that a model's preprocessing maps to zero: a float32 array that broadcasts against its images.
 
     `rho_2` and `rho_inf` divide by the norm of the *preprocessed* image (Deep Defense, eq. 7), which is the

@@ -5,6 +5,8 @@
 Cao and Gong, ACSAC 2017, "Mitigating evasion attacks to deep neural networks via region-based classification".
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -33,7 +35,7 @@ class RegionVote(keras.layers.Layer):
       TensorShape([3, 10])
     """
 
-    def __init__(self, model, samples=1000, radius=0.02, seed=0, **kwargs):
+    def __init__(self, model: keras.Model, samples: int = 1000, radius: float = 0.02, seed: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         if not (isinstance(samples, int) and samples >= 1):
             raise InputError(f"samples must be a whole number of at least 1, got {samples!r}")

@@ -2,6 +2,8 @@
 randomization", with one size below the network's, as ACE's appendix E compares with.
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -30,7 +32,7 @@ class ResizePad(keras.layers.Layer):
       4.0
     """
 
-    def __init__(self, scale=0.9, seed=0, **kwargs):
+    def __init__(self, scale: float = 0.9, seed: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         if not 0 < scale < 1:
             raise InputError(f"scale must be in (0, 1), got {scale}")

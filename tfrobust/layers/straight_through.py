@@ -7,6 +7,7 @@ Backward pass differentiable approximation (Athalye, Carlini and Wagner, ICML 20
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 from keras import ops
@@ -39,7 +40,7 @@ class StraightThrough(keras.layers.Layer):
       >>> network = keras.Sequential([keras.Input((28, 28, 1)), layer, keras.layers.Flatten(), keras.layers.Dense(10)])
     """
 
-    def __init__(self, function, backward=None, **kwargs):
+    def __init__(self, function: Callable, backward: Callable | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         _check(function, backward)
         self.function, self.backward = function, backward
@@ -77,7 +78,7 @@ def straight_through(function: Callable, backward: Callable | None = None) -> Ca
     return lambda inputs: _with_gradient_of(backward, function, inputs)
 
 
-def stand_ins(model) -> list[StraightThrough]:
+def stand_ins(model: keras.Model) -> list[StraightThrough]:
     """The layers of a Keras model, also of models inside and in no order, whose gradients are those of a stand-in."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, StraightThrough)]
 

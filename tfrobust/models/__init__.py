@@ -1,6 +1,7 @@
 """The networks. Each builder returns a Keras model from float32 images in [0, 1] to logits."""
 
 import inspect
+from typing import Any
 
 import keras
 
@@ -42,7 +43,7 @@ _IMAGENET = (
 MODELS = {builder.__name__: builder for builder in (*_SMALL_IMAGES, *_IMAGENET)}
 
 
-def build(name: str, *, masks: str | Masks = "", ace: float | None = None, **arguments) -> keras.Model:
+def build(name: str, *, masks: str | Masks = "", ace: float | None = None, **arguments: Any) -> keras.Model:
     """Builds a network by its name in `MODELS`.
 
     Args:

@@ -4,6 +4,7 @@ ACE, ICLR 2019 submission, section 4.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import keras
 
@@ -11,7 +12,7 @@ from tfrobust.errors import InputError
 from tfrobust.layers import CheckerboardEnhancer, Standardize, UNetEnhancer
 from tfrobust.layers.ace import Enhancer
 from tfrobust.models.front import put_before
-from tfrobust.models.insert import NOTHING, Insert
+from tfrobust.models.insert import NOTHING, Insert, Place
 
 FORMS = {"two_layers": CheckerboardEnhancer, "unet": UNetEnhancer}
 NAME = "ace"
@@ -33,16 +34,16 @@ class Ace(Insert):
     lam: float = 10.0
     others: Insert = NOTHING
 
-    def opening(self):
+    def opening(self) -> Sequence[keras.Layer]:
         return [CheckerboardEnhancer(self.lam, name=NAME), *self.others.opening()]
 
-    def layers(self, place):
+    def layers(self, place: Place) -> Sequence[keras.Layer]:
         return self.others.layers(place)
 
-    def channels(self, channels, place):
+    def channels(self, channels: int, place: Place) -> int:
         return self.others.channels(channels, place)
 
-    def named_blocks(self):
+    def named_blocks(self) -> Sequence[int | str]:
         return self.others.named_blocks()
 
     def __str__(self):

@@ -2,6 +2,7 @@
 
 import keras
 from keras import layers
+from numpy.typing import ArrayLike
 
 from tfrobust.models.insert import NOTHING, Blocks, Insert
 
@@ -9,7 +10,12 @@ SHALLOW, DEEP = (0, 1), (2,)
 
 
 def ace_toy(
-    input_shape=(32, 32, 3), classes=10, width=16, insert: Insert = NOTHING, mean=0.0, std=1 / 255
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    width: int = 16,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1 / 255,
 ) -> keras.Model:
     """Three convolutions of 3x3, two of them strided, and two dense layers: 848,426 weights.
 

@@ -6,6 +6,7 @@ pooled. Layers have Caffe's names, and kernels Keras' layout, those of conv1 for
 
 import keras
 from keras import layers
+from numpy.typing import ArrayLike
 
 from tfrobust.layers import GroupedConv2D, LocalResponseNormalization
 from tfrobust.models.insert import NOTHING, Blocks, Insert
@@ -17,7 +18,12 @@ CAFFE_MEAN = (122.679 / 255, 116.669 / 255, 104.007 / 255)  # of ImageNet's pixe
 
 
 def alexnet(
-    input_shape=(227, 227, 3), classes=1000, width=96, insert: Insert = NOTHING, mean=CAFFE_MEAN, std=1 / 255
+    input_shape: tuple[int, int, int] = (227, 227, 3),
+    classes: int = 1000,
+    width: int = 96,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = CAFFE_MEAN,
+    std: ArrayLike = 1 / 255,
 ) -> keras.Model:
     """Five convolutions and three dense layers: 60,965,224 weights.
 

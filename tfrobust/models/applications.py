@@ -4,9 +4,11 @@ Simonyan & Zisserman, ICLR 2015; He et al., CVPR 2016. Layers have the names of 
 weights are taken as they are: `build("vgg19_imagenet", weights="vgg19_weights_tf_dim_ordering_tf_kernels.h5")`.
 """
 
+import pathlib
 import re
 
 import keras
+from numpy.typing import ArrayLike
 
 from tfrobust.errors import InputError
 from tfrobust.layers import ReverseChannels
@@ -17,7 +19,12 @@ MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)  # RGB; what keras.applicati
 
 
 def vgg19_imagenet(
-    input_shape=(224, 224, 3), classes=1000, insert: Insert = NOTHING, mean=MEAN, std=1 / 255, weights=None
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = MEAN,
+    std: ArrayLike = 1 / 255,
+    weights: str | pathlib.Path | None = None,
 ) -> keras.Model:
     """Sixteen convolutions without batch normalization and three dense layers: 143,667,240 weights.
 
@@ -46,7 +53,12 @@ def vgg19_imagenet(
 
 
 def resnet152_imagenet(
-    input_shape=(224, 224, 3), classes=1000, insert: Insert = NOTHING, mean=MEAN, std=1 / 255, weights=None
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = MEAN,
+    std: ArrayLike = 1 / 255,
+    weights: str | pathlib.Path | None = None,
 ) -> keras.Model:
     """Bottlenecks, 3, 8, 36 and 3 of them: 60,268,520 trainable weights.
 

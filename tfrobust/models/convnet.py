@@ -2,6 +2,7 @@
 
 import keras
 from keras import layers
+from numpy.typing import ArrayLike
 
 from tfrobust.models.convolution import convolution, pixel_convolution
 from tfrobust.models.insert import NOTHING, Blocks, Insert
@@ -10,7 +11,12 @@ SHALLOW, DEEP = (0, 1), (2,)
 
 
 def convnet(
-    input_shape=(32, 32, 3), classes=10, width=32, insert: Insert = NOTHING, mean=0.0, std=1 / 255
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    width: int = 32,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1 / 255,
 ) -> keras.Model:
     """Three convolutions of 5x5 with pooling, one of 4x4 and one of 1x1: 145,578 weights.
 

@@ -7,6 +7,7 @@ normalization of a layer or of a transition, before its ReLU.
 
 import keras
 from keras import layers
+from numpy.typing import ArrayLike
 
 from tfrobust.models.convolution import convolution, normalization, normalized_convolution
 from tfrobust.models.insert import NOTHING, Blocks, Insert
@@ -17,7 +18,12 @@ DEPTHS = (6, 12, 24, 16)
 
 
 def densenet121(
-    input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    width: int = 64,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1.0,
 ) -> keras.Model:
     """Dense blocks of 6, 12, 24 and 16 layers: 6,956,298 trainable weights at full width.
 

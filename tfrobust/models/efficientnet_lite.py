@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import keras
 from keras import layers
+from numpy.typing import ArrayLike
 
 from tfrobust.models.convolution import convolution
 from tfrobust.models.insert import NOTHING, Blocks, Insert
@@ -60,7 +61,12 @@ STAGES = (
 
 
 def efficientnet_lite0(
-    input_shape=(224, 224, 3), classes=1000, width=32, insert: Insert = NOTHING, mean=MEAN, std=STD
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    width: int = 32,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = MEAN,
+    std: ArrayLike = STD,
 ) -> keras.Model:
     """Sixteen blocks, images of 224x224: 4,652,008 trainable weights.
 
@@ -84,28 +90,48 @@ def efficientnet_lite0(
 
 
 def efficientnet_lite1(
-    input_shape=(240, 240, 3), classes=1000, width=32, insert: Insert = NOTHING, mean=MEAN, std=STD
+    input_shape: tuple[int, int, int] = (240, 240, 3),
+    classes: int = 1000,
+    width: int = 32,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = MEAN,
+    std: ArrayLike = STD,
 ) -> keras.Model:
     """5,416,680 trainable weights, images of 240x240. Arguments and result are those of `efficientnet_lite0`."""
     return _build(1, input_shape, classes, width, insert, mean, std)
 
 
 def efficientnet_lite2(
-    input_shape=(260, 260, 3), classes=1000, width=32, insert: Insert = NOTHING, mean=MEAN, std=STD
+    input_shape: tuple[int, int, int] = (260, 260, 3),
+    classes: int = 1000,
+    width: int = 32,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = MEAN,
+    std: ArrayLike = STD,
 ) -> keras.Model:
     """6,092,072 trainable weights, images of 260x260. Arguments and result are those of `efficientnet_lite0`."""
     return _build(2, input_shape, classes, width, insert, mean, std)
 
 
 def efficientnet_lite3(
-    input_shape=(280, 280, 3), classes=1000, width=32, insert: Insert = NOTHING, mean=MEAN, std=STD
+    input_shape: tuple[int, int, int] = (280, 280, 3),
+    classes: int = 1000,
+    width: int = 32,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = MEAN,
+    std: ArrayLike = STD,
 ) -> keras.Model:
     """8,197,096 trainable weights, images of 280x280. Arguments and result are those of `efficientnet_lite0`."""
     return _build(3, input_shape, classes, width, insert, mean, std)
 
 
 def efficientnet_lite4(
-    input_shape=(300, 300, 3), classes=1000, width=32, insert: Insert = NOTHING, mean=MEAN, std=STD
+    input_shape: tuple[int, int, int] = (300, 300, 3),
+    classes: int = 1000,
+    width: int = 32,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = MEAN,
+    std: ArrayLike = STD,
 ) -> keras.Model:
     """13,006,568 trainable weights, images of 300x300. Arguments and result are those of `efficientnet_lite0`."""
     return _build(4, input_shape, classes, width, insert, mean, std)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tfrobust.errors import InputError
 from tfrobust.layers import Placement, Standardize
@@ -66,7 +67,7 @@ class Insert(abc.ABC):
 class Nothing(Insert):
     """Inserts nothing."""
 
-    def layers(self, place):
+    def layers(self, place: Place) -> Sequence[keras.Layer]:
         return ()
 
 
@@ -97,7 +98,9 @@ class Blocks:
                 blocks = f"the blocks {', '.join(map(str, known))}" if known else "no blocks that could be masked"
                 raise InputError(f"masks: this network has {blocks}; there is no block {block}")
 
-    def opening(self, input_shape, mean, std):
+    def opening(
+        self, input_shape: tuple[int, int, int], mean: ArrayLike, std: ArrayLike
+    ) -> tuple[keras.KerasTensor, keras.KerasTensor]:
         """How every network begins: its images, and what the first block takes; the text of the insert is kept."""
         images = keras.Input(input_shape, name="image")
         mean, std = (_for_channels(values, input_shape[-1]) for values in (mean, std))
@@ -111,7 +114,7 @@ class Blocks:
         """How many channels a layer of `channels` has in this block."""
         return self.insert.channels(channels, self._place(block, ""))
 
-    def after(self, x, block: int, name: str):
+    def after(self, x: keras.KerasTensor, block: int, name: str) -> keras.KerasTensor:
         """A layer's output, through what is inserted after it."""
         for layer in self.insert.layers(self._place(block, name)):
             x = layer(x)

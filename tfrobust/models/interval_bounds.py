@@ -4,6 +4,7 @@ Gowal et al., arXiv 1810.12715, "On the effectiveness of interval bound propagat
 """
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras.src.models import Functional  # what keras.Model(inputs, outputs) is; it has no public name
 
@@ -43,7 +44,7 @@ class IntervalBounds:
             call_function=lambda layer, inputs, **_: Interval(layer)(inputs),
         )
 
-    def logits(self, images, radius) -> tuple[tf.Tensor, tf.Tensor]:
+    def logits(self, images: np.ndarray | tf.Tensor, radius: float | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The lower and the upper bounds of the logits.
 
         Args:
@@ -57,7 +58,9 @@ class IntervalBounds:
         found = Interval(self._last)(found) if self._last else found
         return found[:, 0], found[:, 1]
 
-    def margins(self, images, labels, radius) -> tf.Tensor:
+    def margins(
+        self, images: np.ndarray | tf.Tensor, labels: np.ndarray | tf.Tensor, radius: float | tf.Tensor
+    ) -> tf.Tensor:
         """Upper bounds of each logit less the label's: float32 [batch, classes], 0 at the label.
 
         Tighter than the difference of two bounds: the last layer is bounded together with the difference.
@@ -79,7 +82,9 @@ class IntervalBounds:
             margins += self._last.bias[None] - tf.gather(self._last.bias, labels)[:, None]
         return tf.cast(margins, tf.float32)
 
-    def certified(self, images, labels, radius) -> tf.Tensor:
+    def certified(
+        self, images: np.ndarray | tf.Tensor, labels: np.ndarray | tf.Tensor, radius: float | tf.Tensor
+    ) -> tf.Tensor:
         """bool [batch]: whether every image within the radius is classified as the label."""
         return hold(self.margins(images, labels, radius), labels)
 

@@ -2,6 +2,7 @@
 
 import keras
 from keras import layers
+from numpy.typing import ArrayLike
 
 from tfrobust.models.insert import NOTHING, Blocks, Insert
 
@@ -9,7 +10,12 @@ SHALLOW, DEEP = (0,), (1,)
 
 
 def lenet(
-    input_shape=(28, 28, 1), classes=10, width=20, insert: Insert = NOTHING, mean=0.0, std=1 / 255
+    input_shape: tuple[int, int, int] = (28, 28, 1),
+    classes: int = 10,
+    width: int = 20,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1 / 255,
 ) -> keras.Model:
     """Two convolutions of 5x5 with pooling and no activation, then two dense layers: 431,080 weights.
 

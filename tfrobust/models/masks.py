@@ -20,7 +20,9 @@ Luo et al., ICLR 2019 submission, table 2.
 
 import dataclasses
 import zlib
+from collections.abc import Sequence
 
+import keras
 from keras import layers
 
 from tfrobust.errors import InputError, unknown
@@ -68,14 +70,14 @@ class Masks(Insert):
             options.append(f"seed={self.seed}")
         return ",".join([*(f"{block}={ratio:g}" for block, ratio in self.ratios), *options])
 
-    def named_blocks(self):
+    def named_blocks(self) -> Sequence[int | str]:
         return [block for block, _ in self.ratios]
 
     def ratio(self, block: int, group: str) -> float:
         """The ratio of the masks of a block that is shallow or deep, 0 where there are none."""
         return next((ratio for name, ratio in self.ratios if name in (block, group)), 0.0)
 
-    def channels(self, channels, place):
+    def channels(self, channels: int, place: Place) -> int:
         """Kind "channel" leaves out some, and `width` multiplies them, in the masked blocks."""
         ratio = self.ratio(place.block, place.group)
         if not ratio:
@@ -83,7 +85,7 @@ class Masks(Insert):
         kept = 1 - ratio if self.kind == "channel" else 1
         return max(1, round(channels * self.width * kept))
 
-    def layers(self, place: Place):
+    def layers(self, place: Place) -> Sequence[keras.Layer]:
         ratio, seed = self.ratio(place.block, place.group), self.layer_seed(place.name)
         if not ratio or self.kind == "channel":
             return []
@@ -100,7 +102,7 @@ class Masks(Insert):
 NO_MASKS = Masks()
 
 
-def placement(model) -> Masks:
+def placement(model: keras.Model) -> Masks:
     """Where a model is masked, read from the model itself: a `Masks`, `NO_MASKS` for one without."""
     found = [layer.masks for layer in model.layers if isinstance(layer, Placement)]
     return parse(found[0]) if found else NO_MASKS

@@ -2,11 +2,18 @@
 
 import keras
 from keras import layers
+from numpy.typing import ArrayLike
 
 from tfrobust.models.insert import NOTHING, Blocks, Insert
 
 
-def mlp(input_shape=(28, 28, 1), classes=10, insert: Insert = NOTHING, mean=0.0, std=1 / 255) -> keras.Model:
+def mlp(
+    input_shape: tuple[int, int, int] = (28, 28, 1),
+    classes: int = 10,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1 / 255,
+) -> keras.Model:
     """Dense layers 500, 150 and `classes` with ReLU between: 469,160 weights for MNIST.
 
     Arguments and result are those of `lenet`, less the width. There is no block that could be masked.

@@ -6,6 +6,7 @@ table, without dropout.
 
 import keras
 from keras import layers
+from numpy.typing import ArrayLike
 
 from tfrobust.models.convolution import convolution, pixel_convolution
 from tfrobust.models.insert import NOTHING, Blocks, Insert
@@ -14,7 +15,14 @@ SHALLOW, DEEP = (0, 1), (2,)
 GROUPS = (((5, 192), (1, 160), (1, 96)), ((5, 192), (1, 192), (1, 192)), ((3, 192), (1, 192)))  # (kernel, channels)
 
 
-def nin(input_shape=(32, 32, 3), classes=10, width=192, insert: Insert = NOTHING, mean=0.0, std=1 / 255) -> keras.Model:
+def nin(
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    width: int = 192,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1 / 255,
+) -> keras.Model:
     """Three groups of convolutions, pooling between: 966,986 weights.
 
     Args:

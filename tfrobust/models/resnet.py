@@ -9,6 +9,7 @@ import functools
 
 import keras
 from keras import layers
+from numpy.typing import ArrayLike
 
 from tfrobust.models.convolution import normalized_convolution
 from tfrobust.models.insert import NOTHING, Blocks, Insert
@@ -19,7 +20,13 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # wh
 
 
 def resnet18(
-    input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0, padding="same"
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    width: int = 64,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1.0,
+    padding: str = "same",
 ) -> keras.Model:
     """Two blocks of two 3x3 convolutions in each of four stages: 11,173,962 trainable weights at full width.
 
@@ -45,7 +52,13 @@ def resnet18(
 
 
 def resnet50(
-    input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0, padding="same"
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    width: int = 64,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1.0,
+    padding: str = "same",
 ) -> keras.Model:
     """Bottlenecks, 3, 4, 6 and 3 of them: 23,520,842 trainable weights at full width.
 
@@ -60,12 +73,12 @@ def resnet50(
 
 
 def resnet18_imagenet(
-    input_shape=(224, 224, 3),
-    classes=1000,
-    width=64,
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    width: int = 64,
     insert: Insert = NOTHING,
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
+    mean: ArrayLike = IMAGENET_MEAN,
+    std: ArrayLike = IMAGENET_STD,
 ) -> keras.Model:
     """ResNet-18 with the stem for ImageNet, a 7x7 convolution and max pooling: 11,689,512 trainable weights.
 
@@ -80,12 +93,12 @@ def resnet18_imagenet(
 
 
 def resnet50_imagenet(
-    input_shape=(224, 224, 3),
-    classes=1000,
-    width=64,
+    input_shape: tuple[int, int, int] = (224, 224, 3),
+    classes: int = 1000,
+    width: int = 64,
     insert: Insert = NOTHING,
-    mean=IMAGENET_MEAN,
-    std=IMAGENET_STD,
+    mean: ArrayLike = IMAGENET_MEAN,
+    std: ArrayLike = IMAGENET_STD,
 ) -> keras.Model:
     """ResNet-50 with that stem, strides in its 3x3 convolutions: 25,557,032 trainable weights.
 

@@ -6,6 +6,7 @@ convolution; the shortcut around a block passes it on.
 
 import keras
 from keras import layers
+from numpy.typing import ArrayLike
 
 from tfrobust.models.convolution import normalized_convolution
 from tfrobust.models.insert import NOTHING, Blocks, Insert
@@ -16,7 +17,13 @@ REDUCTION = 16
 
 
 def senet18(
-    input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0, padding="same"
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    width: int = 64,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1.0,
+    padding: str = "same",
 ) -> keras.Model:
     """Two residual blocks of two 3x3 convolutions in each of four stages: 11,260,354 trainable weights at full width.
 

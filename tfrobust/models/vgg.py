@@ -6,6 +6,7 @@ after batch normalization, before the ReLU.
 
 import keras
 from keras import layers
+from numpy.typing import ArrayLike
 
 from tfrobust.models.convolution import normalized_convolution
 from tfrobust.models.insert import NOTHING, Blocks, Insert
@@ -14,7 +15,13 @@ SHALLOW, DEEP = (0, 1), (2, 3, 4)
 
 
 def vgg11(
-    input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0, padding="same"
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    width: int = 64,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1.0,
+    padding: str = "same",
 ) -> keras.Model:
     """Eight 3x3 convolutions in five groups, a pooling after each: 9,231,114 trainable weights at full width.
 
@@ -40,7 +47,13 @@ def vgg11(
 
 
 def vgg19(
-    input_shape=(32, 32, 3), classes=10, width=64, insert: Insert = NOTHING, mean=0.0, std=1.0, padding="same"
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    width: int = 64,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1.0,
+    padding: str = "same",
 ) -> keras.Model:
     """Sixteen convolutions: 20,040,522 trainable weights at full width. The shallow blocks are the first four of them.
 

@@ -31,7 +31,7 @@ def assign(network: keras.Model, arrays: dict) -> None:
             variable.assign(arrays[name])
 
 
-def load_weights(network: keras.Model, path) -> None:
+def load_weights(network: keras.Model, path: str | pathlib.Path) -> None:
     """Gives a network the weights of an .h5 file; those of `keras.applications` take the files of theirs.
 
     Raises:

@@ -7,6 +7,7 @@ released has a network of this name and width in post-activation form.)
 
 import keras
 from keras import layers
+from numpy.typing import ArrayLike
 
 from tfrobust.models.convolution import convolution, normalization
 from tfrobust.models.insert import NOTHING, Blocks, Insert
@@ -16,7 +17,13 @@ SHALLOW, DEEP = (0, 1), (2, 3)
 
 
 def wide_resnet32_4(
-    input_shape=(32, 32, 3), classes=10, width=16, insert: Insert = NOTHING, mean=0.0, std=1.0, padding="same"
+    input_shape: tuple[int, int, int] = (32, 32, 3),
+    classes: int = 10,
+    width: int = 16,
+    insert: Insert = NOTHING,
+    mean: ArrayLike = 0.0,
+    std: ArrayLike = 1.0,
+    padding: str = "same",
 ) -> keras.Model:
     """Three stages of 4, 8 and 16 times the stem's channels: 7,399,130 trainable weights at full width.
 

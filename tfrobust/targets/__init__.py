@@ -4,7 +4,7 @@ from tfrobust.targets.answers import LogProbabilities, are_probabilities, at_log
 from tfrobust.targets.bounds import CENTERED, PIXELS, UNIT, Bounds, how_to_give
 from tfrobust.targets.function import FunctionTarget
 from tfrobust.targets.keras import KerasTarget, load_model, read_model
-from tfrobust.targets.load import as_target, load
+from tfrobust.targets.load import ModelLike, as_target, load
 from tfrobust.targets.saved_model import SavedModelTarget
 from tfrobust.targets.serving import TOKEN_VARIABLE, EndpointConfig, ServingTarget, is_address
 from tfrobust.targets.surrogate import WithSurrogate
@@ -22,6 +22,7 @@ __all__ = [
     "FunctionTarget",
     "KerasTarget",
     "LogProbabilities",
+    "ModelLike",
     "SavedModelTarget",
     "ServingTarget",
     "TFLiteGraph",

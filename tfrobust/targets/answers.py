@@ -1,11 +1,17 @@
 """What models answer: logits, probabilities or labels; and probabilities as a target that attacks can use."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
-from tfrobust.attacks import Access
+from tfrobust.attacks import Access, Attack
 from tfrobust.errors import InputError
-from tfrobust.targets.target import Target
+from tfrobust.targets.target import ImageRows, Target
+
+if TYPE_CHECKING:  # it imports this module
+    from tfrobust.targets.serving.probe import Probe
 
 _SUM = 0.05  # the largest relative difference of two sums of rounded probabilities: 8 bits, percents, three decimals
 _LEAST = 1e-30  # of a probability, so that its logarithm is finite
@@ -19,20 +25,20 @@ class _Rewritten(Target):
         self.target, self.access, self.origin, self.local = target, target.access, target.origin, target.local
         self.takes_files, self.concurrent = target.takes_files, target.concurrent
 
-    def check(self, images):
+    def check(self, images: np.ndarray | tf.Tensor) -> None:
         self.target.check(images)
 
-    def probe(self, images):
+    def probe(self, images: ImageRows) -> "Probe | None":
         return self.target.probe(images)
 
-    def about(self):
+    def about(self) -> dict | None:
         return self.target.about()
 
-    def attacked_by(self, attack):
+    def attacked_by(self, attack: Attack) -> Target:
         """The target that an attack runs on: this one; else what the target inside names, whose answers are logits."""
         return self if self.allows(attack) else self.target.attacked_by(attack)
 
-    def represents(self, victim):
+    def represents(self, victim: Target) -> bool:
         return victim is self or self.target.represents(victim)
 
 
@@ -45,7 +51,7 @@ class LogProbabilities(_Rewritten):
 
     kind = "probabilities"
 
-    def logits(self, images):
+    def logits(self, images: np.ndarray | tf.Tensor) -> np.ndarray | tf.Tensor:
         probabilities = self.target.logits(images)
         if not self.in_graph:
             probabilities = np.maximum(np.asarray(probabilities, "float32"), _LEAST)
@@ -53,7 +59,7 @@ class LogProbabilities(_Rewritten):
         probabilities = tf.maximum(tf.cast(probabilities, tf.float32), _LEAST)
         return tf.math.log(probabilities / tf.reduce_sum(probabilities, axis=1, keepdims=True))
 
-    def identity(self):
+    def identity(self) -> str | None:
         inner = self.target.identity()
         return inner and f"log {inner}"
 
@@ -94,7 +100,7 @@ def _no_and_yes(library, yes, log, concatenate, probability):
     return log(both)
 
 
-def at_logits(target: Target, answers) -> Target:
+def at_logits(target: Target, answers: ArrayLike) -> Target:
     """The target whose answers are logits, given what it answers for some images.
 
     Raises:
@@ -112,7 +118,7 @@ def _is_one_score(answers):
     return np.issubdtype(answers.dtype, np.floating) and (answers.ndim == 1 or answers.shape[1:] == (1,))
 
 
-def are_probabilities(answers) -> bool:
+def are_probabilities(answers: ArrayLike) -> bool:
     """Whether answers [batch, classes] are probabilities: no negative ones, and rows whose sums are nearly constant.
 
     Rounded ones too, as of float16, of 8 bits, in percent, or with three decimals from a server.
@@ -128,7 +134,7 @@ def are_probabilities(answers) -> bool:
     return bool(to_one or answers.min() < sums.mean() / answers.shape[1] / 2.0)
 
 
-def check_answers(answers, target: Target) -> None:
+def check_answers(answers: ArrayLike, target: Target) -> None:
     """Checks what a target answers for clean images.
 
     Raises:
@@ -160,7 +166,7 @@ def check_finite(answers, name) -> None:
         raise InputError(f"{name} gives NaN or infinite logits, first for image {int(np.flatnonzero(bad)[0])}")
 
 
-def check_logits(logits, name) -> None:
+def check_logits(logits: ArrayLike, name: str) -> None:
     """Raises `InputError` if a network's outputs are not logits, as training and export need them."""
     logits = np.asarray(logits)
     if logits.ndim != 2 or logits.shape[1] < 2:

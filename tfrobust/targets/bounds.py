@@ -3,6 +3,7 @@
 from typing import NamedTuple, Self
 
 import numpy as np
+import tensorflow as tf
 
 from tfrobust.errors import InputError
 
@@ -16,7 +17,7 @@ class Bounds(NamedTuple):
     low: float = 0.0
     high: float = 1.0
 
-    def scale(self, images):
+    def scale(self, images: np.ndarray | tf.Tensor) -> np.ndarray | tf.Tensor:
         """Images in [0, 1], an array or a tensor, as the model takes them. Differentiable."""
         if self == UNIT:
             return images
@@ -31,7 +32,7 @@ class Bounds(NamedTuple):
         return f"({self.low:g}, {self.high:g})"
 
     @classmethod
-    def of(cls, given) -> Self | None:
+    def of(cls, given: tuple[float, float] | str | None) -> Self | None:
         """From a pair of numbers, or the text of one such as "0,255"; None stays None.
 
         Raises:

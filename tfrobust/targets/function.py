@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 
 import numpy as np
+import tensorflow as tf
 
 from tfrobust.attacks import Access
 from tfrobust.errors import InputError
@@ -43,7 +44,7 @@ class FunctionTarget(Target):
         super().__init__(name or _name(function), (None, None, None), bounds)
         self.function, self.access, self.classes = function, _black_box(access), classes
 
-    def logits(self, images):
+    def logits(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
         """The function's scores or, with decision-based access, its labels."""
         answers = np.asarray(self.function(self.scale.scale(np.asarray(images, "float32"))))
         if self.access is Access.SCORE_BASED:

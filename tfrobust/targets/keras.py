@@ -41,7 +41,14 @@ class KerasTarget(Target):
 
     access = Access.WHITE_BOX
 
-    def __init__(self, model, name=None, *, bounds=None, output_name=None):
+    def __init__(
+        self,
+        model: keras.Model,
+        name: str | None = None,
+        *,
+        bounds: tuple[float, float] | str | None = None,
+        output_name: str | None = None,
+    ):
         super().__init__(name or model.name, (None, None, None), bounds)
         self.model, self._output_name = model, output_name
         self._inputs = _inputs(model, self.name, self.bounds)
@@ -51,12 +58,12 @@ class KerasTarget(Target):
         _refuse_channels_first_layers(model, self.name)
         self.origin = self.scale.to_unit(np.asarray(layers.origin(model)))
 
-    def logits(self, images):
+    def logits(self, images: np.ndarray | tf.Tensor) -> np.ndarray | tf.Tensor:
         if not self.in_graph:
             return self._in_graph(tf.constant(images, tf.float32)).numpy()
         return self._answers(images) if tf.inside_function() else self._in_graph(tf.convert_to_tensor(images))
 
-    def check(self, images):
+    def check(self, images: np.ndarray | tf.Tensor) -> None:
         if _declared(self.model) is None:
             self.input_shape = tuple(images.shape[1:])
         super().check(images)
@@ -92,7 +99,7 @@ class KerasTarget(Target):
                 self._called(zeros(self._inputs, images))
 
 
-def load_model(path) -> keras.Model:
+def load_model(path: str | pathlib.Path) -> keras.Model:
     """Loads a `.keras` or `.h5` file of a functional or sequential model for inference or further training.
 
     Raises:
@@ -107,7 +114,7 @@ def load_model(path) -> keras.Model:
     return model
 
 
-def read_model(path) -> keras.Model:
+def read_model(path: str | pathlib.Path) -> keras.Model:
     """Loads any Keras model from a `.keras` or `.h5` file.
 
     Raises:

@@ -4,9 +4,10 @@ import dataclasses
 import os.path
 import pathlib
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import keras
+import numpy as np
 
 from tfrobust.errors import InputError
 from tfrobust.targets.function import FunctionTarget
@@ -15,6 +16,9 @@ from tfrobust.targets.saved_model import SavedModelTarget
 from tfrobust.targets.serving import EndpointConfig, ServingTarget, is_address
 from tfrobust.targets.target import Target
 from tfrobust.targets.tflite import TFLiteTarget
+
+# What `as_target` takes.
+ModelLike: TypeAlias = Target | keras.Model | str | pathlib.Path | Callable[[np.ndarray], np.ndarray]
 
 
 class Format(NamedTuple):
@@ -45,9 +49,9 @@ FORMATS = (  # the first that matches
 def load(
     path: str | pathlib.Path,
     *,
-    bounds=None,
-    output_name=None,
-    signature=None,
+    bounds: tuple[float, float] | str | None = None,
+    output_name: str | None = None,
+    signature: str | None = None,
     endpoint: EndpointConfig | None = None,
 ) -> Target:
     """Opens a file, a directory or an address in one of `FORMATS`, by what the path is.
@@ -81,7 +85,7 @@ def load(
     return known.open(path, bounds=bounds, output_name=output_name, **chosen, **asked)
 
 
-def as_target(model) -> Target:
+def as_target(model: ModelLike) -> Target:
     """A target from a target, a path, a Keras model or a Python function from images to logits.
 
     Raises:

@@ -2,7 +2,9 @@
 
 import functools
 import pathlib
+from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust.attacks import Access
@@ -31,7 +33,14 @@ class SavedModelTarget(Target):
         or write files.
     """
 
-    def __init__(self, path, *, bounds=None, signature=None, output_name=None):
+    def __init__(
+        self,
+        path: str | pathlib.Path,
+        *,
+        bounds: tuple[float, float] | str | None = None,
+        signature: str | None = None,
+        output_name: str | None = None,
+    ):
         directory = self._path = version_directory(path)
         saved_model_graph.refuse_hostile(directory, signature)
         try:
@@ -54,15 +63,15 @@ class SavedModelTarget(Target):
         outputs.chosen(self._signature.structured_outputs, output_name, self.name)
         self._choice = f"{name} {output_name} {self.scale}"
 
-    def identity(self):
+    def identity(self) -> str | None:
         return f"{identity.of_files(self._path)} {self._choice}"
 
-    def logits(self, images):
+    def logits(self, images: np.ndarray | tf.Tensor) -> np.ndarray | tf.Tensor:
         if not self.in_graph:
             return self._in_graph(tf.constant(images, tf.float32)).numpy()
         return self._answers(images)
 
-    def predictor(self):
+    def predictor(self) -> Callable[[np.ndarray], np.ndarray]:
         predict = super().predictor()
 
         def answer(images):

@@ -2,16 +2,26 @@
 
 import abc
 import functools
-from collections.abc import Callable
-from typing import Self
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks import Access
+from tfrobust.attacks import Access, Attack
 from tfrobust.errors import InputError
 from tfrobust.targets import identity
 from tfrobust.targets.bounds import UNIT, Bounds
+
+if TYPE_CHECKING:  # it imports this module
+    from tfrobust.targets.serving.probe import Probe
+
+
+class ImageRows(Protocol):
+    """What gives float32 images [rows, height, width, channels] in [0, 1]: an array, or what reads them when asked."""
+
+    def __getitem__(self, rows: slice, /) -> np.ndarray: ...
 
 
 class Target(abc.ABC):
@@ -36,7 +46,12 @@ class Target(abc.ABC):
     concurrent: bool = False
     takes_files: bool = False
 
-    def __init__(self, name, input_shape, bounds=None):
+    def __init__(
+        self,
+        name: str | pathlib.Path,
+        input_shape: Sequence[int | None],
+        bounds: tuple[float, float] | str | None = None,
+    ):
         self.name = str(name)
         self.input_shape = tuple(input_shape)
         self.bounds = Bounds.of(bounds)
@@ -47,7 +62,7 @@ class Target(abc.ABC):
         return self.bounds or UNIT
 
     @abc.abstractmethod
-    def logits(self, images):
+    def logits(self, images: np.ndarray | tf.Tensor) -> np.ndarray | tf.Tensor:
         """float32 images [batch, height, width, channels] in [0, 1] -> logits [batch, classes].
 
         Where access is decision-based, labels int [batch] instead. A TensorFlow function of a tensor where `in_graph`,
@@ -61,7 +76,7 @@ class Target(abc.ABC):
         """
         return identity.of_graph(self.logits, self.input_shape) if self.in_graph else None
 
-    def probe(self, images):
+    def probe(self, images: ImageRows) -> "Probe | None":
         """What its answers to a few images are like, for a model that is not in this process: see `serving.Probe`.
 
         Args:
@@ -104,17 +119,17 @@ class Target(abc.ABC):
     def _compiled(self):
         return compiled(self.logits)
 
-    def check(self, images) -> None:
+    def check(self, images: np.ndarray | tf.Tensor) -> None:
         """Raises `InputError` for images of another shape than the target takes."""
         expected = [size or got for size, got in zip(self.input_shape, images.shape[1:])]
         if list(images.shape[1:]) != expected:
             raise InputError(f"{self.name} takes images of shape {self.input_shape}, got {tuple(images.shape[1:])}")
 
-    def allows(self, attack) -> bool:
+    def allows(self, attack: Attack) -> bool:
         """Whether the target gives what the attack needs."""
         return attack.needs <= self.access
 
-    def attacked_by(self, attack) -> Self:
+    def attacked_by(self, attack: Attack) -> "Target":
         """The target that an attack runs on: this one.
 
         Raises:

@@ -7,7 +7,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from tfrobust.attacks import Access
+from tfrobust.attacks import Access, Attack
 from tfrobust.errors import InputError
 from tfrobust.targets import identity, outputs, preprocessing, tflite_file, trial
 from tfrobust.targets.bounds import PIXELS, Bounds, wrong_scale
@@ -40,7 +40,15 @@ class TFLiteTarget(Target):
 
     access = Access.SCORE_BASED
 
-    def __init__(self, path, threads=None, *, xnnpack=True, bounds=None, output_name=None):
+    def __init__(
+        self,
+        path: str | pathlib.Path,
+        threads: int | None = None,
+        *,
+        xnnpack: bool = True,
+        bounds: tuple[float, float] | str | None = None,
+        output_name: str | None = None,
+    ):
         if not pathlib.Path(path).is_file():
             raise InputError(f"{path}: no such file")
         self._path, self._threads, self._output_name = path, threads or os.cpu_count(), output_name
@@ -59,10 +67,10 @@ class TFLiteTarget(Target):
         self._refuse_other_scales(bounds)
         super().__init__(path, self._inputs.shape, bounds)
 
-    def identity(self):
+    def identity(self) -> str | None:
         return f"{identity.of_files(self._path)} {self._output_name} {self.scale} {self._xnnpack}"
 
-    def logits(self, images):
+    def logits(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
         images = self.scale.scale(np.asarray(images, "float32"))
         images = images[..., 0] if self._inputs.plain else images
         if self._resizable and len(images) != self._own_batch:
@@ -105,10 +113,10 @@ class TFLiteTarget(Target):
         how = {"bounds": self.bounds, "output_name": self._output_name}
         return TFLiteTarget(self._path, threads, xnnpack=xnnpack, **how)
 
-    def attacked_by(self, attack):
+    def attacked_by(self, attack: Attack) -> Target:
         return self if self.allows(attack) else self.graph
 
-    def represents(self, victim):
+    def represents(self, victim: Target) -> bool:
         return victim is self or isinstance(victim, TFLiteGraph)
 
     def _open(self):

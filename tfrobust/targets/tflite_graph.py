@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import tensorflow as tf
 
 from tfrobust.attacks import Access
@@ -32,7 +33,13 @@ class TFLiteGraph(Target):
 
     access = Access.WHITE_BOX
 
-    def __init__(self, path: str | os.PathLike, *, bounds=None, output_name=None):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        bounds: tuple[float, float] | str | None = None,
+        output_name: str | None = None,
+    ):
         self.file = file = tflite_file.read(path)
         unknown = sorted({one.kind for one in file.operations} - tflite_operations.KERNELS.keys())
         if unknown:
@@ -48,10 +55,10 @@ class TFLiteGraph(Target):
         super().__init__(f"{path} (its own graph)", self._inputs.shape, bounds)
         self._choice = f"{output_name} {self.scale}"
 
-    def identity(self):
+    def identity(self) -> str | None:
         return f"graph {identity.of_files(self.file.path)} {self._choice}"
 
-    def logits(self, images):
+    def logits(self, images: np.ndarray | tf.Tensor) -> tf.Tensor:
         values, scores = self.values(images), self._output
         last = self.file.maker(scores)
         if last is not None and last.kind in ("SOFTMAX", "LOGISTIC"):  # of which a device's integers keep little

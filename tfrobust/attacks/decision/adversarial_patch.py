@@ -49,7 +49,7 @@ class AdversarialPatch(Attack):
     name = "adversarial_patch"
     needs = Access.DECISION_BASED
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         patch = tf.constant(self.patch.values, tf.float32)
 
         def covered(index, here):

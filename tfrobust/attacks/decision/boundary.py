@@ -18,6 +18,7 @@ from tfrobust import balls, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.decision import starts
+from tfrobust.attacks.problem import Problem
 
 _TEST_EVERY = 10  # steps of a round; its first asks about the spherical step alone too, as in the authors' code
 _HALVINGS = 10  # of the way from the image to its start
@@ -78,7 +79,7 @@ class Boundary(Attack):
     name = "boundary"
     needs = Access.DECISION_BASED
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         rows, x = starts.begin(
             problem, seeds.fold_in(problem.keys, -1), tries=self.tries, given=self.starts, halvings=_HALVINGS
         )

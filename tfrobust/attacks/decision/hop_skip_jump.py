@@ -17,6 +17,7 @@ from tfrobust import balls, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.decision import starts
+from tfrobust.attacks.problem import Problem
 
 _MOST_TRIES = 20  # of a step that is halved each time; one that has to be smaller is not made
 _MOST_HALVINGS = 22  # in float32 more do not move a pixel
@@ -57,7 +58,7 @@ class HopSkipJump(Attack):
     name = "hop_skip_jump"
     needs = Access.DECISION_BASED
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         dimensions = math.prod(problem.images.shape[1:])
         # theta of section IV-C: how near to the boundary bisection goes, as a share of the distance.
         theta = dimensions**-1.5 if self.norm is balls.L2 else float(dimensions) ** -2

@@ -15,6 +15,7 @@ from tfrobust import seeds
 from tfrobust.attacks import fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.decision.trials import worst_of
+from tfrobust.attacks.problem import Problem
 from tfrobust.attacks.warp import warped
 
 
@@ -49,7 +50,7 @@ class Spatial(Attack):
     name = "spatial"
     needs = Access.DECISION_BASED
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         grid, limits = self._grid(), tf.constant([self.rotation, self.translation, self.translation], tf.float32)
 
         def moved(index, here):

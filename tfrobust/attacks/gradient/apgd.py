@@ -4,6 +4,7 @@ Croce and Hein, ICML 2020 ("Reliable evaluation..."), and in l1 ICML 2021 ("Mind
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -12,6 +13,7 @@ from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.gradient.apgd_steps import rule_for
 from tfrobust.attacks.guard import without_nan
+from tfrobust.attacks.problem import Problem
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +50,7 @@ class APGD(Attack):
     name = "apgd"
     needs = Access.WHITE_BOX
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         # Without targets one column, which nothing reads.
         classes = problem.rivals(self.targets) if self.targets else problem.labels[:, None]
         runs = classes.shape[1] * self.restarts
@@ -99,7 +101,7 @@ class APGD(Attack):
         result = start, tf.zeros_like(toward, tf.bool)
         return active.loop(advance, problem, (nowhere, toward), result, plan.window.shape[0])
 
-    def variants(self):
+    def variants(self) -> tuple[Callable[..., Attack], ...]:
         return (apgd_targeted,)
 
 

@@ -18,6 +18,7 @@ from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.gradient.constants import Constants
 from tfrobust.attacks.gradient.nearest import Nearest
+from tfrobust.attacks.problem import Problem
 from tfrobust.attacks.steps import Adam
 
 _SQUEEZE = 0.999999  # the authors' factor that keeps the inverse of tanh finite at black and white
@@ -84,7 +85,7 @@ class CarliniWagner(Attack):
         """Steps from one test for progress to the next."""
         return max(self.steps // _TESTS, _LEAST_BETWEEN)
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         start = tf.atanh((2.0 * problem.images - 1.0) * _SQUEEZE)
 
         def search(count, constants, nearest):

@@ -15,6 +15,7 @@ from tfrobust import balls, objectives
 from tfrobust.attacks import fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.gradient.nearest import Nearest
+from tfrobust.attacks.problem import Problem
 from tfrobust.attacks.steps import half_cosine
 
 _LAST_STEP = 0.01  # as a share of the first
@@ -58,7 +59,7 @@ class DDN(Attack):
     name = "ddn"
     needs = Access.WHITE_BOX
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         images = problem.images
 
         def step(count, state):

@@ -51,8 +51,8 @@ class _State(NamedTuple):
 
 def minimal_perturbation(
     logits_fn: LogitsFn,
-    images,
-    labels,
+    images: tf.Tensor,
+    labels: tf.Tensor,
     *,
     norm: type[balls.Ball] = balls.L2,
     steps: int = 50,
@@ -207,10 +207,10 @@ class DeepFool(Attack):
     needs = Access.WHITE_BOX
 
     @property
-    def reports_rho_2(self):
+    def reports_rho_2(self) -> bool:
         return self.norm is balls.L2
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         aim = problem if problem.goals is None else problem.replace(labels=problem.goals)
         walk = _Walk(self.norm, self.steps, self.overshoot, self.candidates, tiny=0.0, clip=True, leave_ties=True)
         found = _minimize(aim, walk)

@@ -19,6 +19,7 @@ from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.gradient.constants import Constants
 from tfrobust.attacks.gradient.nearest import Nearest
+from tfrobust.attacks.problem import Problem
 
 _TESTS, _PROGRESS = 10, 1e-4  # for progress during one search, and the share of the loss that has to go meanwhile
 
@@ -70,7 +71,7 @@ class EAD(Attack):
     name = "ead"
     needs = Access.WHITE_BOX
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         def search(count, constants, nearest):
             nearest, broken = self._descend(problem, constants.weight, nearest)
             return count + 1, constants.after(broken), nearest

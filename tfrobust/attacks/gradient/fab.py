@@ -17,6 +17,7 @@ from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.gradient import classes
 from tfrobust.attacks.gradient.nearest import Nearest
+from tfrobust.attacks.problem import Problem
 
 _OVERSHOOT = 1.05  # eta
 _BACKWARD = 0.9  # beta
@@ -63,24 +64,24 @@ class FAB(Attack):
     needs = Access.WHITE_BOX
 
     @property
-    def ball(self):
+    def ball(self) -> balls.Ball | None:
         return self.within if isinstance(self.within, balls.Ball) else None
 
     @property
-    def norm(self):
-        return None if self.ball else self.within
+    def norm(self) -> type[balls.Ball] | None:
+        return None if isinstance(self.within, balls.Ball) else self.within
 
     @property
     def _norm(self):
-        return type(self.ball) if self.ball else self.within
+        return type(self.within) if isinstance(self.within, balls.Ball) else self.within
 
     @property
     def _enough(self):
         """The distance at which an example is done."""
         return self.ball.radius if self.ball else 0.0
 
-    def run(self, problem):
-        rivals = problem.rivals(self.targets or problem.clean.shape[1])
+    def run(self, problem: Problem) -> tf.Tensor:
+        rivals = problem.rivals(self.targets or problem.clean_answers.shape[1])
         runs = (rivals.shape[1] if self.targets else 1) * self.restarts
 
         def run(index, here, state):

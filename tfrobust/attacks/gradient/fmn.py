@@ -19,6 +19,7 @@ from tfrobust import balls, objectives
 from tfrobust.attacks import fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.gradient.nearest import Nearest
+from tfrobust.attacks.problem import Problem
 from tfrobust.attacks.steps import half_cosine, unheld
 
 _LAST = 0.01  # of step sizes and of gamma, as a share of the first
@@ -63,7 +64,7 @@ class FMN(Attack):
     name = "fmn"
     needs = Access.WHITE_BOX
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         images = problem.images
         largest = self.norm.size(tf.maximum(images, 1.0 - images))  # that the box allows
 

@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfrobust import balls, objectives
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.problem import Problem
 
 _ROWS = 8  # of the matrix of all pairs that are looked at together
 
@@ -43,7 +44,7 @@ class JSMA(Attack):
     needs = Access.WHITE_BOX
     norm = balls.L0
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         others = tf.argmax(objectives.without(problem.clean, problem.labels), axis=1, output_type=tf.int32)
         goals = others if problem.goals is None else problem.goals
         features = math.prod(problem.images.shape[1:])

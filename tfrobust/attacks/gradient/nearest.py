@@ -24,7 +24,7 @@ class Nearest(NamedTuple):
         """Before anything was found."""
         return cls(problem.images, tf.fill(tf.shape(problem.labels), float("inf")))
 
-    def or_nearer(self, x, size, broken) -> Self:
+    def or_nearer(self, x, size, broken) -> "Nearest":
         """With images x at distances `size`, where these are `broken` and nearer."""
         better = broken & (size < self.size)
         return Nearest(tf.where(balls.per_example(better, x), x, self.images), tf.where(better, size, self.size))

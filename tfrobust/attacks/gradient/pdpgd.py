@@ -17,6 +17,7 @@ from tfrobust import balls, objectives
 from tfrobust.attacks import fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.gradient.nearest import Nearest
+from tfrobust.attacks.problem import Problem
 from tfrobust.attacks.steps import Adam
 
 _RATIO = 0.01  # the first weight of the distance, of that of the classification
@@ -64,7 +65,7 @@ class PDPGD(Attack):
     name = "pdpgd"
     needs = Access.WHITE_BOX
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         images, adam = problem.images, Adam()
 
         def inside(delta):

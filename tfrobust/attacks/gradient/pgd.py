@@ -7,6 +7,7 @@ section 2.2. MI-FGSM: Dong et al., CVPR 2018, algorithm 1.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import tensorflow as tf
@@ -14,6 +15,7 @@ import tensorflow as tf
 from tfrobust import balls, objectives, seeds
 from tfrobust.attacks import fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.problem import Problem
 from tfrobust.attacks.steps import Momentum, Optimizer, Steepest, unheld
 from tfrobust.errors import InputError
 from tfrobust.objectives import Objective
@@ -75,7 +77,7 @@ class PGD(Attack):
         if self.restarts > 1 and not self.random_start:
             raise InputError("restarts need random_start=True: without it every run is the same")
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         if not self.random_start:
             return self.run_from(problem, problem.images)
 
@@ -100,7 +102,7 @@ class PGD(Attack):
     def _inside(self, problem, x):
         return self.ball.nearest_image(x, problem.images, self.ball.radius)
 
-    def run_from(self, problem, start) -> tf.Tensor:
+    def run_from(self, problem: Problem, start: tf.Tensor) -> tf.Tensor:
         """One run from given images, like those of the problem: float32 images of all its examples."""
         images = problem.images
         step_size = self.step_size or min(2.5 / self.steps, 1.0) * self.ball.radius
@@ -120,7 +122,7 @@ class PGD(Attack):
         _, last, _, best = tf.while_loop(lambda *_: True, ascend, loop, maximum_iterations=self.steps)
         return tf.where(balls.per_example(best.margin > least, last), best.images, last) if best else last
 
-    def variants(self):
+    def variants(self) -> tuple[Callable[..., Attack], ...]:
         return fgsm, bim, mi_fgsm
 
 

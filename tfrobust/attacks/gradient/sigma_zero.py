@@ -18,6 +18,7 @@ from tfrobust import balls, objectives
 from tfrobust.attacks import fields
 from tfrobust.attacks.attack import Access, Attack
 from tfrobust.attacks.gradient.nearest import Nearest
+from tfrobust.attacks.problem import Problem
 from tfrobust.attacks.steps import Adam, half_cosine
 
 _LAST = 0.1  # the last step size, as a share of the first
@@ -63,7 +64,7 @@ class SigmaZero(Attack):
     name = "sigma_zero"
     needs = Access.WHITE_BOX
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         images = problem.images
         pixels = math.prod(images.shape[1:3])
 

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfrobust import objectives, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.problem import Problem
 
 _FACTOR = 0.5  # F
 _GRACE = 0.2  # share of the generations before an example may be given up
@@ -58,10 +59,10 @@ class OnePixel(Attack):
     name = "one_pixel"
     needs = Access.SCORE_BASED
 
-    def pose(self, problem):
+    def pose(self, problem: Problem) -> Problem:
         return super().pose(problem).replace(on_grid=True)
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         if int(self.ball.radius) == 0:
             return problem.images
         members = self._first_generation(problem.keys, problem.images.shape[1:])

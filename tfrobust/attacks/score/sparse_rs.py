@@ -18,6 +18,7 @@ import tensorflow as tf
 from tfrobust import balls, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.problem import Problem
 from tfrobust.attacks.score.windows import covered, offsets, random_window
 
 _AFTER = np.array([0, 50, 200, 500, 1000, 2000, 4000, 6000, 8000])  # queries, of 10,000, with which the share falls
@@ -56,7 +57,7 @@ class SparseRS(Attack):
     name = "sparse_rs"
     needs = Access.SCORE_BASED
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         if int(self.ball.radius) == 0:
             return problem.images
         search = (_Patch if self.shape == "patch" else _Pixels)(self, problem.images.shape[1:])
@@ -77,7 +78,7 @@ class SparseRS(Attack):
         broken = margin > 0.0
         return active.loop(step, problem, (x, margin, found), (x, broken), self.queries - 1, done=broken)[0]
 
-    def at_query(self, after, values):
+    def at_query(self, after: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Of a schedule for 10,000 queries: the value at each of these, whose number is the first of `after` not below it."""
         query = np.arange(self.queries) * 10_000 // (self.schedule or self.queries)
         return values[np.searchsorted(after, query)]

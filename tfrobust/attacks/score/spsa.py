@@ -15,6 +15,7 @@ import tensorflow as tf
 from tfrobust import balls, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.problem import Problem
 from tfrobust.attacks.steps import Adam
 
 
@@ -45,7 +46,7 @@ class SPSA(Attack):
     name = "spsa"
     needs = Access.SCORE_BASED
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         def ascend(count, here, state):
             delta, moments, best, largest = state
             gradient = here.confine(self._gradient(here, here.images + delta, count))

@@ -10,6 +10,7 @@ last row and column.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +18,7 @@ import tensorflow as tf
 from tfrobust import balls, seeds
 from tfrobust.attacks import active, fields
 from tfrobust.attacks.attack import Access, Attack
+from tfrobust.attacks.problem import Problem
 from tfrobust.attacks.score.windows import random_window
 
 _HALVINGS = np.array([10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000])  # of p, for 10,000 queries
@@ -52,7 +54,7 @@ class Square(Attack):
     name = "square"
     needs = Access.SCORE_BASED
 
-    def run(self, problem):
+    def run(self, problem: Problem) -> tf.Tensor:
         def run(index, here, state):
             x, broken = self._search(here.replace(keys=seeds.fold_in(here.keys, index)))
             return state, x, broken
@@ -63,11 +65,11 @@ class Square(Attack):
         """One search: (images, bool [examples] whether they are a success)."""
         bumpy = not isinstance(self.ball, balls.Linf)
         sides = self._sides(problem.images.shape, odd=bumpy)
+        start: Callable = _stripes
+        propose: Callable = _square
         if bumpy:
             bumps = _Bumps(type(self.ball))
             start, propose = bumps.start, functools.partial(bumps.move, bumps.patterns(sides))
-        else:
-            start, propose = _stripes, _square
 
         def step(count, here, state):
             x, margin = state

@@ -19,7 +19,7 @@ from tfrobust.targets.serving.flow import Concurrency, Rate
 from tfrobust.targets.serving.patience import Patience, UnavailableError
 from tfrobust.targets.serving.protocol import NotFoundError, Protocol
 from tfrobust.targets.serving.query_log import QueryLog
-from tfrobust.targets.target import Target
+from tfrobust.targets.target import ImageRows, Target
 
 _REQUEST, _REQUEST_BYTES = 32, 2**22  # images at most, and bytes of them as floats
 _SCORES = ("probabilities", "scores")  # what is taken where there are no logits
@@ -60,7 +60,7 @@ class ServingTarget(Target):
         address: str,
         config: EndpointConfig = EndpointConfig(),  # noqa: B008, it is frozen
         *,
-        bounds=None,
+        bounds: tuple[float, float] | str | None = None,
         output_name: str | None = None,
     ):
         parsed = Address.parse(address)
@@ -87,11 +87,11 @@ class ServingTarget(Target):
         self._draws, self._classes, self._sample, self.probed = {}, None, None, None
         self._looked, self._compared, self._from_log = time.monotonic(), self._log.totals(self._endpoint).sent, 0
 
-    def identity(self):
+    def identity(self) -> str | None:
         """Of a server that says which version it serves, or gives a hash."""
         return f"{self._scope.hexdigest()} {self._version}" if self._version or self._digest else None
 
-    def probe(self, images) -> probe_lib.Probe:
+    def probe(self, images: ImageRows) -> probe_lib.Probe:
         """Asks about a few images three times: twice in the same request, and one by one; once for each target.
 
         Args:
@@ -106,7 +106,7 @@ class ServingTarget(Target):
             self.probed = probe_lib.probe(ask, len(payloads))
         return self.probed
 
-    def logits(self, images):
+    def logits(self, images: np.ndarray | tf.Tensor) -> np.ndarray:
         payloads = self._payloads(images)
         draws = [0] * len(payloads)
         if self.probed is not None and not self.probed.repeats:
@@ -114,7 +114,7 @@ class ServingTarget(Target):
                 draws[place] = self._draws[key] = self._draws.get(key, -1) + 1
         return self._answers(payloads, draws)
 
-    def about(self):
+    def about(self) -> dict | None:
         """What report.json says of it: what answered, how often it was asked, and what the probe found."""
         self._look_again(at_once=True)
         sent, answered = self._log.totals(self._endpoint)
