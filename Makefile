@@ -1,6 +1,6 @@
 # make quickstart   train, defend, attack, export, and attack the exported files, on scikit-learn's digits
 # make test         all tests
-# make lint         ruff and, where npm is, buildifier
+# make lint         ruff, mypy and, where npm is, buildifier
 # make format       ruff's formatter
 
 PYTHON ?= python3
@@ -25,6 +25,7 @@ test: .venv/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	@if command -v npm >/dev/null; then \
 	  npx --yes @bazel/buildifier@8.2.1 -mode=check -lint=warn -r BUILD MODULE.bazel $(PACKAGES); \
 	else echo "buildifier skipped: npm is not installed"; fi

@@ -32,7 +32,8 @@ def by_tensor(path, float32_path, images: np.ndarray) -> list[Departure]:
     """Each tensor that both files compute from images, float32 [examples, height, width, channels] on the files' own scale."""
     _, expected = _computed(float32_path, images)
     file, found = _computed(path, images)
-    errors, departures = {}, []
+    errors: dict[int, float] = {}
+    departures = []
     for operation in file.operations:
         (result, *_) = operation.outputs
         before = max((errors.get(index, 0.0) for index in operation.inputs), default=0.0)

@@ -38,7 +38,7 @@ def main():
         raise tfr.InputError("say where it goes: --output=pack.zip, --page=FOLDER, or both")
     if plan.output and plan.output.suffix != ".zip":
         raise tfr.InputError(f"--output is a .zip file, got {plan.output}")
-    library = page.library(LITERT_JS.value) if page_folder else None
+    library = page.library(LITERT_JS.value) if page_folder else {}
     paths = [MODEL.value, *([REFERENCE.value] if REFERENCE.value else [])]
     targets = attacks.load_targets(plan.form, paths)
     pack.refuse_what_is_no_file(targets[MODEL.value])

@@ -51,7 +51,7 @@ def main():
     class_names, loss_and_gradient = export_flags.CLASS_NAMES.value, LOSS_AND_GRADIENT.value
     if number is not None and (paths.output / str(number)).exists():
         raise tfr.InputError(f"{paths.output / str(number)} exists; give another --version or none, for the next one")
-    for folder in filter(None, (paths.output, serving)):
+    for folder in [paths.output, *([serving] if serving else [])]:
         files.check_writable(folder)
     quiet.start_tensorflow()
     model = network.load(paths.model)

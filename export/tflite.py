@@ -47,7 +47,7 @@ def main():
         raise tfr.InputError(f"--quantize={quantize} needs --calibration, such as --calibration=mnist")
     names = class_names and export_flags.class_names(class_names, model.output_shape[-1])
     images = None
-    if calibrated:
+    if calibrated and calibration:
         images = source.load(calibration, "train", examples, channels=model.input_shape[-1]).floats()
         tfr.targets.as_target(model).check(images)
     contents = convert(model, quantize, images, io_type, fixed_batch, names)
@@ -73,7 +73,7 @@ def described(runs: list[runtime.Run]) -> list[str]:
             lines.append(f"does not run {name}{batch}: {errors[0].error}")
         else:
             costs = ", ".join(f"{_shown(one.milliseconds)} ms for a batch of {one.batch}" for one in own)
-            lines.append(f"runs {name}: {costs}, {max(one.mebibytes for one in own):.0f} MiB, one thread")
+            lines.append(f"runs {name}: {costs}, {max(one.mebibytes or 0.0 for one in own):.0f} MiB, one thread")
     return lines
 
 

@@ -9,7 +9,7 @@ import dataclasses
 import pathlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -126,7 +126,8 @@ def _alone(path, target, reference, test, expected, shown, answers, plan):
     """What is found of an artifact without the others."""
     target.probe(expected.clean)
     few = test.take(plan.own_examples) if plan.own_examples else None
-    white_box, remarks = target.access is Access.WHITE_BOX, []
+    white_box = target.access is Access.WHITE_BOX
+    remarks: list[str] = []
     transferred = show(expected, target, batch_size=plan.config.batch_size)
     with_origin = tfr.targets.WithSurrogate(target, reference)  # from which rho_2 is measured; nothing is made on it
     native = tfr.evaluate(with_origin, test, None, plan.attacks, config=plan.config) if white_box else None
@@ -170,7 +171,8 @@ def _allowed(target, attacks, remarks):
 
 def _beside(one, reference, crossed, float32_file, plan):
     """What is found of an artifact beside the reference and the others' attacks."""
-    found, here = {"remarks": list(one.remarks)}, (one.path, one.path)
+    remarks, here = list(one.remarks), (one.path, one.path)
+    found: dict[str, Any] = {"remarks": remarks}
     if here in crossed:
         by_itself = [crossed[here], *([] if one.own is None else [one.own])]
         by_reference = crossed[reference.name, one.path]
@@ -193,7 +195,7 @@ def _beside(one, reference, crossed, float32_file, plan):
                 images = one.target.scale.scale(one.transferred.images[:_BY_TENSOR])
                 found["departures"] = departure.by_tensor(one.path, float32_file, images)
         except (tfr.InputError, RuntimeError, ValueError) as error:
-            found["remarks"].append(f"its tensors could not be compared: {error}")
+            remarks.append(f"its tensors could not be compared: {error}")
     return dataclasses.replace(one, **found)
 
 
@@ -240,6 +242,7 @@ def _float32_file(found, reference):
         path = pathlib.Path(folder, "float32.tflite")
         try:
             path.write_bytes(conversion.convert(network.load(reference.name)))
+            made = True
         except tfr.InputError:
-            path = None
-        yield path
+            made = False
+        yield path if made else None

@@ -25,13 +25,13 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, fullname, path=None, target=None):
         """As the protocol of `sys.meta_path` says."""
         spec = importlib.machinery.PathFinder.find_spec(fullname, path) if fullname == "keras" else None
-        if spec is not None:
-            run = spec.loader.exec_module
+        if spec is not None and spec.loader is not None:
+            loader, run = spec.loader, spec.loader.exec_module
 
             def run_and_register(module):
                 run(module)
                 sys.meta_path.remove(self)
                 _register()
 
-            spec.loader.exec_module = run_and_register
+            loader.exec_module = run_and_register  # type: ignore[method-assign]  # of this one loader, for this import
         return spec

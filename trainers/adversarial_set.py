@@ -85,15 +85,15 @@ def adversarial_images(network: "keras.Model", attack: str, split: "tfr.data.Spl
     import tensorflow as tf
     import tqdm
 
-    attack = tfr.attacks.parse(attack)
+    parsed = tfr.attacks.parse(attack)
 
     @tf.function(autograph=False)
     def run(images, labels, keys):
-        return attack(lambda x: network(x, training=False), images, labels, seed=keys)
+        return parsed(lambda x: network(x, training=False), images, labels, seed=keys)
 
     made = np.empty(split.images.shape, "float32")
     padded = tfr.evaluation.batches.padded(_BATCH, np.arange(len(made)))
-    with tqdm.tqdm(total=len(made), desc=str(attack), unit="image") as bar:
+    with tqdm.tqdm(total=len(made), desc=str(parsed), unit="image") as bar:
         for rows, count in padded:
             keys = tfr.seeds.per_example(seed, rows)
             found = run(tf.constant(split.floats(rows)), tf.constant(split.labels[rows]), keys)

@@ -13,6 +13,7 @@ one of the two: it is named, and the exit code is 1.
 """
 
 import pathlib
+from typing import Any
 
 from absl import flags
 
@@ -58,7 +59,7 @@ def main() -> int:
     test = source.load(DATASET.value, "test", EXAMPLES.value, channels=network.input_shape[-1])
     tfr.targets.KerasTarget(network, MODEL.value).check(test.images)
     certificates, examples = tfr.analysis.certificates, (network, test.floats(), test.labels)
-    options = {"batch_size": BATCH_SIZE.value, "seed": SEED.value}
+    options: dict[str, Any] = {"batch_size": BATCH_SIZE.value, "seed": SEED.value}
     if method == "smoothing":
         options |= {"samples": SAMPLES.value, "alpha": ALPHA.value, "attack_samples": ATTACK_SAMPLES.value}
         curve = certificates.by_smoothing(*examples, sigma, radii, attack, **options)

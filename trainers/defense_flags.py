@@ -60,7 +60,7 @@ def from_flags() -> DefenseConfig:
         training_attack=TRAINING_ATTACK.value,
         clean_share=CLEAN_SHARE.value,
         added_attack=ADDED_ATTACK.value,
-        regularized_layers=REGULARIZED_LAYERS.value and tuple(REGULARIZED_LAYERS.value),
+        regularized_layers=None if REGULARIZED_LAYERS.value is None else tuple(REGULARIZED_LAYERS.value),
         beta=BETA.value,
         replays=REPLAYS.value,
         tightness=TIGHTNESS.value,

@@ -12,15 +12,17 @@ if TYPE_CHECKING:  # `--help` does not wait for them
 
 
 class Feed(abc.ABC):
-    """Examples that a training reads, from wherever they are.
+    """Examples that a training reads, from wherever they are."""
 
-    Attributes:
-      examples: how many there are.
-      batch_size: how many are classified at a time.
-    """
+    @property
+    @abc.abstractmethod
+    def examples(self) -> int:
+        """How many there are."""
 
-    examples: int
-    batch_size: int
+    @property
+    @abc.abstractmethod
+    def batch_size(self) -> int:
+        """How many are classified at a time."""
 
     @abc.abstractmethod
     def training(self, config: TrainingConfig, first_epoch: int) -> "tf.data.Dataset":

@@ -20,11 +20,12 @@ def load(name: str, source: DataSource) -> tuple[ImageStream, ImageStream]:
     """
     if pathlib.Path(name).is_dir():
         both = tfr.data.training_and_test_images(name)
-        return tuple(
+        train, test = (
             FileStream(tuple(files.paths.tolist()), tuple(files.labels.tolist()), files.classes) for files in both
         )
+        return train, test
     if name == "digits" or name.endswith(".npz"):
-        return tuple(ArrayStream(source.load(name, split)) for split in ("train", "test"))
+        return ArrayStream(source.load(name, "train")), ArrayStream(source.load(name, "test"))
     return _records(name, source)
 
 

@@ -6,12 +6,15 @@ JPEG files are decoded by the accurate inverse transform, as Pillow does.
 import abc
 import dataclasses
 import functools
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import tensorflow as tf
 
 import tfrobust as tfr
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
 
 SHUFFLED = 8192  # records in memory from which the next one is drawn: about 1 GB of ImageNet
 
@@ -20,12 +23,15 @@ class ImageStream(abc.ABC):
     """Labeled images of any size.
 
     Attributes:
-      examples: how many there are.
       classes: the number of classes.
     """
 
-    examples: int
     classes: int
+
+    @property
+    @abc.abstractmethod
+    def examples(self) -> int:
+        """How many there are."""
 
     @abc.abstractmethod
     def in_order(self) -> tf.data.Dataset:
@@ -49,14 +55,14 @@ class ArrayStream(ImageStream):
     """A split that is in memory; gray images stay gray."""
 
     split: "tfr.data.Split"
+    classes: int = dataclasses.field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "classes", self.split.classes)
 
     @property
     def examples(self):
         return len(self.split.labels)
-
-    @property
-    def classes(self):
-        return self.split.classes
 
     def in_order(self):
         return tf.data.Dataset.from_tensor_slices((self.split.images, self.split.labels))
@@ -126,18 +132,18 @@ class RecordStream(ImageStream):
       first, last: which of its records, the last one excluded.
     """
 
-    builder: object
+    builder: "tfds.core.DatasetBuilder"
     split: str
     first: int
     last: int
+    classes: int = dataclasses.field(init=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "classes", self.builder.info.features["label"].num_classes)
 
     @property
     def examples(self):
         return self.last - self.first
-
-    @property
-    def classes(self):
-        return self.builder.info.features["label"].num_classes
 
     def in_order(self):
         import tensorflow_datasets as tfds

@@ -101,10 +101,10 @@ def load_feeds(config: TrainingConfig, source: data.DataSource):
     if held_out:
         train, validation = train.split_off(held_out)
     size = height or image_size(config)
-    feeds = [StreamFeed(stream, size) for stream in (train, validation, test)]
-    images, labels = next(iter(feeds[0].batches()))
+    fitted, watched, measured_on = (StreamFeed(stream, size) for stream in (train, validation, test))
+    images, labels = next(iter(fitted.batches()))
     pixels = (images.numpy() * 255).round().astype("uint8")
-    return Feeds(*feeds, sample=tfr.data.Split(pixels, labels.numpy(), train.classes))
+    return Feeds(fitted, watched, measured_on, tfr.data.Split(pixels, labels.numpy(), train.classes))
 
 
 def image_size(config: TrainingConfig) -> int:

@@ -57,7 +57,7 @@ def make_optimizer(config: OptimizationConfig, steps_per_epoch: int, epochs: int
     """SGD with momentum, or Adam, with L2 weight decay and the schedule."""
     import keras
 
-    class InsideTheGradient:
+    class InsideTheGradient(keras.optimizers.Optimizer):
         """The decay, as the papers train; Keras' own `weight_decay` bypasses the momentum."""
 
         def update_step(self, gradient, variable, learning_rate):

@@ -64,7 +64,7 @@ class Study:
 
     def transfer(self, sources: tuple[str, ...]) -> "tfr.evaluation.Transfer":
         """From some of the sources."""
-        plan, targets, test = self.plan, *self.loaded
+        plan, (targets, test) = self.plan, self.loaded
         group = [[targets[path] for path in paths] for paths in (sources, self.models)]
         return tfr.evaluation.evaluate_transfer(
             *group, plan.attacks, test, None, examples=plan.examples, config=plan.config()

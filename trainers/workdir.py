@@ -53,7 +53,9 @@ def save(
     with files.written(config.workdir / "model.keras") as path:
         network.save(path)
     with files.written(config.workdir / "metrics.json") as path:
-        finite = {name: None if value == math.inf else value for name, value in metrics.items()}  # JSON has no inf
+        finite: dict[str, object] = {
+            name: None if value == math.inf else value for name, value in metrics.items()
+        }  # JSON has no inf
         seconds = round(time.monotonic() - started, 1)
         finite |= {"examples": test.examples, "history": history, "seconds": seconds}
         path.write_text(json.dumps(finite, indent=2) + "\n")

@@ -3,7 +3,7 @@
 What an attack leaves can never be less than what is proved. Where it is, one of the two is wrong: `Curve.contradictions`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import keras
@@ -66,7 +66,7 @@ class Curve(NamedTuple):
             cells.append([f"{row['radius']:g}", *(text for share in shares for text in _share(share, row["examples"]))])
         return "\n".join(line.rstrip() for line in aligned(cells, left=1))
 
-    def page(self, title: str, run: dict | None = None) -> str:
+    def page(self, title: str, run: Mapping[str, str | None] | None = None) -> str:
         """The curve as an HTML page: whether certificates and attack agree, the picture, and a table.
 
         Args:
@@ -75,7 +75,7 @@ class Curve(NamedTuple):
         """
         wrong = self.contradictions()
         verdict = wrong or [f"no attack broke what is certified, of {self.certified.shape[1]} examples"]
-        cells = [["radius", "certified", "left by the attack"]]
+        cells: list[list[str | dict[str, float]]] = [["radius", "certified", "left by the attack"]]
         for row in self.rows():
             found = [overview.share(row[name], row) for name in ("certified", "empirical")]
             cells.append([f"{self.ball}({row['radius']:g})", *found])
@@ -132,8 +132,8 @@ def by_intervals(
         verdicts = _in_batches(judge, images, labels, batch_size, seed)
         certified.append(verdicts[:, 0])
         right.append(verdicts[:, 1])
-    right = np.array(right)
-    return Curve("linf", tuple(radii), np.array(certified), right, ~right)
+    robust = np.array(right)
+    return Curve("linf", tuple(radii), np.array(certified), robust, ~robust)
 
 
 def by_smoothing(

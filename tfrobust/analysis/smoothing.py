@@ -110,7 +110,7 @@ def predict(
     return predictions
 
 
-def _checked(images, sigma, alpha, samples, selection):
+def _checked(images, sigma, alpha, samples, selection) -> np.ndarray:
     if not sigma > 0:
         raise InputError(f"sigma is a positive standard deviation on the [0, 1] pixel scale; got {sigma!r}")
     if not 0 < alpha < 0.5:

@@ -36,10 +36,10 @@ def white_pixel_success(
     right = predictor.predictions(images) == labels
     if not right.any():
         raise InputError("no image is classified correctly: give more images, or the model's own data set")
-    images, labels = images[right], labels[right]
-    broken = np.zeros(images.shape[1:3])
+    attacked, wanted = np.asarray(images[right]), labels[right]
+    broken = np.zeros(attacked.shape[1:3])
     for row, column in np.ndindex(broken.shape):
-        changed = images.copy()
+        changed = attacked.copy()
         changed[:, row, column] = 1.0
-        broken[row, column] = (predictor.predictions(changed) != labels).mean()
+        broken[row, column] = (predictor.predictions(changed) != wanted).mean()
     return broken

@@ -13,7 +13,7 @@ import math
 import numbers
 import typing
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -161,22 +161,23 @@ def _array(description: str, holds: Callable[[np.ndarray], bool]) -> Kind:
     return Kind(description, convert)
 
 
+# These three are given as an array or the path of a file, and held as an `Array`.
 Mask = Annotated[
-    Array,
+    Any,
     _array(
         "bool [height, width] or the path of an .npy file with that, some of it True",
         lambda values: values.dtype == bool and values.ndim == 2 and values.any(),
     ),
 ]
 Images = Annotated[
-    Array,
+    Any,
     _array(
         "float images [candidates, height, width, channels] in [0, 1] or the path of an .npy file with them",
         lambda values: values.ndim == 4 and values.dtype.kind == "f" and values.min() >= 0 and values.max() <= 1,
     ),
 ]
 Patch = Annotated[
-    Array,
+    Any,
     _array(
         "a patch, float [side, side, channels + 1] in [0, 1] with what it covers last, or the path of an .npy file with it",
         lambda values: (

@@ -130,7 +130,10 @@ def from_flags() -> AttackPlan:
         active_checks=ACTIVE_CHECKS.value,
         save_adversarial=folders[1],
         form=ModelForm(
-            BOUNDS.value and tuple(BOUNDS.value), SIGNATURE.value, OUTPUT_NAME.value, endpoints.from_flags(folders[0])
+            None if BOUNDS.value is None else tuple(BOUNDS.value),
+            SIGNATURE.value,
+            OUTPUT_NAME.value,
+            endpoints.from_flags(folders[0]),
         ),
     )
 
@@ -189,7 +192,7 @@ def evaluate(plan: AttackPlan, targets: Mapping[str, "tfr.targets.Target"], test
     ]
 
 
-def trained_with(path: str):
+def trained_with(path: str) -> str | None:
     """The attack that a trainer's run used, as the flags.txt beside its model.keras says; None without one."""
     flagfile = pathlib.Path(path).parent / "flags.txt"
     if not (pathlib.Path(path).suffix == ".keras" and flagfile.is_file()):
@@ -197,7 +200,7 @@ def trained_with(path: str):
     written = dict(line.removeprefix("--").partition("=")[::2] for line in flagfile.read_text().splitlines())
     attacking = ("adversarial_training", "adversarial_set", "trades", "mart", "free", "fast")
     of_defense = {"deep_defense": "deepfool()", **dict.fromkeys(attacking, written.get("training_attack"))}
-    return of_defense.get(written.get("defense"))
+    return of_defense.get(written.get("defense", ""))
 
 
 def save(plan: AttackPlan, report: dict, evaluations: Sequence, beside: "tfr.evaluation.Beside | None" = None) -> None:

@@ -79,6 +79,7 @@ class Shared:
       campaign: how.
       plan, source: what the flags say of the attacks and the data.
       path, surrogate: of the model, and of the one that gradient attacks are made on, or None.
+      folder: where the files of the shards are.
     """
 
     campaign: Campaign
@@ -86,15 +87,12 @@ class Shared:
     source: data.DataSource
     path: str
     surrogate: str | None = None
+    folder: pathlib.Path = dataclasses.field(init=False)
 
     def __post_init__(self):
         if self.plan.output is None:
             raise InputError("--shards needs --output, a folder that all processes share")
-
-    @property
-    def folder(self) -> pathlib.Path:
-        """Where the files of the shards are."""
-        return self.plan.output / "shards"
+        object.__setattr__(self, "folder", self.plan.output / "shards")
 
     def evaluation(self) -> "tfr.evaluation.Evaluation | None":
         """That of all examples; None after one shard, of which it says where its file is.
@@ -107,17 +105,17 @@ class Shared:
             print(f"shard: {attacker(self)(self.campaign.shard)}")
             return None
         if self.campaign.engine:
-            self._run()
+            self._run(self.campaign.engine)
         targets, test = attacks.prepared(self.plan, self.source, [self.path], self.surrogate)
         count, folder, config = self.campaign.count, self.folder, _config(self)
         return tfr.evaluation.merge(
             targets[self.path], test, None, self.plan.attacks, count=count, folder=folder, config=config
         )
 
-    def _run(self):
+    def _run(self, engine: engine_flags.EngineConfig):
         """Has an engine make all shards."""
         self.plan.parsed()
-        engine, count = self.campaign.engine, self.campaign.count
+        count = self.campaign.count
         make = functools.partial(attacker, _among(self, engine.workers))
         for index, reason in engine.run(make, range(count), "shard").items():
             tfr.evaluation.mark_failed(self.folder, tfr.evaluation.Shard(index, count), reason)

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from tfrobust.data import given
 from tfrobust.data.split import Split
 from tfrobust.errors import InputError
 
+_Taken = TypeVar("_Taken")
 # Of a file's names in small letters; {} is the split. Those of a split come before those of any.
 _NAMES = (
     ("x_{}", "y_{}"),
@@ -66,7 +68,7 @@ def read_arrays(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     return _opened(path, dict)
 
 
-def _opened(path, take: Callable) -> dict[str, np.ndarray]:
+def _opened(path, take: Callable[[np.lib.npyio.NpzFile], _Taken]) -> _Taken:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return take(arrays)
@@ -78,7 +80,7 @@ def _opened(path, take: Callable) -> dict[str, np.ndarray]:
         raise InputError(f"{path} is not a readable .npz file: {error}") from error
 
 
-def _of_split(path, arrays, split) -> tuple:
+def _of_split(path, arrays, split) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
     """The images and labels of a split, and what else has a value for each of them: name -> array."""
     images, labels = _names(path, arrays.files, split)
     found, columns = (arrays[images], arrays[labels]), {}

@@ -26,7 +26,7 @@ def check_images(images: ArrayLike, labels: ArrayLike | None = None) -> None:
         check_integers(labels)
 
 
-def as_array(values, what):
+def as_array(values, what) -> np.ndarray:
     """A NumPy array of numbers from arrays, tensors and nested lists.
 
     Raises:

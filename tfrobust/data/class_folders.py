@@ -181,7 +181,7 @@ def _image_files(folder) -> list[str]:
 
 def _annotated(folder) -> dict[str, list[str]]:
     """Class name -> its files, by Tiny-ImageNet's list: a file's name, a tab and its class in each line."""
-    found = {}
+    found: dict[str, list[str]] = {}
     for line in (folder / _ANNOTATIONS).read_text().splitlines():
         name, *rest = line.split("\t")
         if rest:

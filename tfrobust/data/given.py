@@ -47,7 +47,7 @@ def arrays(
       (dtype('uint8'), (10000,))
     """
     if isinstance(images, Split) and labels is None:
-        images, labels = images.images, images.labels
+        labels, images = images.labels, images.images
     elif streams.is_pipeline(images) or (labels is None and not isinstance(images, _ARRAYS) and _iterates(images)):
         if labels is not None:
             raise InputError("a data set of (image, label) holds the labels already: give labels=None beside it")

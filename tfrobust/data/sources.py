@@ -17,7 +17,7 @@ _KNOWN = (
 
 
 def load(
-    name: str | pathlib.Path,
+    name: str | pathlib.PurePath,
     split: str,
     data_dir: str | os.PathLike | None = None,
     download: bool = True,

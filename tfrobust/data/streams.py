@@ -19,7 +19,9 @@ def is_pipeline(given) -> bool:
     return isinstance(given, (tf.data.Dataset, keras.utils.PyDataset, Iterator))
 
 
-def read(stream: Iterable, total: int | None = None, name: str = "the data set") -> tuple[np.ndarray, np.ndarray]:
+def read(
+    stream: Iterable | keras.utils.PyDataset, total: int | None = None, name: str = "the data set"
+) -> tuple[np.ndarray, np.ndarray]:
     """All images and labels of a pipeline, as they come, with a progress bar where that takes long.
 
     Args:

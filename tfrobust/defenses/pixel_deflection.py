@@ -38,7 +38,12 @@ def pixel_deflection(
     shape = image_shape(model)
     network = _with_maps(model)
     images = keras.Input(shape, name="image")
-    importance = ActivationMap(shape[:2], name="activation_map")(network(images))
+    height, width, _ = shape
+    if height is None or width is None:
+        raise InputError(
+            f"{model.name} takes images of any size, its activation maps need one: use activation_map=False"
+        )
+    importance = ActivationMap((height, width), name="activation_map")(network(images))
     logits, _ = network(deflect([images, importance]))
     return keras.Model(images, logits, name=f"{model.name}_pixel_deflection")
 

@@ -30,6 +30,8 @@ _ABOVE_ONE = 1.0001  # keeps the logarithm of MART's margin finite
 class _Regularized(AttackingDefense):
     """What both are: a loss of the labels, and a divergence that is weighted by beta."""
 
+    run_attack: PGD
+
     def __init__(self, network: keras.Model, attack: Attack | str, beta: float = 6.0, seed: int = 0, **kwargs: Any):
         if not beta >= 0:
             raise InputError(f"beta is the weight of the divergence, at least 0; got {beta!r}")

@@ -5,7 +5,7 @@ import os
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from tfrobust.errors import InputError
 
@@ -42,15 +42,18 @@ class Worker(abc.ABC):
         """Ends it, whatever it is doing."""
 
 
-class Engine(abc.ABC):
+_Worker = TypeVar("_Worker", bound=Worker)
+
+
+class Engine(abc.ABC, Generic[_Worker]):
     """Where workers live."""
 
     @abc.abstractmethod
-    def start(self, rank: int) -> Worker:
+    def start(self, rank: int) -> _Worker:
         """A new worker, which makes its work first and replies when that is done, on the share of cores of its rank."""
 
     @abc.abstractmethod
-    def replies(self, workers: Sequence[Worker]) -> list[tuple[Worker, Reply]]:
+    def replies(self, workers: Sequence[_Worker]) -> list[tuple[_Worker, Reply]]:
         """Waits for the next replies of busy workers."""
 
 
@@ -77,7 +80,9 @@ class _Run:
 
     def __init__(self, engine, tasks, done):
         self._engine, self._done = engine, done
-        self._waiting, self._deaths, self._early_deaths, self._failures = deque(tasks), Counter(), 0, {}
+        self._waiting, self._early_deaths = deque(tasks), 0
+        self._deaths: Counter[int] = Counter()
+        self._failures: dict[int, str] = {}
         self._busy: dict[Worker, int | None] = {}  # by worker the task; None: it is making its work
         self._ranks: dict[Worker, int] = {}
         self._idle: list[Worker] = []  # they take seconds to end, for which the others' replies do not wait

@@ -11,7 +11,7 @@ _LAST_SECONDS = 10.0  # for a process to end by itself
 _CONTEXT = multiprocessing.get_context("spawn")  # TensorFlow cannot be forked
 
 
-class LocalEngine(Engine):
+class LocalEngine(Engine["_Process"]):
     """Processes of this machine, each on cores of its own.
 
     Args:
@@ -57,7 +57,7 @@ class _Process(Worker):
             return self.connection.recv()
         except (EOFError, OSError):
             self._process.join()
-            code = self._process.exitcode
+            code = self._process.exitcode or 0
             return Reply("died", f"signal {-code}" if code < 0 else f"exit code {code}")
 
 

@@ -1,13 +1,15 @@
 """Actors of a Ray cluster, or of Ray on this machine."""
 
+import logging
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tfrobust.engines.engine import Engine, Reply, Work, Worker, confine, reply_of
 from tfrobust.errors import InputError
 
 
-class RayEngine(Engine):
+class RayEngine(Engine["_Handle"]):
     """Actors, each with resources of its own. The cluster is the one of RAY_ADDRESS, else one of this machine alone.
 
     Args:
@@ -27,8 +29,10 @@ class RayEngine(Engine):
             raise InputError("--engine=ray needs Ray: pip install 'tfrobust[ray]'") from error
         self._ray, self._make, self._cores = ray, make, cores
         if not ray.is_initialized():
-            local = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": cores * workers, "include_dashboard": False}
-            ray.init(log_to_driver=False, logging_level="ERROR", **local)
+            local: dict[str, Any] = (
+                {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": cores * workers, "include_dashboard": False}
+            )
+            ray.init(log_to_driver=False, logging_level=logging.ERROR, **local)
         # Deaths are counted by us: Ray would restart an actor whatever task it died of.
         self._actor = ray.remote(num_cpus=cores, num_gpus=gpus, max_restarts=0)(_Actor)
 
@@ -46,7 +50,7 @@ class _Actor:
 
     def __init__(self, make, rank, cores):
         confine(rank, cores)
-        self._make, self._made = make, None
+        self._make = make
 
     def start(self):
         """Makes the work."""

@@ -45,7 +45,7 @@ class FinishedBatches:
     """
 
     def __init__(self, folder, identity: str | None = None):
-        self.folder, self._identity = folder and identity and pathlib.Path(folder), identity
+        self.folder, self._identity = pathlib.Path(folder) if folder and identity else None, identity
         strategy = tf.distribute.get_strategy()
         self._devices = strategy.num_replicas_in_sync
         self._sum = tf.function(
@@ -54,7 +54,7 @@ class FinishedBatches:
 
     def get(self, batch: Sequence, compute: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """The dict of arrays that `compute()` gave for a batch of such arrays, now or in an earlier run."""
-        if not self.folder:
+        if self.folder is None or self._identity is None:
             return compute()
         digest = hashlib.sha256(self._identity.encode())
         for array in map(np.ascontiguousarray, batch):
@@ -64,7 +64,7 @@ class FinishedBatches:
         if not self._everywhere(arrays is not None):
             arrays = compute()
             with files.written(path) as temporary:
-                np.savez(temporary, **arrays)
+                np.savez(temporary, **arrays)  # type: ignore[arg-type]  # none is called allow_pickle
         return arrays
 
     def _everywhere(self, condition):

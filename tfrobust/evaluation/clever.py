@@ -92,7 +92,7 @@ def location(maxima: np.ndarray) -> float:
     """
     largest = float(maxima.max())
     if largest <= 0.0 or np.ptp(maxima) <= _CONSTANT * largest:
-        return max(largest, np.finfo("float32").tiny)
+        return max(largest, float(np.finfo("float32").tiny))
     from scipy import optimize  # half a second
 
     spread = float(np.ptp(maxima))

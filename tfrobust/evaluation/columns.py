@@ -73,7 +73,7 @@ def wrong_draws(votes: Votes, labels: np.ndarray) -> dict | None:
     if not votes.random:
         return None
     asked = (votes.drawn != MISSING).any(axis=0)
-    share = float(np.where(asked, votes.count(votes.wrong(labels))[0], 1.0).mean())
+    share = float(np.where(asked, votes.tally(votes.wrong(labels))[0], 1.0).mean())
     return {"share": share, **metrics.interval(share, len(labels))}
 
 

@@ -8,7 +8,7 @@ Draws are of each image's own, so that an image looks the same in whatever compa
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -97,7 +97,8 @@ def _glass_blur(image, numbers, random):
 
 
 def _motion_blur(image, numbers, random):
-    return _moved(image, *numbers, random.uniform(-45, 45))
+    radius, sigma = numbers
+    return _moved(image, radius, sigma, random.uniform(-45, 45))
 
 
 def _zoom_blur(image, factors, _):
@@ -243,7 +244,7 @@ def _steps(last, step):
 
 
 # The function, and the numbers of its severities in CIFAR-10-C and in ImageNet-C.
-_CORRUPTIONS = {
+_CORRUPTIONS: dict[str, tuple[Callable, Sequence, Sequence | np.ndarray]] = {
     "gaussian_noise": (_gaussian_noise, (0.04, 0.06, 0.08, 0.09, 0.10), (0.08, 0.12, 0.18, 0.26, 0.38)),
     "shot_noise": (_shot_noise, (500, 250, 100, 75, 50), (60, 25, 12, 5, 3)),
     "impulse_noise": (_impulse_noise, (0.01, 0.02, 0.03, 0.05, 0.07), (0.03, 0.06, 0.09, 0.17, 0.27)),

@@ -52,7 +52,8 @@ class AttackRunner:
         self.name, self.attack, self.pixels, self._target = name, attack, pixels, target
         self._victim = target.attacked_by(attack)
         self.source = None if target.represents(self._victim) else self._victim.name
-        self._queries, self._backward_passes, self._stages = _counter(), _counter(), []
+        self._queries, self._backward_passes = _counter(), _counter()
+        self._stages: list[str] = []
         self._stopped = False
         self._run = devices.shared(self._attack, compiled(self._attack)) if self._victim.in_graph else self._attack
 
@@ -198,7 +199,7 @@ def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config
 def _made(runner, finished, examples, parts, config):
     """What was made of each batch (rows, and how many of them matter), in order."""
     threads = runner.for_threads()
-    free = queue.SimpleQueue()
+    free: queue.SimpleQueue[AttackRunner] = queue.SimpleQueue()
     for one in threads:
         free.put(one)
 

@@ -86,7 +86,9 @@ def pose(model, images, labels, attacks, config: EvaluationConfig) -> Posed:
     return Posed(named, subject, prepare.all_of(subject, images, labels), config)
 
 
-def looked_at(model, images, labels, attacks, config: EvaluationConfig) -> tuple:
+def looked_at(
+    model, images, labels, attacks, config: EvaluationConfig
+) -> tuple[targets.Target, list[tuple[str, Attack]], CleanImages, np.ndarray, EvaluationConfig]:
     """The target, the attacks with their texts, the images, the labels and the configuration, once nothing is wrong with them."""
     target, named = targets.as_target(model), prepare.named_attacks(attacks)
     config = config.changed(pixels="uint8") if target.takes_files else config

@@ -96,7 +96,7 @@ def gather(
         outcomes=outcomes,
         draws=predictor.draws,
         white_box=not attacks or any(attack.needs is Access.WHITE_BOX for attack in attacks),
-        trained_with=config.trained_with,
+        trained_with=None if isinstance(config.trained_with, str) else config.trained_with,  # a text is parsed by now
         probe=target.probe(examples.images),
     )
     asked = target.in_graph if config.active_checks is None else config.active_checks
@@ -151,30 +151,32 @@ class _Asked:
 
     def _of_searches(self):
         """Attacks on samples, where enough stands for them to say something."""
-        if self.strongest is None:
+        strongest = self.strongest
+        if strongest is None or strongest.ball is None:
             return {}
-        attack, standing = self.strongest.attack, self._standing()
-        square = searches.black_box(attack.ball)
+        attack, ball = strongest.attack, strongest.ball
+        standing, square = self._standing(ball), searches.black_box(ball)
         found = {"standing": standing, "black_box": self._search(square, standing, SEARCHED, _SEARCHED_SHARE, least=2)}
         if not self.model.differentiable:
             return found
-        cost = max(self.strongest.backward_passes or 1.0, 1.0)
+        cost = max(strongest.backward_passes or 1.0, 1.0)
         far = searches.far(attack, self.images.shape[1:])
-        if far is not None and cost > 2 * searches.FAR_STEPS:
+        if far is not None and far.ball is not None and cost > 2 * searches.FAR_STEPS:
             far = PGD(far.ball, steps=searches.FAR_STEPS)
         if standing.mean() > np.bincount(self.labels).max() / len(self.labels):  # else the ball is large enough
             found["far"] = self._search(far, self.attacked, SEARCHED, _SEARCHED_SHARE, least=5)
-        found["breakable"] = self._of_breakable(attack, cost)
+        found["breakable"] = self._of_breakable(strongest, ball, cost)
         share = _LONGER_GRADIENTS / (2.0 * cost)
         return found | {"longer": self._search(searches.longer(attack), standing, LONGER, share, least=3)}
 
-    def _of_breakable(self, attack, cost):
+    def _of_breakable(self, strongest: Outcome, ball: balls.Ball, cost):
         """Of a fixed model; a long attack, one of one step and one with a goal are tried by PGD in their place."""
-        rows = self._sample(self.attacked & ~self.strongest.broken, _BREAKABLE, _BREAKABLE_SHARE)
+        rows = self._sample(self.attacked & ~strongest.broken, _BREAKABLE, _BREAKABLE_SHARE)
         if len(rows) < 3 or self.random:
             return None
-        if cost > 2 * searches.FAR_STEPS or searches.steps(attack) == 1 or self.strongest.goals is not None:
-            attack = PGD(attack.ball, steps=searches.FAR_STEPS)
+        attack = strongest.attack
+        if cost > 2 * searches.FAR_STEPS or searches.steps(attack) == 1 or strongest.goals is not None:
+            attack = PGD(ball, steps=searches.FAR_STEPS)
         sample = (self.images, self.labels, rows)
         return breakable.search(self.model, attack, sample, seed=self.config.seed, generator=self.generator)
 
@@ -185,9 +187,9 @@ class _Asked:
         sample = (self.images, self.labels, rows)
         return searches.search(self.model, attack, sample, seed=self.config.seed, pixels=self.config.pixels)
 
-    def _standing(self):
+    def _standing(self, ball: balls.Ball):
         """bool [examples]: those that no image of any white-box attack inside the ball fools."""
-        ball, standing = self.strongest.ball, self.attacked.copy()
+        standing = self.attacked.copy()
         for outcome in self.direct:
             rows = np.flatnonzero(standing & outcome.broken)
             standing[rows] = ~outcome.lies_in(ball, rows)
@@ -195,7 +197,7 @@ class _Asked:
 
     def _steps(self):
         """The largest changes of a pixel: small ones, and an eighth of the ball of the strongest attack."""
-        ball = self.strongest.ball if self.strongest else balls.Linf(_USUAL_RADIUS)
+        ball = (self.strongest and self.strongest.ball) or balls.Linf(_USUAL_RADIUS)
         scale = float(ball.size(np.ones([1, *self.images.shape[1:]], "float32"))[0])
         own = max(ball.radius / 8 / scale, gradients.STEPS[-1])
         return sorted({*gradients.STEPS, min(own, 0.05)})

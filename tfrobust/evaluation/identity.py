@@ -4,6 +4,8 @@ import dataclasses
 import enum
 import hashlib
 import types
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -38,7 +40,7 @@ def _code(code):
     return hashlib.sha256(code.co_code + text(code.co_consts).encode() + repr(code.co_names).encode()).hexdigest()[:16]
 
 
-_KINDS = {
+_KINDS: dict[type | tuple[type, ...], Callable[[Any], str]] = {
     Array: lambda array: array.digest,
     np.ndarray: lambda array: hashlib.sha256(f"{array.dtype}{array.shape}".encode() + array.tobytes()).hexdigest(),
     (tuple, list, frozenset): lambda values: f"({','.join(map(text, values))})",

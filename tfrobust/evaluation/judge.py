@@ -60,7 +60,7 @@ def judge(
     clean = subject.votes
     ball, adversarial = attack.ball, crafted.adversarial
     fooled = crafted.votes.more_wrong(labels, clean) & storage.by_parts(_changed, adversarial, images) & attacked
-    sound = storage.by_parts(lambda *both: pixels.is_valid(*both, None), adversarial, images)
+    sound = storage.by_parts(lambda made, clean: pixels.is_valid(made, clean, None), adversarial, images)
     inside = fooled & sound
     if ball is not None:
         inside &= storage.by_parts(lambda made, clean: pixels.in_ball(made - clean, ball), adversarial, images)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import overload
 
 import numpy as np
 import tensorflow as tf
@@ -20,11 +20,16 @@ def accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
     return float(np.mean(np.asarray(predictions) == np.asarray(labels)))
 
 
-_Share = TypeVar("_Share", float, np.ndarray)
 NORMAL_95 = 1.96  # standard deviations to either side that hold 95 % of a normal distribution
 
 
-def wilson_interval(share: _Share, examples: int | np.ndarray, z: float = NORMAL_95) -> tuple[_Share, _Share]:
+@overload
+def wilson_interval(share: float, examples: int, z: float = ...) -> tuple[float, float]: ...
+@overload
+def wilson_interval(share: np.ndarray, examples: int | np.ndarray, z: float = ...) -> tuple[np.ndarray, np.ndarray]: ...
+def wilson_interval(
+    share: float | np.ndarray, examples: int | np.ndarray, z: float = NORMAL_95
+) -> tuple[float | np.ndarray, float | np.ndarray]:
     """The 95 % interval of a share, or of an array of them, of so many independent examples each (Wilson, 1927)."""
     center = share + z * z / (2 * examples)
     half_width = z * np.sqrt(share * (1 - share) / examples + z * z / (4 * examples**2))

@@ -41,7 +41,7 @@ class Votes(NamedTuple):
         """bool [draws, examples]: draws that give another class than the label."""
         return (self.drawn != labels) & (self.drawn > NAN)
 
-    def count(self, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def tally(self, hit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The share of draws that hit, bool [draws, examples], and how many draws there are: [examples] each."""
         made = self.drawn != MISSING
         draws = np.maximum(made.sum(axis=0), 1)
@@ -49,14 +49,14 @@ class Votes(NamedTuple):
 
     def most(self, hit: np.ndarray) -> np.ndarray:
         """bool [examples]: where most draws hit, beyond chance: the 95 % interval of their share lies above a half."""
-        return metrics.wilson_interval(*self.count(hit))[0] > 0.5 if self.random else hit[0]
+        return metrics.wilson_interval(*self.tally(hit))[0] > 0.5 if self.random else hit[0]
 
     def more_wrong(self, labels: np.ndarray, clean: "Votes") -> np.ndarray:
         """bool [examples]: where most draws are wrong, and more often than at the clean image, both beyond chance."""
         wrong = self.wrong(labels)
         if not self.random:
             return wrong[0]
-        shares = [(votes.count(votes.wrong(labels))) for votes in (self, clean)]
+        shares = [(votes.tally(votes.wrong(labels))) for votes in (self, clean)]
         (share, draws), (before, before_draws) = shares
         spread = np.sqrt(share * (1 - share) / draws + before * (1 - before) / before_draws)
         return self.most(wrong) & (share - before > metrics.NORMAL_95 * spread)

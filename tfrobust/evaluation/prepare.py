@@ -63,7 +63,7 @@ def named_attacks(attacks: Attack | str | Iterable[Attack | str]) -> list[tuple[
     Raises:
       InputError: for a text that cannot be parsed, and for what is no attack.
     """
-    by_text = {}
+    by_text: dict[str, list[Attack]] = {}
     if isinstance(attacks, (Attack, str)) or not isinstance(attacks, Iterable):
         attacks = [attacks]
     for given in attacks:
@@ -151,7 +151,7 @@ def subject(
 
 
 def at_logits(
-    target: targets.Target, images: CleanImages, config: EvaluationConfig
+    target: targets.Target, images: np.ndarray | CleanImages, config: EvaluationConfig
 ) -> tuple[targets.Target, Predictor]:
     """The target that answers with logits, and what asks it, in batches that are split evenly over all devices.
 

@@ -94,7 +94,7 @@ class Evaluation:
         if path.suffix != ".npz":
             raise InputError(f"the numbers of the examples are an .npz file, got {path}")
         with files.written(path) as temporary:
-            np.savez_compressed(temporary, **exported.examples(self.labels, self.predictions, self.outcomes))
+            np.savez_compressed(temporary, **exported.examples(self.labels, self.predictions, self.outcomes))  # type: ignore[arg-type]  # none is allow_pickle
         return path
 
     def save(self, folder: str | pathlib.Path) -> pathlib.Path:
@@ -142,7 +142,7 @@ def save(
 def versions() -> dict[str, str | None]:
     """The versions that a result depends on."""
     packages = ("tfrobust", "tensorflow", "keras", "numpy", "ai-edge-litert")
-    found = {"python": platform.python_version()}
+    found: dict[str, str | None] = {"python": platform.python_version()}
     for package in packages:
         try:
             found[package] = importlib.metadata.version(package)

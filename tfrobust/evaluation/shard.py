@@ -13,8 +13,8 @@ class Shard(NamedTuple):
       [1, 4, 7]
     """
 
-    index: int = 0
-    count: int = 1
+    index: int = 0  # type: ignore[assignment]  # a field hides the method of a tuple
+    count: int = 1  # type: ignore[assignment]  # likewise
 
     def places(self, rows: np.ndarray) -> np.ndarray:
         """Where the shard's own rows stand among all examples, by which they get their random draws."""

@@ -75,11 +75,15 @@ def arrays_of(subject: Subject, examples: Examples, made: Sequence[Crafted], key
 
 def read_all(folder, count, key, images, labels) -> list[Part]:
     """The files of all shards, in their order; or all that is wrong with them."""
-    parts, problems = [], list(_foreign(folder, count, key))
+    parts: list[Part] = []
+    problems = list(_foreign(folder, count, key))
     for index in range(min(count, len(labels))):  # further ones have no examples
         shard = Shard(index, count)
         part = _read_one(path_of(folder, shard, key), shard, key, images, labels)
-        (problems if isinstance(part, str) else parts).append(part)
+        if isinstance(part, str):
+            problems.append(part)
+        else:
+            parts.append(part)
     if problems:
         rest = f"; and {len(problems) - _FEW} more" if len(problems) > _FEW else ""
         raise InputError(f"{folder} cannot be merged: {'; '.join(problems[:_FEW])}{rest}")

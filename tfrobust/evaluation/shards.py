@@ -52,7 +52,7 @@ class Attacker:
     ):
         self._target, self._attacks = targets.as_target(model), prepare.named_attacks(attacks)
         self._folder, self._config = pathlib.Path(folder), config
-        self._runners, self._key = None, None
+        self._made_once: tuple[list[AttackRunner], dict] | None = None  # what attacks, and what decides what it makes
 
     def run(self, shard: Shard, images: ImagesLike, labels: ArrayLike | None) -> pathlib.Path:
         """Attacks the images of a shard, given as of `evaluate`; returns the path of its file.
@@ -63,16 +63,16 @@ class Attacker:
         attacks = [attack for _, attack in self._attacks]
         posed = pose(self._target, images, labels, attacks, self._config.changed(shard=shard))
         posed = posed._replace(named=self._attacks)
-        if self._runners is None:
-            self._runners = craft.runners(posed.named, posed.subject.target, posed.config.pixels)
-            self._key = _decides(self._target, posed.subject.target, self._runners, posed.config)
-        path = shard_files.path_of(self._folder, shard, self._key)
+        if self._made_once is None:
+            runners = craft.runners(posed.named, posed.subject.target, posed.config.pixels)
+            self._made_once = runners, _decides(self._target, posed.subject.target, runners, posed.config)
+        runners, key = self._made_once
+        path = shard_files.path_of(self._folder, shard, key)
         if not (path.exists() and shard_files.is_of(path, posed.examples)):
-            made = [
-                craft.craft(runner, posed.subject.predictor, posed.examples, posed.config) for runner in self._runners
-            ]
+            made = [craft.craft(runner, posed.subject.predictor, posed.examples, posed.config) for runner in runners]
             with files.written(path) as temporary, open(temporary, "wb") as file:
-                np.savez(file, **shard_files.arrays_of(posed.subject, posed.examples, made, self._key))
+                arrays = shard_files.arrays_of(posed.subject, posed.examples, made, key)
+                np.savez(file, **arrays)  # type: ignore[arg-type]  # none is called allow_pickle
         shard_files.failure_of(self._folder, shard).unlink(missing_ok=True)
         return path
 

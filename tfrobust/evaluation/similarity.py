@@ -67,11 +67,11 @@ def _aligned(image, original):
         import cv2
     except ImportError as error:
         raise InputError("PASS needs OpenCV: pip install 'tfrobust[perceptual]'") from error
-    grays = [values @ _LUMA if values.shape[-1] == 3 else values[..., 0] for values in (original, image)]
+    gray, other = (values @ _LUMA if values.shape[-1] == 3 else values[..., 0] for values in (original, image))
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _ITERATIONS, _ENOUGH)
     try:
-        _, homography = cv2.findTransformECC(
-            *grays, np.eye(3, dtype="float32"), cv2.MOTION_HOMOGRAPHY, criteria, None, 1
+        _, homography = cv2.findTransformECC(  # type: ignore[call-overload]  # the mask may be None
+            gray, other, np.eye(3, dtype="float32"), cv2.MOTION_HOMOGRAPHY, criteria, None, 1
         )
     except cv2.error:  # it does not converge, or there is nothing to correlate
         return image

@@ -61,14 +61,13 @@ class Images:
     """
 
     def __init__(self, images: "np.ndarray | CleanImages", in_memory: int = _IN_MEMORY):
-        self._array, self._path = None, None
         if len(images) * images[:1].nbytes <= in_memory:
-            self._array = np.array(images[:])
+            self._kept: np.ndarray | pathlib.Path = np.array(images[:])
             return
         folder = tempfile.mkdtemp(prefix="tfrobust-")
-        self._path = pathlib.Path(folder, "images.npy")
-        weakref.finalize(self, _remove, self._path)
-        np.lib.format.open_memmap(self._path, mode="w+", dtype="float32", shape=images.shape)
+        self._kept = path = pathlib.Path(folder, "images.npy")
+        weakref.finalize(self, _remove, path)
+        np.lib.format.open_memmap(path, mode="w+", dtype="float32", shape=images.shape)
         for rows in parts(images):
             self.write(rows, images[rows])
 
@@ -89,7 +88,9 @@ class Images:
 
     def array(self, writable: bool = False) -> np.ndarray:
         """All of them. What is read of a file is given back when the array is no longer used: do not keep it."""
-        return self._array if self._path is None else np.load(self._path, mmap_mode="r+" if writable else "r")
+        if isinstance(self._kept, np.ndarray):
+            return self._kept
+        return np.load(self._kept, mmap_mode="r+" if writable else "r")
 
 
 def parts(images, multiple: int = 1) -> Iterator[slice]:

@@ -86,7 +86,7 @@ class Corrupted(Study):
         return found
 
     def cells(self, rows: Sequence[dict]) -> list[list[str]]:
-        lines = {}
+        lines: dict[str, dict[float, str]] = {}
         for row in rows:
             lines.setdefault(row["model"], {})[row[self.axis]] = _share(row)
         columns = list(next(iter(lines.values())))
@@ -94,7 +94,7 @@ class Corrupted(Study):
         return [heading, *([name, *(line[column] for column in columns)] for name, line in lines.items())]
 
     def picture(self, rows: Sequence[dict]) -> bytes:
-        curves = {}
+        curves: dict[str, list[list[float]]] = {}
         for row in rows:
             curves.setdefault(row["model"], []).append([row[self.axis], row["accuracy"], row["low"], row["high"]])
         return pictures.lines_with_bands(curves, self.axis, "accuracy")
@@ -198,7 +198,7 @@ class CommonCorruptions(Study):
         return float(np.mean([errors[name] / max(reference[name], 1e-12) for name in self.names]))
 
     def picture(self, rows: Sequence[dict]) -> bytes:
-        curves = {}
+        curves: dict[str, dict[int, list[float]]] = {}
         for row in rows:
             curves.setdefault(row["model"], {}).setdefault(row["severity"], []).append(row["accuracy"])
         points = {}

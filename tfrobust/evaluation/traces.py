@@ -1,5 +1,6 @@
 """How an attack came to its result: its success and its objective by questions, over all examples, from its own trace."""
 
+import functools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -87,10 +88,10 @@ def together(parts: Sequence[dict[str, np.ndarray]]) -> Curves | None:
     questions = questions_up_to(asked.max())
     columns = len(questions)
     success, objective, counted = (
-        sum(part[f"trace_{name}"] for part in parts)[:columns] for name in ("success", "objective", "counted")
+        _sum([part[f"trace_{name}"] for part in parts])[:columns] for name in ("success", "objective", "counted")
     )
     staged = [part for part in parts if part["trace_standing"].size]
-    left = sum(part["trace_standing"] for part in staged)
+    left = _sum([part["trace_standing"] for part in staged]) if staged else np.zeros(0, int)
     return Curves(
         questions,
         success / len(reached),
@@ -98,3 +99,7 @@ def together(parts: Sequence[dict[str, np.ndarray]]) -> Curves | None:
         reached[np.argsort(places)],
         tuple(zip(staged[0]["trace_names"].tolist(), left.tolist())) if staged else (),
     )
+
+
+def _sum(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return functools.reduce(np.add, arrays)

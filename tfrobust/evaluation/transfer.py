@@ -6,7 +6,7 @@ images that the *source* classifies correctly (Luo et al., ICLR 2019 submission,
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.judge import outcomes_of
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.render import figures, overview, page, pictures, text
+from tfrobust.targets import ModelLike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +54,14 @@ class Transfer:
             [{**row, **metrics.interval(row["defense_rate"], row["examples"])} for row in self.report["defense_rates"]]
         )
 
-    def page(self, run: dict | None = None) -> str:
+    def page(self, run: Mapping[str, str | None] | None = None) -> str:
         """An HTML page: who holds best and worst, the picture, and a table with intervals.
 
         Args:
           run: how it came about: see `provenance.of_run`.
         """
-        report, by_model = self.report, {}
+        report = self.report
+        by_model: dict[str, list[dict]] = {}
         for row in report["defense_rates"]:
             by_model.setdefault(row["model"], []).append(row)
         names = dict(zip(by_model, pictures.distinct(list(by_model))))
@@ -69,7 +71,9 @@ class Transfer:
             for model, row in sorted(lowest.items(), key=lambda pair: -pair[1]["defense_rate"])
         ]
         columns = [(row["attack"], row["source"]) for row in next(iter(by_model.values()))]
-        cells = [["model", *(f"{attack} from {source}" for attack, source in columns)]]
+        cells: list[list[str | dict[str, float]]] = [
+            ["model", *(f"{attack} from {source}" for attack, source in columns)]
+        ]
         for model, rows in by_model.items():
             cells.append([names[model], *(overview.share(row["defense_rate"], row) for row in rows)])
         warned = [
@@ -88,8 +92,8 @@ class Transfer:
 
 
 def evaluate_transfer(
-    sources: Iterable,
-    models: Iterable,
+    sources: Iterable[ModelLike],
+    models: Iterable[ModelLike],
     attacks: Attack | str | Iterable[Attack | str],
     images: ImagesLike,
     labels: ArrayLike | None,
@@ -154,7 +158,8 @@ def evaluate_transfer(
 def merged(parts: Sequence[Transfer]) -> Transfer:
     """Of transfers from one source each, under the same attacks to the same models, the transfer from all of them."""
     first = parts[0].report
-    warnings, found = [], {}
+    warnings = []
+    found: dict[str, dict[str, list[dict]]] = {}
     for part in parts:
         for warning in part.report["warnings"]:
             found.setdefault(warning["model"], {}).setdefault(part.report["sources"][0], []).append(warning)

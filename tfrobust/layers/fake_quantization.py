@@ -44,7 +44,7 @@ class FakeQuantization(keras.layers.Layer):
         if not lowest <= 0 <= highest or lowest == highest:
             raise ValueError(f"the range must hold zero and something else, got {lowest} to {highest}")
         self.momentum, self._first = momentum, (lowest, highest)
-        self._seen = None  # the range of what went through so far, see `calibrating`
+        self._seen: list[list[float]] | None = None  # the range of what went through so far, see `calibrating`
 
     def build(self, input_shape):
         def end(name, value):

@@ -50,7 +50,7 @@ class FixedMask(keras.layers.Layer):
         if not isinstance(seed, int):
             raise ValueError(f"a fixed mask needs an explicit seed, a whole number; got {seed!r}")
         self.ratio, self.kind, self.seed = ratio, kind, seed
-        self.plane = None  # what selects the units in a TFLite file, see `converting`
+        self.plane: np.ndarray | None = None  # what selects the units in a TFLite file, see `converting`
 
     def build(self, input_shape):
         shape = tuple(input_shape[1:])

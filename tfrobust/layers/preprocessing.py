@@ -29,7 +29,7 @@ class Standardize(keras.layers.Layer):
         self.mean = np.asarray(mean, "float32")
         self.std = np.asarray(std, "float32")
         if not np.all(np.isfinite(self.mean)) or not np.all(self.std > 0):
-            raise ValueError(f"Standardize needs a finite mean and a positive std, got mean={mean}, std={std}")
+            raise ValueError(f"Standardize needs a finite mean and a positive std, got mean={mean!r}, std={std!r}")
 
     def call(self, images):
         mean, std = ops.cast(self.mean, images.dtype), ops.cast(self.std, images.dtype)

@@ -46,7 +46,7 @@ class Masks(Insert):
       seed: of all masks; every layer folds in its name.
     """
 
-    ratios: tuple = ()
+    ratios: tuple[tuple[int | str, float], ...] = ()
     kind: str = "random"
     width: float = 1.0
     seed: int = 0
@@ -118,7 +118,8 @@ def parse(text: str) -> Masks:
       >>> parse("shallow=0.7,kind=same").ratios
       (('shallow', 0.7),)
     """
-    ratios, options = [], {}
+    ratios: list[tuple[int | str, float]] = []
+    options = {}
     for term in filter(None, (term.strip() for term in text.split(","))):
         name, _, value = term.partition("=")
         try:

@@ -28,7 +28,7 @@ from tfrobust.layers import (
     Standardize,
 )
 
-_WEIGHTED = {
+_WEIGHTED: dict[type, type[keras.Layer]] = {
     layers.Conv2D: FakeQuantizedConv2D,
     GroupedConv2D: FakeQuantizedGroupedConv2D,
     layers.DepthwiseConv2D: FakeQuantizedDepthwiseConv2D,
@@ -108,7 +108,8 @@ class _Rewriting:
     def __init__(self, network, momentum):
         self._momentum = momentum
         self._old = {layer.name: layer for layer in network.operations}  # `images * 2` is one, but no layer
-        self._new, self._calls = {}, Counter()
+        self._new: dict[str, keras.Layer] = {}
+        self._calls: Counter[str] = Counter()
         self._followers = defaultdict(list)
         calls = itertools.chain(*network._nodes_by_depth.values())  # in this network: its layers may have others
         for node in calls:

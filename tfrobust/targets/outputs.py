@@ -1,6 +1,6 @@
 """Which of a model's outputs are its scores, and the scores before a last softmax or sigmoid."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -10,24 +10,24 @@ PREFERRED = ("logits", "output")
 _UNCHANGED = {"Identity", "Cast", "EnsureShape", "Reshape", "Squeeze", "ExpandDims"}  # nothing but form
 
 
-def named(names: Sequence[str], output_name: str | None, model: str) -> str:
+def named(names: Iterable[str], output_name: str | None, model: str) -> str:
     """Which of several outputs is meant: the one asked for, else the one named logits or output, else the only one.
 
     Raises:
       InputError: naming what there is.
     """
-    names = list(names)
-    if output_name is not None and output_name not in names:
-        raise InputError(f"{model} has no output {output_name!r}, but {_listed(names)}")
-    for name in (output_name, *PREFERRED):
-        if name in names:
+    known = list(names)
+    if output_name is not None and output_name not in known:
+        raise InputError(f"{model} has no output {output_name!r}, but {_listed(known)}")
+    for name in PREFERRED if output_name is None else (output_name,):
+        if name in known:
             return name
-    if len(names) != 1:
+    if len(known) != 1:
         raise InputError(
-            f"{model} gives {len(names)} outputs, {_listed(names)}: name the one with the scores [batch, classes] by "
+            f"{model} gives {len(known)} outputs, {_listed(known)}: name the one with the scores [batch, classes] by "
             "output_name= (flag --output_name), or call it logits"
         )
-    return names[0]
+    return known[0]
 
 
 def chosen(answers, output_name: str | None, model: str, names: Sequence[str] = ()) -> tf.Tensor:

@@ -96,8 +96,9 @@ def _captured(tensor):
     """The value of what a function holds from outside, such as the mean of a Normalization layer."""
     captures = {id(inside): outside for outside, inside in tensor.graph.captures}
     outside = captures.get(id(tensor))
-    is_value = isinstance(outside, tf.Tensor) and outside.dtype.is_floating and not tf.is_symbolic_tensor(outside)
-    return outside.numpy() if is_value else None
+    if not isinstance(outside, tf.Tensor) or not outside.dtype.is_floating or tf.is_symbolic_tensor(outside):
+        return None
+    return outside.numpy()
 
 
 def refuse_range(name: str, low: float, high: float, bounds: Bounds | None) -> None:

@@ -37,7 +37,7 @@ class WithSurrogate(Target):
         self.origin = self.surrogate.origin if self.target.origin is None else self.target.origin
 
     @property
-    def access(self) -> Access:
+    def access(self) -> Access:  # type: ignore[override]  # nobody but a target itself sets it
         """What the target allows."""
         return self.target.access
 

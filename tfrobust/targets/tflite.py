@@ -110,8 +110,7 @@ class TFLiteTarget(Target):
 
     def rerun(self, *, threads: int, xnnpack: bool) -> "TFLiteTarget":
         """The same file under other settings of the interpreter."""
-        how = {"bounds": self.bounds, "output_name": self._output_name}
-        return TFLiteTarget(self._path, threads, xnnpack=xnnpack, **how)
+        return TFLiteTarget(self._path, threads, xnnpack=xnnpack, bounds=self.bounds, output_name=self._output_name)
 
     def attacked_by(self, attack: Attack) -> Target:
         return self if self.allows(attack) else self.graph

@@ -104,12 +104,12 @@ def _rounded(value, low, high):
     return rounded(value)
 
 
-def constant(tensor: Tensor) -> tf.Tensor:
+def constant(value: np.ndarray, tensor: Tensor) -> tf.Tensor:
     """A constant as it is held here."""
     if tensor.quantization is None:
-        return tf.constant(tensor.value)
+        return tf.constant(value)
     zero_point = tensor.quantization.along(tensor.quantization.zero_point, len(tensor.shape))
-    return tf.constant((tensor.value.astype(np.int64) - zero_point).astype(np.float32))
+    return tf.constant((value.astype(np.int64) - zero_point).astype(np.float32))
 
 
 # ---- sums of products ----
@@ -265,8 +265,8 @@ def strided_slice(call, x, begin, end, strides):
 
 
 def concatenation(call, *parts):
-    parts = [_times(part, call.ratio(place)) for place, part in enumerate(parts)]
-    return call.finish(tf.concat(parts, call.option("axis")))
+    scaled = [_times(part, call.ratio(place)) for place, part in enumerate(parts)]
+    return call.finish(tf.concat(scaled, call.option("axis")))
 
 
 def gather(call, x, indices):

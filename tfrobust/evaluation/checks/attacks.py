@@ -11,6 +11,7 @@ from tfrobust.attacks.compose import Wrapper
 from tfrobust.evaluation import metrics
 from tfrobust.evaluation.checks.finding import Finding
 from tfrobust.evaluation.evidence import Evidence
+from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.probes import searches
 
 TOLERANCE = 0.002  # of a robust accuracy
@@ -57,7 +58,7 @@ def order(evidence: Evidence):
 
 def monotone(evidence: Evidence):
     """MONOTONE: robust accuracy rises with the radius, for the same attack otherwise."""
-    families = {}
+    families: dict[tuple, list[tuple[float, dict]]] = {}
     for row, attack in _bounded(evidence):
         families.setdefault(attack.family(), []).append((attack.ball.radius, row))
     for family in families.values():
@@ -80,7 +81,7 @@ def _goal(attack: Attack):
 
 def stronger_black_box(evidence: Evidence):
     """BLACK>WHITE: example by example, attacks without gradients break what those with gradients left."""
-    by_ball = {}
+    by_ball: dict[balls.Ball | None, tuple[list[Outcome], list[Outcome]]] = {}
     for outcome in evidence.outcomes:
         by_ball.setdefault(outcome.ball, ([], []))[outcome.attack.needs is Access.WHITE_BOX].append(outcome)
     for ball, (without, with_gradients) in by_ball.items():
@@ -128,10 +129,12 @@ def silent(evidence: Evidence):
 
 def incomplete(evidence: Evidence):
     """INCOMPLETE: the objective of the strongest attack in a ball still rises at the end."""
-    strongest = {}
+    strongest: dict[balls.Ball, Outcome] = {}
     for outcome in evidence.outcomes:
+        if outcome.ball is None:
+            continue
         best = strongest.get(outcome.ball)
-        if outcome.ball is not None and (best is None or outcome.broken.sum() > best.broken.sum()):
+        if best is None or outcome.broken.sum() > best.broken.sum():
             strongest[outcome.ball] = outcome
     for outcome in strongest.values():
         late = _late_gain(outcome)

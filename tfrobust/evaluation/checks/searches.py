@@ -42,10 +42,10 @@ def unbounded(evidence: Evidence):
 
 def converged(evidence: Evidence):
     """CONVERGED: twice the steps break more. Of a sample, only beyond chance."""
-    found = evidence.longer
-    if found is None or found.broken.sum() < MORE:
+    found, standing = evidence.longer, evidence.standing
+    if found is None or standing is None or found.broken.sum() < MORE:
         return
-    more, standing = found.broken.mean(), evidence.standing
+    more = found.broken.mean()
     surely = more if len(found.broken) == standing.sum() else metrics.wilson_interval(more, len(found.broken))[0]
     if surely * standing.mean() >= MORE_SHARE:
         yield Finding(

@@ -39,7 +39,7 @@ def of(model: AskedModel, images, precision: float) -> Answers:
       precision: the smallest relative difference between numbers that the model computes in.
     """
     first = model.logits(images)
-    spread = max(float(np.median(first.std(axis=1, dtype="float64"))), np.finfo("float32").tiny)
+    spread = max(float(np.median(first.std(axis=1, dtype="float64"))), float(np.finfo("float32").tiny))
     again = np.max([changes(model.logits(images), first) for _ in range(PASSES)], axis=0) / spread
     other = _in_other_company(model, images)
     return Answers(

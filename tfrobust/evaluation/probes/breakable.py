@@ -52,7 +52,7 @@ def _shifts(model, ball, images, labels, generator):
     """What is added to the logits: float32 [images, classes], below 0 at the label, and 0 where little is missing."""
     logits = model.logits(images)
     before = objectives.margin(logits, labels).numpy()
-    signs = generator.choice(np.float32([-1.0, 1.0]), (NOISE, *images.shape))
+    signs = generator.choice(np.array([-1.0, 1.0], "float32"), (NOISE, *images.shape))
     corners = [np.clip(images + _scaled(ball, one), 0.0, 1.0) for one in signs]
     change = np.max([objectives.margin(model.logits(noisy), labels).numpy() - before for noisy in corners], axis=0)
     least = _LEAST * np.ptp(logits, axis=1)

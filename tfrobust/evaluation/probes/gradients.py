@@ -94,9 +94,11 @@ def _directions(model, images, labels, steps, precision, generator):
 
     steepest, at_random = [], []
     for step in steps:
-        steepest.append(_error(*changes(np.sign(gradient), step), rounding, axis=()))
-        signs = generator.choice(np.float32([-1.0, 1.0]), (RANDOM_DIRECTIONS, *images.shape))
-        at_random.append(_error(*zip(*(changes(sign, step) for sign in signs)), rounding, axis=(0,)))
+        predicted, answered = changes(np.sign(gradient), step)
+        steepest.append(_error(predicted, answered, rounding, axis=()))
+        signs = generator.choice(np.array([-1.0, 1.0], "float32"), (RANDOM_DIRECTIONS, *images.shape))
+        predicted, answered = zip(*(changes(sign, step) for sign in signs))
+        at_random.append(_error(predicted, answered, rounding, axis=(0,)))
     return np.array(steepest), np.array(at_random)
 
 

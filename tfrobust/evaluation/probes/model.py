@@ -44,7 +44,8 @@ class AskedModel:
         if not self.in_graph:
             return
         images = tf.TensorSpec([None, *image_shape], tf.float32)
-        self.logits_fn = tf.function(functools.partial(target.logits_fn), input_signature=[images], autograph=False)
+        self._traced = tf.function(functools.partial(target.logits_fn), input_signature=[images], autograph=False)
+        self.logits_fn = self._traced
         self._ask = devices.shared(target.logits_fn, self.logits_fn)
         slopes = functools.partial(_slopes, target.logits_fn)
         specifications = [images, tf.TensorSpec([None], tf.int32)]
@@ -53,7 +54,7 @@ class AskedModel:
     @property
     def graph(self) -> tf.Graph:
         """What was traced, where it is `in_graph`."""
-        return self.logits_fn.get_concrete_function().graph
+        return self._traced.get_concrete_function().graph
 
     def logits(self, images) -> np.ndarray:
         """float32 [examples, classes], of images or what gives rows of them."""

@@ -44,12 +44,12 @@ def search(model: AskedModel, attack: Attack, examples, *, seed: int, pixels: st
     """
     images, labels, rows = examples
     run = model.compiled(functools.partial(_run, attack, pixels))
-    answers, size = [], -(-len(rows) // -(-len(rows) // model.batch_size))
+    parts, size = [], -(-len(rows) // -(-len(rows) // model.batch_size))
     for some, count in batches.padded(size, rows):
         keys = seeds.per_example(seed, tf.constant(some, tf.int32))
         found = run(tf.constant(images[some]), tf.constant(labels[some], tf.int32), keys)
-        answers.append(model.ask(found.numpy())[:count])
-    answers, labels = np.concatenate(answers), labels[rows]
+        parts.append(model.ask(found.numpy())[:count])
+    answers, labels = np.concatenate(parts), labels[rows]
     return Search(str(attack), (answers.argmax(axis=1) != labels) & np.isfinite(answers).all(axis=1), labels)
 
 
@@ -65,12 +65,10 @@ def black_box(ball: balls.Ball) -> Attack | None:
 
 def far(attack: Attack, image_shape) -> Attack | None:
     """The attack with a radius that can make any image gray, or None for a ball without such a radius."""
-    if isinstance(attack.ball, balls.Linf):
-        ball = balls.Linf(_GRAY)
-    elif isinstance(attack.ball, balls.L2):
-        ball = balls.L2(_GRAY * math.sqrt(math.prod(image_shape)))
-    else:
+    if not isinstance(attack.ball, (balls.Linf, balls.L2)):
         return None
+    of_l2 = isinstance(attack.ball, balls.L2)
+    ball = balls.L2(_GRAY * math.sqrt(math.prod(image_shape))) if of_l2 else balls.Linf(_GRAY)
     if ball.radius <= attack.ball.radius:
         return None
     if steps(attack) == 1:

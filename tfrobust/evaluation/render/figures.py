@@ -1,6 +1,8 @@
 """The pictures of a page, for light and for dark ones."""
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
+from typing import overload
 
 from tfrobust.evaluation.render import page, pictures
 
@@ -12,11 +14,15 @@ _DRAWN = {
 
 def drawn(evaluations: Sequence, names: Iterable[str] = tuple(_DRAWN)) -> dict[str, page.Figure]:
     """Those of these names for which there is something to draw."""
-    found = {name: of(lambda draw=_DRAWN[name][0]: draw(evaluations), _DRAWN[name][1]) for name in names}
+    found = {name: of(functools.partial(_DRAWN[name][0], evaluations), _DRAWN[name][1]) for name in names}
     return {name: figure for name, figure in found.items() if figure is not None}
 
 
-def of(draw: Callable[[], bytes | None], alt: str) -> page.Figure | None:
+@overload
+def of(draw: Callable[[], bytes], alt: str) -> page.Figure: ...
+@overload
+def of(draw: Callable[[], bytes | None], alt: str) -> page.Figure | None: ...
+def of(draw, alt):
     """A picture in both styles; None if there is nothing to draw.
 
     Args:

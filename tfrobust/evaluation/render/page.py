@@ -213,7 +213,7 @@ def _slices(report):
 
 def _grouped(warnings):
     """The warnings of each code: whom it is about with the evidence, and what to do."""
-    found = {}
+    found: dict[str, dict] = {}
     for model, warning in warnings:
         of_code = found.setdefault(warning["code"], {"evidence": [], "remedy": warning["remedy"]})
         of_code["evidence"].append((model, warning["evidence"]))

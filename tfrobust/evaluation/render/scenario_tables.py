@@ -23,7 +23,7 @@ def lines(report: dict) -> list[str]:
 
 def _grouped(rows, *keys):
     """Rows by the values of some of their fields, in the order in which these first occur."""
-    found = {}
+    found: dict[tuple, list[dict]] = {}
     for row in rows:
         found.setdefault(tuple(row[key] for key in keys), []).append(row)
     return found

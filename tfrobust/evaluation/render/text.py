@@ -38,7 +38,7 @@ def _numbers(report):
 
 def _warnings(reports) -> Iterator[str]:
     """The warnings, each code once, with whom it is about and what to do."""
-    grouped = {}
+    grouped: dict[tuple[str, str], list[str]] = {}
     for names, warning in merged_warnings(reports):
         grouped.setdefault((warning["code"], warning["remedy"]), []).append(f"{names}: {warning['evidence']}")
     for (code, remedy), evidence in grouped.items():
@@ -59,9 +59,13 @@ def fitted(rows: Sequence[Sequence[str | dict]], words: int) -> list[str]:
       words: how many columns, from the first on, hold words; the others hold numbers.
     """
     grid = rich.table.Table(box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for place, heading in enumerate(rows[0]):
-        justify = "left" if place < words else "right"
-        grid.add_column(rich.text.Text(heading), justify=justify, overflow="fold", min_width=min(len(heading), 8))
+    for place, heading in enumerate(map(overview.as_text, rows[0])):
+        grid.add_column(
+            rich.text.Text(heading),
+            justify="left" if place < words else "right",
+            overflow="fold",
+            min_width=min(len(heading), 8),
+        )
     for row in rows[1:]:
         grid.add_row(*(rich.text.Text(overview.as_text(cell)) for cell in row))
     page = io.StringIO()
@@ -74,7 +78,7 @@ def cells(evaluations: Sequence) -> Iterator[list[str]]:
     reports = [evaluation.report for evaluation in evaluations]
     first, *columns = shown(reports)
     blank = [""] * len(columns)
-    yield ["attack", "model", first.heading, "95 % interval", *(column.heading for column in columns)]
+    yield ["attack", "model", first.heading or "", "95 % interval", *(column.heading or "" for column in columns)]
     for report in reports:
         clean = report["clean_accuracy"]
         yield ["none", report["model"], f"{clean:.2%}", interval(clean, report["examples"]), *blank]
@@ -127,7 +131,7 @@ def _endpoint(said):
 
 def merged_warnings(reports: Sequence[dict]) -> list[tuple[str, dict]]:
     """Each warning once, with the models that it is about."""
-    models = {}
+    models: dict[tuple, list[str]] = {}
     for report in reports:
         for warning in report["warnings"]:
             models.setdefault(tuple(warning.items()), []).append(report["model"])

@@ -2,7 +2,7 @@
 
 import re
 import urllib.parse
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from tfrobust.errors import InputError
 
@@ -67,7 +67,7 @@ class Address(NamedTuple):
         for protocol in protocols if parts.scheme in _SCHEMES and host and not (parts.query or parts.fragment) else ():
             found = _PATHS[protocol].fullmatch(path)
             if found:
-                named = {"version": None, "label": None, **found.groupdict()}
+                named: dict[str, Any] = {"version": None, "label": None, **found.groupdict()}
                 return cls(protocol, parts.netloc, parts.scheme in ("https", "grpcs"), **named)
         raise InputError(f"{text!r} is no address of a served model, which are {_FORMS}")
 

@@ -84,7 +84,10 @@ class ServingTarget(Target):
         scope = (*parsed, self._version, self._digest, config.signature, self.takes_files, str(self.scale), output_name)
         self._scope = hashlib.sha256(repr(scope).encode())
         self._endpoint = hashlib.sha256(repr(parsed).encode()).hexdigest()
-        self._draws, self._classes, self._sample, self.probed = {}, None, None, None
+        self._draws: dict[bytes, int] = {}
+        self._classes: int | None = None
+        self._sample: tuple[tuple[bytes, int], bytes] | None = None
+        self.probed: probe_lib.Probe | None = None
         self._looked, self._compared, self._from_log = time.monotonic(), self._log.totals(self._endpoint).sent, 0
 
     def identity(self) -> str | None:

@@ -38,8 +38,9 @@ class Concurrency:
 
         So what was asked is answered, and kept, when a run is stopped by an error or by Ctrl-C.
         """
-        waiting, running = list(enumerate(arguments))[::-1], {}
-        found = [None] * len(arguments)
+        waiting = list(enumerate(arguments))[::-1]
+        running: dict[concurrent.futures.Future, int] = {}
+        found: list = [None] * len(arguments)
         with concurrent.futures.ThreadPoolExecutor(min(self._most, len(arguments)) or 1) as pool:
             while waiting or running:
                 while waiting and len(running) < self._limit:

@@ -47,7 +47,7 @@ class OpenInferenceProtocol(Protocol):
 
     def predict(self, images):
         if isinstance(images, list):  # files are no text, so they stand behind the JSON
-            tensor = {"shape": [len(images)], "datatype": "BYTES"}
+            tensor: dict[str, object] = {"shape": [len(images)], "datatype": "BYTES"}
             binary = b"".join(struct.pack("<I", len(image)) + image for image in images)
             tensor["parameters"] = {"binary_data_size": len(binary)}
         else:
