@@ -10,7 +10,7 @@ from tfrobust.attacks import Access, Attack
 from tfrobust.errors import InputError
 from tfrobust.targets.target import ImageRows, Target
 
-if TYPE_CHECKING:  # it imports this module
+if TYPE_CHECKING:  # its package imports this module
     from tfrobust.targets.serving.probe import Probe
 
 _SUM = 0.05  # the largest relative difference of two sums of rounded probabilities: 8 bits, percents, three decimals

@@ -10,7 +10,7 @@ from tfrobust.attacks import Access, Attack
 from tfrobust.targets.load import ModelLike, as_target
 from tfrobust.targets.target import ImageRows, Target
 
-if TYPE_CHECKING:  # it imports this module
+if TYPE_CHECKING:  # its package imports this module
     from tfrobust.targets.serving.probe import Probe
 
 

@@ -14,7 +14,7 @@ from tfrobust.errors import InputError
 from tfrobust.targets import identity
 from tfrobust.targets.bounds import UNIT, Bounds
 
-if TYPE_CHECKING:  # it imports this module
+if TYPE_CHECKING:  # its package imports this module
     from tfrobust.targets.serving.probe import Probe
 
 

@@ -71,9 +71,7 @@ class TFLiteGraph(Target):
         file = self.file
         given, images = file.tensors[file.input], self._inputs.feed(images)
         values = {
-            index: tflite_operations.constant(one.value, one)
-            for index, one in enumerate(file.tensors)
-            if one.value is not None
+            index: tflite_operations.constant(one) for index, one in enumerate(file.tensors) if one.value is not None
         }
         values[file.input] = tflite_operations.stored(images / tflite_operations.step_of(given), given)
         for operation in file.operations:

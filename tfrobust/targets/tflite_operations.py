@@ -104,12 +104,12 @@ def _rounded(value, low, high):
     return rounded(value)
 
 
-def constant(value: np.ndarray, tensor: Tensor) -> tf.Tensor:
+def constant(tensor: Tensor) -> tf.Tensor:
     """A constant as it is held here."""
-    if tensor.quantization is None:
-        return tf.constant(value)
+    if tensor.quantization is None or tensor.value is None:  # which TensorFlow refuses
+        return tf.constant(tensor.value)
     zero_point = tensor.quantization.along(tensor.quantization.zero_point, len(tensor.shape))
-    return tf.constant((value.astype(np.int64) - zero_point).astype(np.float32))
+    return tf.constant((tensor.value.astype(np.int64) - zero_point).astype(np.float32))
 
 
 # ---- sums of products ----
