@@ -7,7 +7,6 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/quickstart
 PACKAGES := benchmarks export tests tfrobust trainers
-ATTACKS := --attack='fgsm(linf(0.1))' --attack='pgd(linf(0.1), steps=20, objective=margin)'
 
 .PHONY: quickstart test lint format
 .DELETE_ON_ERROR:
@@ -35,25 +34,14 @@ format: .venv/installed
 	$(BIN)/ruff format .
 
 quickstart: .venv/installed
-	rm -rf $(RUN)
-	$(BIN)/python -m trainers.mnist --config=quickstart --workdir=$(RUN)/plain
-	$(BIN)/python -m trainers.mnist --config=quickstart_deep_defense \
-	  --init_weights=$(RUN)/plain/model.keras --workdir=$(RUN)/deep_defense
-	$(BIN)/python -m export.saved_model --model=$(RUN)/deep_defense/model.keras \
-	  --output=$(RUN)/models/lenet
-	$(BIN)/python -m export.tflite --model=$(RUN)/deep_defense/model.keras \
-	  --output=$(RUN)/lenet_float32.tflite
-	$(BIN)/python -m export.tflite --model=$(RUN)/deep_defense/model.keras \
-	  --output=$(RUN)/lenet_int8.tflite --quantize=int8 --calibration=digits
-	$(BIN)/python -m export.verify --reference=$(RUN)/deep_defense/model.keras \
-	  --dataset=digits \
-	  $(ATTACKS) \
-	  --attack='deepfool()' \
-	  --artifact=$(RUN)/models/lenet --artifact=$(RUN)/lenet_float32.tflite \
-	  --artifact=$(RUN)/lenet_int8.tflite \
-	  --own_examples=50 --queries=0 --noactive_checks --output=$(RUN)/verify
-	$(BIN)/python -m trainers.evaluate --model=$(RUN)/deep_defense/model.keras \
-	  --baseline=$(RUN)/plain/model.keras --dataset=digits \
-	  $(ATTACKS) \
-	  --attack='deepfool()' \
-	  --output=$(RUN)/evaluate
+	@rm -rf $(RUN)
+	$(BIN)/tfrobust train-mnist --config=quickstart
+	$(BIN)/tfrobust train-mnist --config=quickstart_deep_defense
+	$(BIN)/tfrobust export-saved-model --model=$(RUN)/deep_defense/model.keras \
+	  --output=$(RUN)/lenet
+	$(BIN)/tfrobust export-tflite --model=$(RUN)/deep_defense/model.keras \
+	  --output=$(RUN)/float32.tflite
+	$(BIN)/tfrobust export-tflite --model=$(RUN)/deep_defense/model.keras \
+	  --output=$(RUN)/int8.tflite --quantize=int8 --calibration=digits
+	$(BIN)/tfrobust verify --config=quickstart_verify
+	$(BIN)/tfrobust evaluate --config=quickstart_evaluate

@@ -22,9 +22,9 @@ def verdict(checks: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
 
 def lines(found: Verification, everything: bool = True) -> Iterator[str]:
     """What is printed: the evaluations of all images, those of attacks on the artifacts themselves and, unless a page has it,
-    the other tables and what else was found.
+    the other tables, what the warnings were found by and what else was found.
     """
-    yield text.table([found.reference, *(one.native or one.transferred for one in found.artifacts)])
+    yield text.table([found.reference, *(one.native or one.transferred for one in found.artifacts)], everything)
     for title, rows in _tables(found) if everything else _own(found):
         # Of a table of shares, the first column alone is words.
         yield "\n" + "\n".join(

@@ -1,5 +1,6 @@
 """Callbacks for `fit`."""
 
+import math
 import sys
 import textwrap
 import time
@@ -22,15 +23,26 @@ class EpochLines(keras.callbacks.Callback):
 
     Give it last, so that it prints what the others log, and `verbose=0`. What is wider than 100 columns is broken.
 
+    Args:
+      seconds: between two lines at least: of shorter epochs some have none. The last one always has.
+
     Example:
       >>> model.fit(images, labels, validation_split=0.1, verbose=0, callbacks=[EpochLines()])
       Epoch 1/1: 3 s, accuracy 0.9121 (0.9437), loss 0.2974 (0.1892)
     """
 
+    def __init__(self, seconds: float = 0.0):
+        super().__init__()
+        self.seconds = seconds
+        self._printed = -math.inf
+
     def on_epoch_begin(self, epoch, logs=None):
         self._started = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 < self.params["epochs"] and time.monotonic() - self._printed < self.seconds:
+            return
+        self._printed = time.monotonic()
         logs, numbers = logs or {}, []
         for name, value in logs.items():
             of_validation = f"val_{name}"
@@ -40,7 +52,10 @@ class EpochLines(keras.callbacks.Callback):
                 numbers.append(f"{name} {value:.4g}")
         seconds = time.monotonic() - self._started
         line = f"Epoch {epoch + 1}/{self.params['epochs']}: {', '.join([f'{seconds:.0f} s', *numbers])}"
-        print("\n".join(textwrap.wrap(line, 100, subsequent_indent="  ")), flush=True)
+        tqdm.tqdm.write(
+            "\n".join(textwrap.wrap(line, 100, subsequent_indent="  "))
+        )  # above a progress bar, if there is one
+        sys.stdout.flush()
 
 
 class RobustAccuracy(keras.callbacks.Callback):

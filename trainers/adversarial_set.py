@@ -93,7 +93,7 @@ def adversarial_images(network: "keras.Model", attack: str, split: "tfr.data.Spl
 
     made = np.empty(split.images.shape, "float32")
     padded = tfr.evaluation.batches.padded(_BATCH, np.arange(len(made)))
-    with tqdm.tqdm(total=len(made), desc=str(parsed), unit="image") as bar:
+    with tqdm.tqdm(total=len(made), desc=str(parsed), unit="image", disable=None) as bar:
         for rows, count in padded:
             keys = tfr.seeds.per_example(seed, rows)
             found = run(tf.constant(split.floats(rows)), tf.constant(split.labels[rows]), keys)

@@ -72,15 +72,24 @@ def fit(
             steps_per_epoch=train.examples // config.batch_size,
             initial_epoch=first,
             epochs=config.epochs,
-            callbacks=callbacks if sys.stdout.isatty() else [*callbacks, tfr.callbacks.EpochLines()],
+            callbacks=[*callbacks, tfr.callbacks.EpochLines(seconds=10), *_progress_bar()],
             shuffle=False,  # the feed has done it
-            verbose=int(sys.stdout.isatty()),  # a progress bar on a terminal, a line an epoch in a log
+            verbose=0,
         )
     tfr.distribution.wait_for_all(strategy)  # the chief has written
     if config.early_stop:
         model.load_weights(folder / "best.weights.h5")
     history = next(one for one in callbacks if isinstance(one, checkpoints.Checkpoints)).history
     return {name: [epoch[name] for epoch in history] for name in (history[0] if history else ())}
+
+
+def _progress_bar():
+    """On a terminal, a bar that is gone when the training is done."""
+    if not sys.stdout.isatty():
+        return []
+    from tqdm.keras import TqdmCallback
+
+    return [TqdmCallback(verbose=1, leave=False, dynamic_ncols=True)]
 
 
 @contextlib.contextmanager

@@ -27,10 +27,15 @@ def test_a_flagfile_opens_with_its_command_its_time_and_what_to_expect(path):
 
 @pytest.mark.parametrize("path", FLAGFILES, ids=lambda path: path.stem)
 def test_the_command_takes_its_flagfile(path, tmp_path):
-    """Without data it stops there, and not before."""
+    """Without data, or without the model that is looked at, it stops there, and not before."""
     (command,) = (paragraph for paragraph in opening(path).split("\n\n") if paragraph.startswith("python -m "))
     _, _, program, *arguments = shlex.split(command.replace("\\\n", ""))
-    dataset = "mnist" if program == "trainers.mnist" else "cifar10"
-    nothing = (f"--dataset={dataset}", f"--data_dir={tmp_path}", "--nodownload", f"--workdir={tmp_path / 'run'}")
+    if program in ("trainers.evaluate", "export.verify"):
+        missing = str(tmp_path / "missing.keras")
+        nothing = (f"--{'model' if program == 'trainers.evaluate' else 'reference'}={missing}", f"--output={tmp_path}")
+    else:
+        dataset = "mnist" if program == "trainers.mnist" else "cifar10"
+        nothing = (f"--dataset={dataset}", f"--data_dir={tmp_path}", "--nodownload", f"--workdir={tmp_path / 'run'}")
+        missing = f"{dataset} is not in the data dir"
     process = programs.run(program, *arguments, *nothing)
-    assert process.returncode == 2 and f"{dataset} is not in the data dir" in programs.errors(process)[0]
+    assert process.returncode == 2 and missing in programs.errors(process)[0]

@@ -52,7 +52,7 @@ class EngineConfig:
         """
         import tqdm
 
-        with tqdm.tqdm(total=len(tasks), desc=f"{unit}s", unit=unit) as bar:
+        with tqdm.tqdm(total=len(tasks), desc=f"{unit}s", unit=unit, disable=None) as bar:
             return engines.run(self._engine(make), tasks, self.workers, lambda task, reply: bar.update())
 
     def _engine(self, make):

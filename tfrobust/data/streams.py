@@ -34,7 +34,7 @@ def read(
     """
     parts, images, labels = _batches(stream, name), None, []
     chunks, count = [], 0
-    with tqdm.tqdm(total=total, desc=f"reading {name}", unit="image", delay=2, leave=False) as bar:
+    with tqdm.tqdm(total=total, desc=f"reading {name}", unit="image", delay=2, leave=False, disable=None) as bar:
         for part, part_labels in parts:
             if total and images is None:
                 images = np.empty((total, *part.shape[1:]), part.dtype)

@@ -76,7 +76,7 @@ def clever(
         margins = logits[row, label] - logits[row, rivals]
         return min(min(margin / location(found), ball.radius) for margin, found in zip(margins, maxima))
 
-    rows = tqdm.trange(len(images), desc=f"CLEVER, {ball}", unit="image", disable=not progress)
+    rows = tqdm.trange(len(images), desc=f"CLEVER, {ball}", unit="image", disable=None if progress else True)
     return np.array([score(row) for row in rows], "float32")
 
 

@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from tfrobust import seeds
 from tfrobust.attacks import Attack, Problem
 from tfrobust.attacks.trace import Trace
 from tfrobust.errors import InputError
-from tfrobust.evaluation import batches, devices, identity, traces
+from tfrobust.evaluation import batches, devices, identity, progress, traces
 from tfrobust.evaluation.batches import FinishedBatches
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.outcome import Outcome
@@ -67,6 +66,10 @@ class AttackRunner:
         """Ends a run in another thread, of an attack that is not compiled, before its next question."""
         self._stopped = True
 
+    def asked(self) -> int:
+        """How many images the model was asked about so far."""
+        return int(self._queries.numpy())
+
     def identity(self) -> str | None:
         """What decides the adversarial images beside the batch: None if the model cannot say what it is."""
         return self._known
@@ -117,7 +120,7 @@ class AttackRunner:
         return self._victim.logits_fn(counting_gradients(images, self._backward_passes))
 
     def _totals(self):
-        return np.array([int(self._queries.numpy()), int(self._backward_passes.numpy()), time.monotonic()])
+        return np.array([self.asked(), int(self._backward_passes.numpy()), time.monotonic()])
 
 
 def counting_gradients(images: tf.Tensor, counter: tf.Variable) -> tf.Tensor:
@@ -177,10 +180,10 @@ def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config
     finished = FinishedBatches(config.finished, runner.identity() if config.finished else None)
     adversarial, votes = Images(images), Votes.none_of(len(images), predictor.draws)
     totals, robust, goals, parts = np.zeros(3), len(attacked), None, []
-    with tqdm.tqdm(total=len(attacked), desc=runner.name, unit="image", disable=not config.progress) as bar:
-        for (padded, count), made in _made(
-            runner, finished, examples, list(batches.padded(predictor.batch_size, attacked)), config
-        ):
+    threads = runner.for_threads()
+    with progress.bar(runner.name, len(attacked), threads, config.progress) as done:
+        cut = list(batches.padded(predictor.batch_size, attacked))
+        for (padded, count), made in _made(threads, finished, examples, cut, config):
             totals += made["totals"]
             rows = padded[:count]
             trace = {name: part for name, part in made.items() if name.startswith("trace_")}
@@ -191,14 +194,12 @@ def craft(runner: AttackRunner, predictor: Predictor, examples: Examples, config
                 goals = np.full(len(images), -1) if goals is None else goals
                 goals[rows] = made["goals"]
             robust -= int(votes.wrong(labels)[0, rows].sum())
-            bar.update(count)
-            bar.set_postfix(robust=f"{robust / len(images):.2%}")
+            done(count, robust / len(images))
     return Crafted(runner.source, adversarial, votes, goals, parts, np.array([*totals, len(attacked)]))
 
 
-def _made(runner, finished, examples, parts, config):
+def _made(threads, finished, examples, parts, config):
     """What was made of each batch (rows, and how many of them matter), in order."""
-    threads = runner.for_threads()
     free: queue.SimpleQueue[AttackRunner] = queue.SimpleQueue()
     for one in threads:
         free.put(one)

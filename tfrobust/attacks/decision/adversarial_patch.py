@@ -153,7 +153,7 @@ def train_patch(
         colors.assign(tf.clip_by_value(colors, 0.0, 1.0))
         return tf.reduce_mean(tf.cast(problem.wanted(found.logits), tf.float32))
 
-    with tqdm.tqdm(total=steps, desc="patch", unit="step", disable=not progress) as bar:
+    with tqdm.tqdm(total=steps, desc="patch", unit="step", disable=None if progress else True) as bar:
         for index in range(steps):
             rows = random.choice(chosen, min(batch_size, len(chosen)), replace=False)
             keys = seeds.per_example(seed, index * batch_size + np.arange(len(rows)))

@@ -246,6 +246,6 @@ def ablation(report: Mapping, baseline: Mapping) -> Iterator[Finding]:
             yield Finding(
                 code="ABLATION",
                 evidence=f"without the defense ({baseline['model']}), {left:.1%} still stand in {worst['ball']}",
-                remedy="only what is above that is the defense's: add attacks, or raise the radius, until the undefended "
-                "model falls to about 0 %",
+                remedy="add attacks, or raise the radius, until the undefended model falls to about 0 %: only what is above it "
+                "is the defense's",
             )

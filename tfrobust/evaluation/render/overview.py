@@ -38,7 +38,7 @@ def _cell(row, report):
         return share(row["robust_accuracy"], report)
     if row["median_l2"] is None:
         return "broke none"
-    return f"median l2 {row['median_l2']:.3f}, linf {row['median_linf']:.4f}"
+    return f"median l2 {row['median_l2']:.3g}, linf {row['median_linf']:.3g}"
 
 
 def as_text(cell) -> str:

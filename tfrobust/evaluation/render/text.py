@@ -19,14 +19,19 @@ WIDTH = 100  # columns of a terminal
 _BOX = rich.box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)  # a line under the heading
 
 
-def table(evaluations: Sequence) -> str:
-    """A table of evaluations with the same attacks, a column for each model; of a single one the numbers of each attack, too."""
+def table(evaluations: Sequence, evidence: bool = True) -> str:
+    """A table of evaluations with the same attacks, a column for each model; of a single one the numbers of each attack, too.
+
+    Args:
+      evaluations: of the same attacks.
+      evidence: whether each warning comes with what it was found by, or only with what to do.
+    """
     reports, names = [evaluation.report for evaluation in evaluations], short_names(evaluations)
     lines = fitted(list(overview.rows(reports, names)), words=1)
     if len(reports) == 1 and reports[0]["attacks"]:
         lines += ["", *fitted(_numbers(reports[0]), words=1)]
     remarks = [line for note in notes(reports) for line in _wrapped(note)]
-    return "\n".join([*lines, *remarks, *_warnings(reports)])
+    return "\n".join([*lines, *remarks, *_warnings(reports, evidence)])
 
 
 def _numbers(report):
@@ -36,14 +41,14 @@ def _numbers(report):
     return [["attack", *(column.heading for column in columns)], *lines]
 
 
-def _warnings(reports) -> Iterator[str]:
-    """The warnings, each code once, with whom it is about and what to do."""
+def _warnings(reports, evidence) -> Iterator[str]:
+    """The warnings, each code once, with what to do and, with `evidence`, whom it is about and why."""
     grouped: dict[tuple[str, str], list[str]] = {}
     for names, warning in merged_warnings(reports):
         grouped.setdefault((warning["code"], warning["remedy"]), []).append(f"{names}: {warning['evidence']}")
-    for (code, remedy), evidence in grouped.items():
+    for (code, remedy), found in grouped.items():
         yield from _wrapped(f"warning {code}: {remedy}")
-        for line in evidence:
+        for line in found if evidence else ():
             yield from _wrapped(line, "  ")
 
 
