@@ -1,5 +1,7 @@
 # make quickstart   train, defend, attack, export, and attack the exported files, on scikit-learn's digits
 # make test         all tests
+# make docs         the documents as a site, docs/_build/html/index.html; a warning is an error
+# make demo         the quickstart's pages, and its int8 file in the browser
 # make lint         ruff, mypy and, where npm is, buildifier
 # make format       ruff's formatter
 
@@ -8,7 +10,7 @@ BIN := .venv/bin
 RUN := runs/quickstart
 PACKAGES := benchmarks export tests tfrobust trainers
 
-.PHONY: quickstart test lint format
+.PHONY: quickstart demo test docs lint format
 .DELETE_ON_ERROR:
 
 .venv/installed: pyproject.toml constraints.txt
@@ -32,6 +34,9 @@ lint: .venv/installed
 format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: .venv/installed
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 
 quickstart: .venv/installed
 	@rm -rf $(RUN)

@@ -1,11 +1,13 @@
 """Checkpoints after every epoch, from which an interrupted run resumes exactly, and early stopping."""
 
 import json
+import math
 import pathlib
 
 import keras
 
 from tfrobust import files
+from tfrobust.errors import InputError
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -17,6 +19,9 @@ class Checkpoints(keras.callbacks.Callback):
       folder: where they are kept.
       history: what `restore` returned.
       patience: stop after this many epochs without a better `val_accuracy`; None: never.
+
+    Raises:
+      InputError: after an epoch whose loss is NaN, of which nothing is kept.
     """
 
     def __init__(self, folder, history=(), patience=None):
@@ -24,6 +29,11 @@ class Checkpoints(keras.callbacks.Callback):
         self.folder, self.history, self.patience = folder, list(history), patience
 
     def on_epoch_end(self, epoch, logs=None):
+        if math.isnan(logs.get("loss", 0.0)):
+            raise InputError(
+                f"the training has diverged: the loss of epoch {epoch + 1} is NaN; try a smaller --learning_rate, or a weaker "
+                "defense. Epochs before it are kept, and the same command goes on from there"
+            )
         self.history.append({name: float(value) for name, value in logs.items()})
         self._save(epoch + 1)
         if stops(self.history, self.patience):

@@ -65,6 +65,13 @@ def test_probabilities_are_refused(defend):
         compiled(defend, network=softmax).fit(IMAGES, LABELS, verbose=0)
 
 
+def test_a_network_that_has_become_nan_is_not_taken_for_one_of_probabilities():
+    network = classifiers.smooth_network()
+    network.set_weights([np.full_like(weight, np.nan) for weight in network.get_weights()])
+    history = compiled(adversarial_training, network=network).fit(IMAGES, LABELS, verbose=0).history
+    assert np.isnan(history["loss"]).all()
+
+
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", keras.losses.CategoricalCrossentropy()])
 def test_a_loss_that_expects_probabilities_is_refused(loss):
     with pytest.raises(InputError, match="expects probabilities, but the network gives logits"):

@@ -1,9 +1,32 @@
-"""The commands of a page in docs/, which tests run as a reader types them."""
+"""The commands and the Python of a page in docs/, which tests run as a reader types them."""
 
 import re
 import shlex
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from tests.support import programs
+
+
+class Block(NamedTuple):
+    """One command, or one block of Python."""
+
+    language: str  # "python" or "command"
+    text: str
+
+
+def blocks(name: str) -> Iterator[Block]:
+    r"""The blocks of Python and the commands of a page, in order; lines of a command that end in \ are one.
+
+    Args:
+      name: of the page, from the root of the checkout.
+    """
+    text = (programs.ROOT / name).read_text()
+    fence = r"^```python\n(?P<python>.*?)^```"
+    command = r"^(?:    )?(?P<command>(?:python -m |tfrobust [a-z-]+ --)(?:[^\n`]*\\\n)*[^\n`]*)$"
+    for found in re.finditer(f"{fence}|{command}", text, re.MULTILINE | re.DOTALL):
+        language = found.lastgroup
+        yield Block(language, found[language] if language == "python" else found[language].replace("\\\n", " "))
 
 
 def commands(name: str, beginning: str) -> list[list[str]]:
@@ -14,5 +37,5 @@ def commands(name: str, beginning: str) -> list[list[str]]:
       beginning: a regular expression.
     """
     text = (programs.ROOT / "docs" / name).read_text()
-    blocks = re.findall(rf"^    ({beginning} (?:.*\\\n)*.*)", text, re.MULTILINE)
-    return [shlex.split(block.replace("\\\n", " ")) for block in blocks]
+    found = re.findall(rf"^    ({beginning} (?:.*\\\n)*.*)", text, re.MULTILINE)
+    return [shlex.split(block.replace("\\\n", " ")) for block in found]

@@ -51,6 +51,13 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(few_digits, tmp_path):
     assert histories[0] == histories[1] and len(histories[0]["loss"]) == 4
 
 
+def test_a_training_that_diverges_ends_in_one_line_and_saves_nothing(few_digits, tmp_path):
+    flags = ("--model=lenet", f"--dataset={few_digits}", "--learning_rate=1e9", "--epochs=2", f"--workdir={tmp_path}")
+    process = programs.run("trainers.mnist", *flags)
+    assert process.returncode == 2 and "has diverged: the loss of epoch 1 is NaN" in programs.errors(process)[0]
+    assert not list(tmp_path.rglob("*.keras")) and not list(tmp_path.rglob("*.h5"))
+
+
 @pytest.mark.parametrize(
     "accuracies, patience, stopped",
     [

@@ -32,7 +32,8 @@ def checked_logits(logits) -> tf.Tensor:
     """Logits in float32, whatever the network computes in, that must not be probabilities: of a graph, when it runs."""
     logits = tf.cast(logits, tf.float32)
     off = tf.reduce_max(tf.abs(tf.reduce_sum(logits, axis=1) - 1.0))
-    found = tf.debugging.Assert((tf.reduce_min(logits) < 0.0) | (off > 1e-3), [_PROBABILITIES])
+    probabilities = (tf.reduce_min(logits) >= 0.0) & (off <= 1e-3)  # not those of a network that has become NaN
+    found = tf.debugging.Assert(~probabilities, [_PROBABILITIES])
     with tf.control_dependencies([found] if found is not None else []):
         return tf.identity(logits)
 

@@ -104,16 +104,22 @@ def plain(
 
 
 def fragment(evaluations: Sequence) -> str:
-    """The table and the warnings alone, as a notebook shows them."""
-    heading, *rows = text.cells(evaluations)
-    reports = [evaluation.report for evaluation in evaluations]
-    lines = [f"<tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in heading)}</tr>"]
-    lines += [f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows]
-    remarks = [f"<p>{html.escape(note)}</p>" for note in text.notes(reports)]
+    """The tables and the warnings alone, as a notebook shows them."""
+    reports, names = [evaluation.report for evaluation in evaluations], short_names(evaluations)
+    parts = [_html_table(overview.rows(reports, names))]
+    parts += [_html_table(text.numbers(report)) for report in reports if report["attacks"]]
+    parts += [f"<p>{html.escape(note)}</p>" for note in text.notes(reports)]
     for model, warning in text.merged_warnings(reports):
         said = html.escape(f"{model}: {warning['evidence']}; {warning['remedy']}")
-        remarks.append(f"<p><b>{warning['code']}</b> {said}</p>")
-    return "\n".join(["<table>", *lines, "</table>", *remarks])
+        parts.append(f"<p><b>{warning['code']}</b> {said}</p>")
+    return "\n".join(parts)
+
+
+def _html_table(rows):
+    heading, *rows = ([html.escape(overview.as_text(cell)) for cell in row] for row in rows)
+    lines = [f"<tr>{''.join(f'<th>{cell}</th>' for cell in heading)}</tr>"]
+    lines += [f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows]
+    return "\n".join(["<table>", *lines, "</table>"])
 
 
 @functools.cache

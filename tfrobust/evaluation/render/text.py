@@ -29,13 +29,13 @@ def table(evaluations: Sequence, evidence: bool = True) -> str:
     reports, names = [evaluation.report for evaluation in evaluations], short_names(evaluations)
     lines = fitted(list(overview.rows(reports, names)), words=1)
     if len(reports) == 1 and reports[0]["attacks"]:
-        lines += ["", *fitted(_numbers(reports[0]), words=1)]
+        lines += ["", *fitted(numbers(reports[0]), words=1)]
     remarks = [line for note in notes(reports) for line in _wrapped(note)]
     return "\n".join([*lines, *remarks, *_warnings(reports, evidence)])
 
 
-def _numbers(report):
-    """A line for each attack with what the overview leaves out."""
+def numbers(report: dict) -> list[list[str]]:
+    """Lines of cells, the heading first: of each attack what the overview leaves out."""
     columns = shown([report])[1:]
     lines = [[row["attack"], *(column.text(row) for column in columns)] for row in report["attacks"]]
     return [["attack", *(column.heading for column in columns)], *lines]
@@ -74,29 +74,11 @@ def fitted(rows: Sequence[Sequence[str | dict]], words: int) -> list[str]:
     for row in rows[1:]:
         grid.add_row(*(rich.text.Text(overview.as_text(cell)) for cell in row))
     page = io.StringIO()
-    rich.console.Console(file=page, width=WIDTH, color_system=None, legacy_windows=False).print(grid)
+    console = rich.console.Console(  # in a notebook it is text, too
+        file=page, width=WIDTH, color_system=None, legacy_windows=False, force_jupyter=False
+    )
+    console.print(grid)
     return [line.rstrip() for line in page.getvalue().splitlines()]
-
-
-def cells(evaluations: Sequence) -> Iterator[list[str]]:
-    """Lines of cells: the first is the heading; attack by attack, one line for each evaluation."""
-    reports = [evaluation.report for evaluation in evaluations]
-    first, *columns = shown(reports)
-    blank = [""] * len(columns)
-    yield ["attack", "model", first.heading or "", "95 % interval", *(column.heading or "" for column in columns)]
-    for report in reports:
-        clean = report["clean_accuracy"]
-        yield ["none", report["model"], f"{clean:.2%}", interval(clean, report["examples"]), *blank]
-    for rows in zip(*(report["attacks"] for report in reports)):
-        for row, report in zip(rows, reports):
-            name = row["attack"] + (" (transferred)" if row["source"] else "")
-            within = interval(row["robust_accuracy"], report["examples"])
-            yield [name, report["model"], first.text(row), within, *(column.text(row) for column in columns)]
-    for balls in zip(*(report["worst_case"] for report in reports)):
-        for worst, report in zip(balls, reports):
-            robust = worst["robust_accuracy"]
-            within = interval(robust, report["examples"])
-            yield [f"worst case in {worst['ball']}", report["model"], f"{robust:.2%}", within, *blank]
 
 
 def interval(share: float | None, examples: int) -> str:
