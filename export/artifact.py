@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 
 import tfrobust as tfr
 from export import conformance, runtime_drift
+from export.cost import Cost
 from export.departure import Departure
 from export.differential import Differential
 from export.masking import Masking
-from export.thresholds import Thresholds, missed
 from export.weights import Changed
 from tfrobust.attacks import Attack
 from tfrobust.evaluation import Evaluation
+from tfrobust.evaluation.thresholds import Thresholds, missed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Artifact:
       survival: by attack, see `wire.survival`.
       differential: None without a graph, or without an attack for it.
       remarks: what could not be done.
+      cost: its size, and the time of one image.
       masking: in each ball.
       by_image: for each attack of the plan, how many of the first images it breaks made on the artifact itself, made on the
         reference, by one of the two alone.
@@ -50,6 +52,7 @@ class Artifact:
     drift: runtime_drift.Drift | None
     survival: Mapping[str, dict]
     remarks: Sequence[str]
+    cost: Cost
     departures: Sequence[Departure] | None = None
     changed_weights: Sequence[Changed] | None = None
     differential: Differential | None = None
@@ -82,6 +85,8 @@ class Artifact:
             "attacks": self.rows(),
             "flip_rate": self.flip_rate,
             "precision": self.precision,
+            "size": self.cost.size,
+            "milliseconds": self.cost.milliseconds,
             "conformance": {kind: found._asdict() for kind, found in self.differences.items()},
             "manifest": self.manifest,
             "runtime_drift": self.drift

@@ -14,7 +14,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tfrobust as tfr
-from export import conformance, conversion, departure, differential, masking, network, runtime_drift, weights, wire
+from export import (
+    conformance,
+    conversion,
+    cost,
+    departure,
+    differential,
+    masking,
+    network,
+    runtime_drift,
+    weights,
+    wire,
+)
 from export.artifact import Artifact
 from export.differential import Differential
 from export.serving import manifest
@@ -154,6 +165,7 @@ def _alone(path, target, reference, test, expected, shown, answers, plan):
         drift=runtime_drift.measure(target, expected.images[:_DRIFT]) if is_file else None,
         survival={made.name: wire.survival(made, target) for found in fooled for made in found.outcomes},
         remarks=remarks,
+        cost=cost.measure(path, target, expected.images),
     )
 
 

@@ -34,10 +34,29 @@ def lines(found: Verification, everything: bool = True) -> Iterator[str]:
         yield textwrap.fill(line, text.WIDTH, subsequent_indent="  ")
 
 
-def beside(found: Verification, said: Sequence[str]) -> Beside:
+def beside(found: Verification, said: Sequence[str], checks: Mapping[str, Mapping[str, Sequence[str]]]) -> Beside:
     """What report.html shows beside the evaluations."""
     title = f"what was exported of {found.reference.report['model']}"
-    return Beside(title, len(said) == 1, said, list(_tables(found)), list(remarks(found)))
+    tables = [("What was exported", list(_costs(found, checks))), *_tables(found)]
+    return Beside(title, len(said) == 1, said, tables, list(remarks(found)))
+
+
+def _costs(found, checks):
+    """A line for each artifact: whether it passes, what it costs, and how far it is from the reference."""
+    yield ["artifact", "verdict", "precision", "size", "one image", "predictions that differ", "logits differ by"]
+    for one in found.artifacts:
+        cases = checks[one.path].values()
+        failed = sum(map(bool, cases))
+        clean = one.differences.get("clean")
+        yield [
+            one.path,
+            f"failed {failed} of {len(cases)}" if failed else "passed",
+            one.precision,
+            "" if one.cost.size is None else f"{one.cost.size / 1e6:.2f} MB",
+            f"{one.cost.milliseconds:.2f} ms",
+            f"{one.flip_rate:.2%}",
+            "" if clean is None else f"{clean.largest:.2g}",
+        ]
 
 
 def _tables(found):

@@ -12,17 +12,13 @@ decisions, with --queries questions each. docs/deployment.md explains what else 
 Exit code 1 if an artifact misses a threshold: that of its precision (or --max_logit_error) for the difference of its logits
 from the reference's, on clean and on adversarial images; --max_flip_rate for the share of clean images on which its prediction
 differs; --min_robust_accuracy for each attack that has a radius; or if a file is not what its manifest says. --output gets
-report.json, report.html and, for CI servers, junit.xml.
+report.json, report.html and, for CI systems, junit.xml and results.sarif.
 """
-
-import pathlib
 
 from absl import flags
 
 import tfrobust as tfr
 from export import conformance
-from export.thresholds import Thresholds
-from tfrobust import files
 from tfrobust.cli import attacks, data, program, quiet
 
 REFERENCE = flags.DEFINE_string("reference", None, "The .keras file that the artifacts came from.", required=True)
@@ -57,11 +53,13 @@ DEVICE_RESULT = flags.DEFINE_multi_string(
 
 def main():
     plan, source = attacks.from_flags(), data.from_flags()
-    thresholds, limit = Thresholds(MIN_ROBUST_ACCURACY.value, MAX_FLIP_RATE.value), MAX_LOGIT_ERROR.value
+    limit = MAX_LOGIT_ERROR.value
     own_examples, queries = OWN_EXAMPLES.value, QUERIES.value
     quiet.start_tensorflow()
-    from export import junit, verification, verification_text  # they need it
+    from export import verification, verification_text  # they need it
     from export.device import results
+
+    thresholds = tfr.evaluation.thresholds.Thresholds(MIN_ROBUST_ACCURACY.value, MAX_FLIP_RATE.value)
 
     of_devices = [results.read(path) for path in DEVICE_RESULT.value]
 
@@ -89,11 +87,8 @@ def main():
         "matrix": found.matrix,
         "failures": failures,
     }
-    if plan.output:
-        with files.written(pathlib.Path(plan.output, "junit.xml")) as path:
-            path.write_bytes(junit.xml(checks))
     evaluations = [found.reference, *(one.native or one.transferred for one in found.artifacts)]
-    attacks.save(plan, report, evaluations, verification_text.beside(found, verdict))
+    attacks.save(plan, report, evaluations, verification_text.beside(found, verdict, checks), checks)
     return 1 if failures else 0
 
 

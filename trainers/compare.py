@@ -3,7 +3,7 @@
     python -m trainers.compare runs/v1/report.json runs/v2/report.json --output=runs/compare
     python -m trainers.compare runs/release/report.json runs/candidate/report.json --max_drop=0.01
 
-Prints the table of the attacks that all have in common, and writes report.html to --output. With --max_drop the exit code
+Prints the table of the attacks that all have in common, and writes report.html to --output, with junit.xml and results.sarif for CI systems. With --max_drop the exit code
 is 1 if an accuracy of a later report is lower by more than that than the first's: clean, under an attack, in a ball, or
 any of these in a slice of the data, such as a class.
 """
@@ -21,7 +21,7 @@ MAX_DROP = flags.DEFINE_float(
     "max_drop", None, "How much an accuracy may fall, such as 0.01 for one point.", lower_bound=0.0
 )
 MIN_EXAMPLES = flags.DEFINE_integer("min_examples", 20, "Slices with fewer examples are not held to it.", lower_bound=1)
-OUTPUT = flags.DEFINE_string("output", None, "Folder for report.html.")
+OUTPUT = flags.DEFINE_string("output", None, "Folder for report.html, junit.xml and results.sarif.")
 
 
 def main(paths: Sequence[str]) -> int:
@@ -37,11 +37,11 @@ def main(paths: Sequence[str]) -> int:
         raise tfr.InputError("the reports are of different images: whether one has become worse cannot be told")
     names = tfr.evaluation.distinct([str(pathlib.Path(path).parent) for path in paths])
     reports = [{**report, "model": name} for report, name in zip(reports, names)]
-    fallen = [
-        f"{name}: {line}"
+    fallen_by_name = {
+        name: list(comparison.drops(reports[0], report, MAX_DROP.value or 0.0, MIN_EXAMPLES.value))
         for name, report in zip(names[1:], reports[1:])
-        for line in comparison.drops(reports[0], report, MAX_DROP.value or 0.0, MIN_EXAMPLES.value)
-    ]
+    }
+    fallen = [f"{name}: {line}" for name, lines in fallen_by_name.items() for line in lines]
     evaluations = [tfr.evaluation.Evaluation(report, None, None, None, []) for report in reports]
     print(tfr.evaluation.table(evaluations))
     verdict = _verdict(fallen, names[0])
@@ -53,6 +53,8 @@ def main(paths: Sequence[str]) -> int:
         figures = tfr.evaluation.drawn(evaluations, ("curves",))
         with files.written(pathlib.Path(OUTPUT.value, "report.html")) as path:
             path.write_text(tfr.evaluation.page(evaluations, figures, beside), encoding="utf-8")
+        checks = {name: {f"as good as {names[0]}": lines if failed else []} for name, lines in fallen_by_name.items()}
+        tfr.evaluation.ci.write(pathlib.Path(OUTPUT.value), checks, reports[1:])
         print(f"report: {pathlib.Path(OUTPUT.value, 'report.html')}")
     return int(failed)
 

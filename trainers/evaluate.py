@@ -4,7 +4,8 @@
         --attack='pgd(linf(0.1), steps=40)' --attack='deepfool()' --output=runs/lenet/evaluate
 
 --model takes a .keras file, a SavedModel directory, a .tflite file or the address of a served model. Writes report.json,
-report.html and pictures.png; the page says what each warning was found by. A thousand MNIST images with the two attacks above take about 10 seconds on two cores.
+report.html, pictures.png and, for CI systems, junit.xml and results.sarif; the page says what each warning was found by. A thousand MNIST images with the two attacks above take about 10 seconds on two cores.
+With --min_robust_accuracy the exit code is 1 if an attack with a radius leaves less.
 --corruption=all asks about images under common corruptions, too: corruptions.csv and corruptions.png. --shards shares
 the examples among processes or machines: docs/fleet.md.
 """
@@ -21,17 +22,21 @@ BASELINE = flags.DEFINE_string("baseline", None, "A second model to show beside 
 CORRUPTION = flags.DEFINE_list(
     "corruption", None, "Common corruptions at five severities beside the attacks: all, or such as fog,motion_blur."
 )
+MIN_ROBUST_ACCURACY = flags.DEFINE_float(
+    "min_robust_accuracy", None, "Fail below this under any attack with a radius.", lower_bound=0.0, upper_bound=1.0
+)
 SOURCE = flags.DEFINE_string(
     "source", None, "A surrogate: where gradient attacks are made if the model has no gradients."
 )
 
 
-def main():
+def main() -> int:
     plan, source, campaign = attacks.from_flags(), data.from_flags(), shards.from_flags()
     if campaign:
-        share(shards.Shared(campaign, plan, source, MODEL.value, SOURCE.value))
-        return
+        return share(shards.Shared(campaign, plan, source, MODEL.value, SOURCE.value))
     strategy = devices.from_flags().start()
+    if MIN_ROBUST_ACCURACY.value is not None and not any(attack.bounded for attack in plan.parsed()):
+        raise tfr.InputError("--min_robust_accuracy needs an --attack with a radius, such as 'pgd(linf(8/255))'")
     study = _corruptions(CORRUPTION.value)
     paths = [path for path in (BASELINE.value, MODEL.value) if path]
     with strategy.scope():
@@ -39,14 +44,24 @@ def main():
         *baseline, evaluation = attacks.evaluate(plan, targets, test, paths)
     tfr.distribution.wait_for_all(strategy)  # the others have written their batches too
     if not tfr.distribution.is_chief(strategy):
-        return
+        return 0
     if baseline:
         evaluation.report["warnings"].extend(tfr.evaluation.checks.ablation(evaluation.report, baseline[0].report))
     print(tfr.evaluation.table([*baseline, evaluation], evidence=not plan.output))
     report = {**evaluation.report, **({"baseline": baseline[0].report} if baseline else {})}
     if study:
         report["corruptions"] = corrupt(study, plan, [targets[path] for path in paths], test)
-    attacks.save(plan, report, [*baseline, evaluation])
+    return judged(plan, report, [*baseline, evaluation])
+
+
+def judged(plan: attacks.AttackPlan, report: dict, evaluations) -> int:
+    """Writes the report, says whether the last model reaches --min_robust_accuracy, and returns the exit code."""
+    checks = tfr.evaluation.thresholds.Thresholds(MIN_ROBUST_ACCURACY.value).by_attack(report)
+    failed = [line for lines in checks.values() for line in lines]
+    for line in failed:
+        print(f"failed: {line}")
+    attacks.save(plan, report, evaluations, checks={report["model"]: checks})
+    return int(bool(failed))
 
 
 def corrupt(study: "tfr.evaluation.studies.CommonCorruptions", plan: attacks.AttackPlan, targets, test) -> list[dict]:
@@ -72,15 +87,16 @@ def _corruptions(names):
     return tfr.evaluation.studies.CommonCorruptions(names)
 
 
-def share(shared: shards.Shared) -> None:
+def share(shared: shards.Shared) -> int:
     """Does its part of an evaluation that several processes share."""
     for name, value in (("baseline", BASELINE.value), ("corruption", CORRUPTION.value)):
         if value:
             raise tfr.InputError(f"--{name} is evaluated in one process: leave out --shards, or --{name}")
     evaluation = shared.evaluation()
-    if evaluation:
-        print(evaluation.table())
-        attacks.save(shared.plan, evaluation.report, [evaluation])
+    if evaluation is None:
+        return 0
+    print(evaluation.table())
+    return judged(shared.plan, evaluation.report, [evaluation])
 
 
 for module in (attacks, data, devices, shards):

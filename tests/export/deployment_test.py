@@ -98,5 +98,8 @@ def test_the_matrix_has_every_model_as_source_and_as_victim(ran, artifacts):
 
 def test_the_page_and_junit_say_the_verdict(ran):
     folder = ran[1] / "verify"
-    assert "Verdict: passed, 15 of 15" in (folder / "report.html").read_text()
+    page = (folder / "report.html").read_text()
+    assert "Verdict: passed, 15 of 15" in page
+    for artifact in json.loads((folder / "report.json").read_text())["artifacts"]:
+        assert f"{artifact['size'] / 1e6:.2f} MB" in page and f"{artifact['milliseconds']:.2f} ms" in page
     assert len(ElementTree.parse(folder / "junit.xml").findall(".//testcase")) == 15

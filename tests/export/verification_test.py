@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from export import verification
-from export.thresholds import Thresholds
 from tests.support import tampering
 from tfrobust import attacks, data, targets
 from tfrobust.evaluation import EvaluationConfig
+from tfrobust.evaluation.thresholds import Thresholds
 
 TEST = data.load("digits", "test").take(40)
 

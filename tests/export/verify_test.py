@@ -2,9 +2,9 @@
 
 import keras
 
-from export.thresholds import Thresholds, missed
 from tests.support import programs
 from tfrobust import targets
+from tfrobust.evaluation.thresholds import Thresholds, missed
 
 ROWS = [
     {"attack": "pgd(linf(0.1))", "radius": 0.1, "robust_accuracy": 0.5},

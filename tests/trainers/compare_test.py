@@ -2,6 +2,7 @@
 
 import copy
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -45,6 +46,8 @@ def test_a_candidate_that_is_worse_in_one_slice_is_refused_and_the_slice_is_name
     page = (tmp_path / "report.html").read_text()
     assert 'class="verdict failed"' in page and "camera 1: fgsm(linf(0.02))" in page
     assert '<th scope="col">release</th><th scope="col">candidate</th>' in page
+    (failure,) = ElementTree.parse(tmp_path / "junit.xml").findall(".//failure")
+    assert "camera 1: fgsm(linf(0.02))" in failure.get("message")
 
 
 @pytest.mark.parametrize("flags", [("--max_drop=0.09",), ("--max_drop=0.01", "--min_examples=25"), ()])

@@ -1,6 +1,7 @@
 """`trainers.evaluate` as its users run it."""
 
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -19,7 +20,7 @@ def test_report_has_the_contracts_fields(artifacts, tmp_path):
     arguments = (f"--model={artifacts.model}", "--dataset=digits", "--examples=50", "--seed=3", *ATTACKS)
     output, report = evaluate(tmp_path / "one", *arguments)
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == [
-        *("curves.png", "pictures.png", "progress.png", "report.html", "report.json")
+        *("curves.png", "junit.xml", "pictures.png", "progress.png", "report.html", "report.json", "results.sarif")
     ]
     assert (report["model"], report["dataset"], report["examples"], report["seed"]) == (
         *(str(artifacts.model), "digits", 50, 3),
@@ -33,6 +34,22 @@ def test_report_has_the_contracts_fields(artifacts, tmp_path):
     )
     assert {"N"} <= {warning["code"] for warning in report["warnings"]}
     assert f"{pgd['robust_accuracy']:.2%}" in output and "report.html" in output
+
+
+def test_a_model_that_withstands_too_little_ends_with_exit_code_1_and_ci_systems_see_it(artifacts, tmp_path):
+    arguments = (f"--model={artifacts.model}", "--dataset=digits", "--examples=30", "--noactive_checks", *ATTACKS)
+    process = programs.run("trainers.evaluate", *arguments, "--min_robust_accuracy=0.99", f"--output={tmp_path}")
+    assert process.returncode == 1 and "\nfailed: " in process.stdout and "leaves 0." in process.stdout
+    (failure,) = ElementTree.parse(tmp_path / "junit.xml").findall(".//failure")
+    (run,) = json.loads((tmp_path / "results.sarif").read_text())["runs"]
+    assert failure.text in [one["message"]["text"] for one in run["results"] if one["level"] == "error"]
+    evaluate(tmp_path / "met", *arguments, "--min_robust_accuracy=0.0")
+
+
+def test_a_threshold_needs_an_attack_with_a_radius(artifacts):
+    arguments = (f"--model={artifacts.model}", "--dataset=digits", "--attack=deepfool()", "--min_robust_accuracy=0.5")
+    process = programs.run("trainers.evaluate", *arguments)
+    assert process.returncode == 2 and "needs an --attack with a radius" in process.stderr
 
 
 def test_baseline_stands_beside_the_model(artifacts, tmp_path):

@@ -203,10 +203,24 @@ def trained_with(path: str) -> str | None:
     return of_defense.get(written.get("defense", ""))
 
 
-def save(plan: AttackPlan, report: dict, evaluations: Sequence, beside: "tfr.evaluation.Beside | None" = None) -> None:
-    """Writes the report and the last evaluation's adversarial images where the plan says, and says where."""
+def save(
+    plan: AttackPlan,
+    report: dict,
+    evaluations: Sequence,
+    beside: "tfr.evaluation.Beside | None" = None,
+    checks: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+) -> None:
+    """Writes the report and the last evaluation's adversarial images where the plan says, and says where.
+
+    Args:
+      plan: what the flags say.
+      report, evaluations, beside: as of `tfrobust.evaluation.save`.
+      checks: what was checked, for CI systems: see `tfrobust.evaluation.ci`.
+    """
     if plan.output:
         shutil.rmtree(plan.output / "finished", ignore_errors=True)
+        if checks is not None:
+            tfr.evaluation.ci.write(plan.output, checks, [evaluation.report for evaluation in evaluations])
         print(f"report: {tfr.evaluation.save(plan.output, report, evaluations, beside)}")
     if plan.save_adversarial:
         print(f"adversarial images: {evaluations[-1].save_adversarial(plan.save_adversarial)}")

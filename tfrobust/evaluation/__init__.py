@@ -9,10 +9,12 @@ from tfrobust.evaluation import (
     provenance,
     similarity,
     studies,
+    thresholds,
 )
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.evaluate import evaluate, show
 from tfrobust.evaluation.outcome import Outcome
+from tfrobust.evaluation.render import ci
 from tfrobust.evaluation.render.figures import drawn
 from tfrobust.evaluation.render.page import Beside, page
 from tfrobust.evaluation.render.pictures import distinct
@@ -34,6 +36,7 @@ __all__ = [
     "Scenarios",
     "Shard",
     "Transfer",
+    "ci",
     "clever",
     "common_corruptions",
     "comparison",
@@ -54,4 +57,5 @@ __all__ = [
     "similarity",
     "studies",
     "table",
+    "thresholds",
 ]
