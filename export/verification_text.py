@@ -37,8 +37,8 @@ def lines(found: Verification, everything: bool = True) -> Iterator[str]:
 def beside(found: Verification, said: Sequence[str], checks: Mapping[str, Mapping[str, Sequence[str]]]) -> Beside:
     """What report.html shows beside the evaluations."""
     title = f"what was exported of {found.reference.report['model']}"
-    tables = [("What was exported", list(_costs(found, checks))), *_tables(found)]
-    return Beside(title, len(said) == 1, said, tables, list(remarks(found)))
+    costs = [("What was exported", list(_costs(found, checks)))]
+    return Beside(title, len(said) == 1, said, list(_tables(found)), list(remarks(found)), costs)
 
 
 def _costs(found, checks):

@@ -28,6 +28,7 @@ class Beside(NamedTuple):
       verdict: lines that say so, above everything.
       tables: below the first one, each with a title: rows of cells, the heading first.
       lines: below these.
+      first: tables of the same form, right below the verdict.
     """
 
     title: str
@@ -35,6 +36,7 @@ class Beside(NamedTuple):
     verdict: Sequence[str]
     tables: Sequence[tuple[str, Sequence[Sequence[str | Mapping[str, float]]]]] = ()
     lines: Sequence[str] = ()
+    first: Sequence[tuple[str, Sequence[Sequence[str | Mapping[str, float]]]]] = ()
 
 
 class Figure(NamedTuple):
@@ -70,6 +72,7 @@ def page(
         "worst_slices": list(_worst(report)),
         "slices": list(_slices(report)),
         "warnings": list(_grouped(text.merged_warnings(reports)).items()),
+        "first": beside.first if beside else (),
         "tables": beside.tables if beside else (),
         "lines": beside.lines if beside else (),
         "galleries": [gallery for pair in zip(evaluations, names) for gallery in _galleries(*pair, len(names) > 1)],
