@@ -1,13 +1,14 @@
 # make quickstart   train, defend, attack, export, and attack the exported files, on scikit-learn's digits
 # make test         all tests
 # make docs         the documents as a site, docs/_build/html/index.html; a warning is an error
-# make demo         the quickstart's pages, and its int8 file in the browser
+# make demo         the quickstart's pages and its int8 file, served to the browser of this machine; needs npm
 # make lint         ruff, mypy and, where npm is, buildifier
 # make format       ruff's formatter
 
 PYTHON ?= python3
 BIN := .venv/bin
 RUN := runs/quickstart
+PORT ?= 8000
 PACKAGES := benchmarks export tests tfrobust trainers
 
 .PHONY: quickstart demo test docs lint format
@@ -50,3 +51,15 @@ quickstart: .venv/installed
 	  --output=$(RUN)/int8.tflite --quantize=int8 --calibration=digits
 	$(BIN)/tfrobust verify --config=quickstart_verify
 	$(BIN)/tfrobust evaluate --config=quickstart_evaluate
+
+$(RUN)/evaluate/report.html:
+	$(MAKE) quickstart
+
+demo: $(RUN)/evaluate/report.html
+	$(BIN)/tfrobust pack-for-device --model=$(RUN)/int8.tflite \
+	  --reference=$(RUN)/deep_defense/model.keras --dataset=digits --examples=50 \
+	  --attack='pgd(linf(0.1), steps=10)' --output=$(RUN)/pack.zip --page=$(RUN)/page
+	@echo "reports: http://localhost:$(PORT)/evaluate/report.html and /verify/report.html"
+	@echo "the int8 file, in the browser: http://localhost:$(PORT)/page/; Ctrl-C ends"
+	@(sleep 1; $(BIN)/python -m webbrowser http://localhost:$(PORT)/evaluate/report.html >/dev/null) &
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(RUN) $(PORT) 2>/dev/null

@@ -1,6 +1,7 @@
 """Callbacks for `fit`."""
 
 import math
+import os
 import sys
 import textwrap
 import time
@@ -16,6 +17,7 @@ from tfrobust import attacks, data, layers, seeds
 from tfrobust.evaluation import batches, metrics
 
 _CHECKED, _DROP = "checked_robust_accuracy", 0.2
+_SHOWN = 8  # pictures of an epoch
 
 
 class EpochLines(keras.callbacks.Callback):
@@ -72,12 +74,14 @@ class RobustAccuracy(keras.callbacks.Callback):
       every: epochs from one attack to the next.
       batch_size: images attacked at a time.
       seed: of the attack's random draws, the same each time.
+      log_dir: TensorBoard's folder, which then also shows what the attack makes of the first images: clean, adversarial, and
+        ten times the difference on gray, in a row for each; None: no pictures.
 
     Raises:
       InputError: for images that are not in [0, 1], or labels that do not match.
 
     Example:
-      >>> watch = RobustAccuracy("pgd(linf(8/255))", test_images[:500], test_labels[:500])
+      >>> watch = RobustAccuracy("pgd(linf(8/255))", test_images[:500], test_labels[:500], log_dir="logs")
       >>> model.fit(images, labels, callbacks=[watch, keras.callbacks.TensorBoard("logs")])
     """
 
@@ -91,9 +95,11 @@ class RobustAccuracy(keras.callbacks.Callback):
         every: int = 1,
         batch_size: int = 100,
         seed: int = 0,
+        log_dir: str | os.PathLike | None = None,
     ):
         super().__init__()
         data.check_images(images, labels)
+        self.log_dir = log_dir
         self.attack = attacks.parse(attack) if isinstance(attack, str) else attack
         self.name, self.every, self.seed = name, every, seed
         self._images, self._labels = np.asarray(images, "float32"), np.asarray(labels)
@@ -101,27 +107,39 @@ class RobustAccuracy(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         @tf.function(autograph=False)
-        def correct(images, labels, keys):
+        def attacked(images, labels, keys):
             def logits_fn(x):
                 return self.model(x, training=False)
 
             adversarial = self.attack(logits_fn, images, labels, seed=keys)
-            return tf.argmax(logits_fn(adversarial), axis=1, output_type=labels.dtype) == labels
+            return tf.argmax(logits_fn(adversarial), axis=1, output_type=labels.dtype) == labels, adversarial
 
-        self._correct = correct
+        self._attacked = attacked
 
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.every == 0 and logs is not None:
             logs[self.name] = self.measured()
+            if self.log_dir is not None:
+                self._show(epoch, self.log_dir)
 
     def measured(self) -> float:
         """The accuracy under the attack, as the model is now."""
         hits = 0
         for rows, count in batches.padded(self._batch_size, np.arange(len(self._images))):
             keys = seeds.per_example(self.seed, rows)
-            found = self._correct(tf.constant(self._images[rows]), tf.constant(self._labels[rows]), keys)
-            hits += int(found.numpy()[:count].sum())
+            correct, adversarial = self._attacked(
+                tf.constant(self._images[rows]), tf.constant(self._labels[rows]), keys
+            )
+            hits += int(correct.numpy()[:count].sum())
+            if rows[0] == 0:
+                self._shown = adversarial[: min(count, _SHOWN)]
         return hits / len(self._images)
+
+    def _show(self, epoch, log_dir):
+        clean = self._images[: len(self._shown)]
+        rows = tf.concat([clean, self._shown, 0.5 + 5.0 * (self._shown - clean)], axis=2)
+        with tf.summary.create_file_writer(os.path.join(log_dir, "attack")).as_default():
+            tf.summary.image(f"{self.name}: clean, adversarial, difference x 10", rows, epoch, max_outputs=_SHOWN)
 
 
 class Perturbations(keras.callbacks.Callback):

@@ -24,6 +24,7 @@ class TrainingConfig:
       early_stop: stop after this many epochs without a better validation accuracy and keep the best; None: never.
       augment: shift by up to 4 pixels and mirror at random.
       perturbation_examples: validation examples of which rho_2 and l2 under DeepFool are measured after each epoch.
+      watch_attack: under which some validation images are classified after each epoch; None: none.
       flagfile: the flags that repeat the run; a workdir takes runs with the same ones only.
 
     Raises:
@@ -45,8 +46,20 @@ class TrainingConfig:
     early_stop: int | None = None
     augment: bool = False
     perturbation_examples: int = 0
+    watch_attack: str | None = None
     flagfile: str = ""
 
     def __post_init__(self):
         if self.optimization.averaging and self.early_stop:
             raise InputError("--averaging saves the average of the weights, --early_stop those of an epoch: choose one")
+
+    def hyperparameters(self) -> dict[str, bool | float | int | str]:
+        """Its numbers and choices by name, as TensorBoard compares runs by them: those that are set."""
+        parts = (self.network, self.optimization, self.defense, self)
+        values = {field.name: getattr(part, field.name) for part in parts for field in dataclasses.fields(part)}
+        values["defense"] = values.pop("kind")
+        return {
+            name: value
+            for name, value in values.items()
+            if isinstance(value, bool | float | int | str) and name != "flagfile"
+        }

@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # `--help` does not wait for them
     import keras
     import tensorflow as tf
 
+_WATCHED = 200  # images that --watch_attack is made on
+
 
 def copy_for_training(network: "keras.Model", strategy: "tf.distribute.Strategy", precision: str) -> "keras.Model":
     """The network itself, or a copy on the strategy's devices and in `precision`. Call it in the strategy's scope."""
@@ -113,9 +115,24 @@ def _callbacks(config, strategy, folder, history, train, validation):
             callbacks.insert(0, tfr.callbacks.CatastrophicOverfitting(attack, *_first(train, config.batch_size)))
         if config.perturbation_examples:
             callbacks.insert(0, tfr.callbacks.Perturbations(*_first(validation, config.perturbation_examples)))
+        logs = config.workdir / "tensorboard"
+        if config.watch_attack:
+            few, pictures = _first(validation, _WATCHED), logs if chief else None
+            name = "watched_robust_accuracy"
+            callbacks.insert(0, tfr.callbacks.RobustAccuracy(config.watch_attack, *few, name=name, log_dir=pictures))
         if chief:
-            callbacks.append(keras.callbacks.TensorBoard(config.workdir / "tensorboard", write_graph=False))
+            _write_hyperparameters(config, logs)
+            callbacks.append(keras.callbacks.TensorBoard(logs, write_graph=False))
         yield callbacks
+
+
+def _write_hyperparameters(config, folder):
+    """What TensorBoard's HParams compares runs by."""
+    import tensorflow as tf
+    from tensorboard.plugins.hparams import api as hparams
+
+    with tf.summary.create_file_writer(str(folder)).as_default():
+        hparams.hparams(config.hyperparameters())
 
 
 def _first(feed, examples):

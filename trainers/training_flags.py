@@ -24,6 +24,12 @@ PERTURBATION_EXAMPLES = flags.DEFINE_integer(
     "Validation examples of which rho_2 and l2 under DeepFool are logged after each epoch.",
     lower_bound=0,
 )
+WATCH_ATTACK = flags.DEFINE_string(
+    "watch_attack",
+    None,
+    "An attack, such as 'pgd(linf(0.1), steps=10)', under which 200 validation images are classified after each epoch: "
+    "watched_robust_accuracy, and pictures in TensorBoard.",
+)
 EARLY_STOP = flags.DEFINE_integer(
     "early_stop",
     None,
@@ -61,6 +67,7 @@ def from_flags(dataset: str, augment: bool = False, **network) -> TrainingConfig
         validation_examples=VALIDATION_EXAMPLES.value,
         early_stop=EARLY_STOP.value,
         perturbation_examples=PERTURBATION_EXAMPLES.value,
+        watch_attack=WATCH_ATTACK.value,
         augment=augment,
         flagfile=program.flagfile(),
     )

@@ -5,6 +5,7 @@ import os
 import shutil
 
 import numpy as np
+import tensorflow as tf
 
 from tests.support import programs
 from tfrobust import targets
@@ -43,6 +44,22 @@ def test_the_same_command_does_not_train_twice_and_other_flags_are_refused(artif
     process = programs.run("trainers.mnist", *QUICK, "--seed=1", f"--workdir={artifacts.workdir}")
     assert process.returncode == 2 and "other flags" in programs.errors(process)[0]
     assert (artifacts.workdir / "flags.txt").read_text() == before
+
+
+def test_tensorboard_has_a_watched_attack_its_pictures_and_the_hyperparameters(few_digits, tmp_path):
+    flags = ("--model=mlp", f"--dataset={few_digits}", "--epochs=2", "--watch_attack=fgsm(linf(0.1))")
+    output = programs.succeed("trainers.mnist", *flags, f"--workdir={tmp_path}")
+    history = json.loads((tmp_path / "metrics.json").read_text())["history"]["watched_robust_accuracy"]
+    assert len(history) == 2 and f"watched_robust_accuracy {history[-1]:.4g}" in output
+    found = {
+        (value.metadata.plugin_data.plugin_name, value.tag)
+        for path in (tmp_path / "tensorboard").rglob("events*")
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+    }
+    assert ("images", "watched_robust_accuracy: clean, adversarial, difference x 10") in found
+    assert ("scalars", "epoch_watched_robust_accuracy") in found
+    assert "hparams" in {plugin for plugin, _ in found}
 
 
 def test_a_run_whose_last_checkpoint_is_damaged_goes_on_from_the_one_before(artifacts, tmp_path):
