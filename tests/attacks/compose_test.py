@@ -333,6 +333,12 @@ def test_no_example_is_asked_about_once_more_than_its_budget(attack, queries):
     assert together.asked == sum(each)
 
 
+def test_a_budget_counts_each_draw_of_a_mean_over_draws():
+    attack, model = attacks.Budget(attacks.Expectation(attacks.Square(balls.Linf(0.02), queries=30), 4), 25), Asked()
+    attack(model, IMAGES[:2], LABELS[:2], seed=0)
+    assert 10 < model.asked <= 2 * 25
+
+
 @every_black_box
 def test_a_budget_that_is_not_used_up_changes_nothing(attack):
     expected, found = (run(one, seed=3) for one in (attack, attacks.Budget(attack, 100_000)))

@@ -119,8 +119,11 @@ class Problem:
         return self.replace(pixels=pixels if self.pixels is None else pixels & self.pixels)
 
     def averaged(self, samples: int) -> Self:
-        """The problem of a model that answers differently each time: its mean over draws."""
-        return self.replace(samples=samples * self.samples, clean=None)
+        """The problem of a model that answers differently each time: its mean over draws.
+
+        With a query budget the one draw of the clean answers stays, which was paid for.
+        """
+        return self.replace(samples=samples * self.samples, clean=None if self.meter is None else self.clean)
 
     def confine(self, delta: tf.Tensor) -> tf.Tensor:
         """Perturbations of the pixels that may change alone: float32, like the images."""
