@@ -57,7 +57,7 @@ EXPORTS = """exports_files([
 PYTEST = {"//tests:conftest", "@pypi//pytest"}  # what `pytest_test` adds by itself
 # They read the whole checkout, which Bazel does not show them, or install servers under its runs/.
 MANUAL = {
-    *("tests/bazel_test.py", "tests/build_test.py"),
+    *("tests/bazel_test.py", "tests/build_test.py", "tests/documents_test.py", "tests/wheel_test.py"),
     *("tests/export/deployment_test.py", "tests/targets/serving/servers_test.py"),
     *(
         "tests/targets/serving/serve_and_attack_test.py",

@@ -1,6 +1,6 @@
 """What documents show runs: every block of Python, every flag of every command, the notebooks, and the site without a warning.
 
-The commands of the README run in tests/wheel_test.py; those of deployment, device, fleet and serve_and_attack in tests of theirs.
+The commands of the README and of command_line run in tests/wheel_test.py; those of deployment, device, fleet and serve_and_attack in tests of theirs.
 """
 
 import json
@@ -20,6 +20,7 @@ PAGES = ["README.md", *sorted(str(path.relative_to(programs.ROOT)) for path in (
 RUN_ELSEWHERE = (  # results.md keeps commands as they were run then
     "docs/results.md",
     "README.md",
+    "docs/command_line.md",
     "docs/deployment.md",
     "docs/device.md",
     "docs/fleet.md",

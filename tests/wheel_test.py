@@ -1,4 +1,4 @@
-"""The wheel, in an environment of nothing but what it declares, outside the checkout: the README from top to bottom."""
+"""The wheel, in an environment of nothing but what it declares, outside the checkout: the README and the command line's page."""
 
 import importlib.metadata
 import os
@@ -17,7 +17,7 @@ import tfrobust
 from tests.support import pages, programs
 from tfrobust.cli.command import PROGRAMS
 
-CUT = {  # what makes a command of the README short: other data, fewer images, fewer epochs
+CUT = {  # what makes a command short: other data, fewer images, fewer epochs
     "trainers.mnist": ("--dataset=digits", "--epochs=3", "--learning_rate=5e-4", "--batch_size=50"),
     "trainers.cifar": ("--dataset=digits", "--epochs=0"),
     "trainers.evaluate": ("--dataset=digits", "--examples=20", "--noactive_checks"),
@@ -98,7 +98,7 @@ def test_it_says_what_it_is(wheel):
 
 
 def shortened(block):
-    """What a block of the README is run as, cut short, and the exit codes that it may end with."""
+    """What a block is run as, cut short, and the exit codes that it may end with."""
     if block.language == "python":
         return ["python", "-c", re.sub(r"epochs=(20|5)", "epochs=2", block.text)], {0}
     words = shlex.split(block.text)
@@ -109,14 +109,24 @@ def shortened(block):
     return words, {0, 1} if program == "export.verify" else {0}  # of so little training int8 may differ
 
 
-def test_the_readme_runs_from_top_to_bottom(environment, tmp_path):
-    """Its commands, but for the installation, and its Python, in an empty folder."""
+def run(page, environment, folder):
+    """Runs the commands of a page, but for the installation, and its Python, in a folder."""
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     variables["PATH"] = f"{environment}:{variables['PATH']}"
-    for block in pages.blocks("README.md"):
+    for block in pages.blocks(page):
         if "pip install" not in block.text:
             words, allowed = shortened(block)
-            done = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+            done = subprocess.run(words, cwd=folder, env=variables, capture_output=True, text=True, check=False)
             assert done.returncode in allowed, f"{block.text}\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}"
-    for page in ("runs/quickstart/verify", "runs/quickstart/evaluate", "runs/evaluate", "runs/verify", "report"):
+
+
+def test_the_readme_runs_from_top_to_bottom(environment, tmp_path):
+    run("README.md", environment, tmp_path)
+    for page in ("runs/quickstart/verify", "runs/quickstart/evaluate", "report"):
+        assert (tmp_path / page / "report.html").exists()
+
+
+def test_the_page_of_the_command_line_runs_from_top_to_bottom(environment, tmp_path):
+    run("docs/command_line.md", environment, tmp_path)
+    for page in ("runs/evaluate", "runs/verify", "runs/transfer"):
         assert (tmp_path / page / "report.html").exists()

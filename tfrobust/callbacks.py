@@ -54,9 +54,8 @@ class EpochLines(keras.callbacks.Callback):
                 numbers.append(f"{name} {value:.4g}")
         seconds = time.monotonic() - self._started
         line = f"Epoch {epoch + 1}/{self.params['epochs']}: {', '.join([f'{seconds:.0f} s', *numbers])}"
-        tqdm.tqdm.write(
-            "\n".join(textwrap.wrap(line, 100, subsequent_indent="  "))
-        )  # above a progress bar, if there is one
+        # Above a progress bar, if there is one.
+        tqdm.tqdm.write("\n".join(textwrap.wrap(line, 100, subsequent_indent="  ")))
         sys.stdout.flush()
 
 

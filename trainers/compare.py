@@ -3,9 +3,9 @@
     python -m trainers.compare runs/v1/report.json runs/v2/report.json --output=runs/compare
     python -m trainers.compare runs/release/report.json runs/candidate/report.json --max_drop=0.01
 
-Prints the table of the attacks that all have in common, and writes report.html to --output, with junit.xml and results.sarif for CI systems. With --max_drop the exit code
-is 1 if an accuracy of a later report is lower by more than that than the first's: clean, under an attack, in a ball, or
-any of these in a slice of the data, such as a class.
+Prints the table of the attacks that all have in common, and writes report.html to --output, with junit.xml and
+results.sarif for CI systems. With --max_drop the exit code is 1 if an accuracy of a later report is lower by more than that
+than the first's: clean, under an attack, in a ball, or any of these in a slice of the data, such as a class.
 """
 
 import pathlib

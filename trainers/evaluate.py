@@ -4,8 +4,9 @@
         --attack='pgd(linf(0.1), steps=40)' --attack='deepfool()' --output=runs/lenet/evaluate
 
 --model takes a .keras file, a SavedModel directory, a .tflite file or the address of a served model. Writes report.json,
-report.html, pictures.png and, for CI systems, junit.xml and results.sarif; the page says what each warning was found by. A thousand MNIST images with the two attacks above take about 10 seconds on two cores.
-With --min_robust_accuracy the exit code is 1 if an attack with a radius leaves less.
+report.html, pictures.png and, for CI systems, junit.xml and results.sarif; the page says what each warning was found by. A
+thousand MNIST images with the two attacks above take about 10 seconds on two cores. With --min_robust_accuracy the exit code
+is 1 if an attack with a radius leaves less.
 --corruption=all asks about images under common corruptions, too: corruptions.csv and corruptions.png. --shards shares
 the examples among processes or machines: docs/fleet.md.
 """

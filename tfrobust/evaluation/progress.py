@@ -39,7 +39,7 @@ def bar(name: str, images: int, asking: Sequence[Asking], shown: bool) -> Iterat
 
         def done(count, robust):
             facts["robust"] = f"{robust:.2%}"
-            shown_bar.set_postfix(facts, refresh=False)
+            shown_bar.set_postfix(dict(facts), refresh=False)
             shown_bar.update(count)
 
         if not (shown_bar.disable or tf.distribute.has_strategy()):  # replicas' counters are read in their scope alone
@@ -55,4 +55,4 @@ def _watch(shown_bar, facts, asking, over):
     before = sum(one.asked() for one in asking)
     while not over.wait(_EVERY):
         facts["queries"] = tqdm.tqdm.format_sizeof(sum(one.asked() for one in asking) - before)
-        shown_bar.set_postfix(facts)
+        shown_bar.set_postfix(dict(facts))
