@@ -138,6 +138,7 @@ def test_a_family_knows_what_its_arrays_hold(tmp_path):
         ("pgd(linf(0.1), steps='a')", "whole number"),
         ("pgd(linf(0.1), steps=1.5)", "steps"),
         ("pgd(linf(0.1), **{})", "pgd"),
+        ("bim(linf(0.1), step=3)", "bim: unknown argument 'step'; did you mean 'steps'"),
         ("bim(linf(0.1), steps=0)", "steps must be a whole number of at least 1, got 0"),
         ("pgd(linf(1" + "0" * 400 + "))", "pgd"),
         ("-" * 100000 + "1", "does not parse"),

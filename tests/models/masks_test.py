@@ -60,7 +60,7 @@ def test_a_network_is_built_with_masks_given_as_text(given):
 @pytest.mark.parametrize(
     "name, arguments, said",
     [
-        ("lenet", {"masks": "shalow=0.5"}, "masks 'shalow=0.5': 'shalow=0.5' is not one of"),
+        ("lenet", {"masks": "shalow=0.5"}, "masks 'shalow=0.5': unknown term 'shalow'; did you mean 'shallow'?"),
         ("lenet", {"masks": "9=0.5"}, "there is no block 9"),
         ("mlp", {"masks": "shallow=0.5"}, "no blocks that could be masked"),
         ("lenet", {"masks": "shallow=0.5", "insert": masks.NO_MASKS}, "masks or insert, not both"),

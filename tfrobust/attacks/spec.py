@@ -5,6 +5,7 @@ tables below, numbers with + - * /, True, False, None, the names of norms, objec
 """
 
 import ast
+import inspect
 import operator
 from collections.abc import Callable
 
@@ -188,8 +189,13 @@ def _number(node, text):
 
 
 def _call(name, args, keywords, text):
+    make = _CALLABLE[name]
+    taken = inspect.signature(make).parameters
+    for keyword in keywords:
+        if keyword not in taken:
+            raise _wrong(text, f"{name}: {unknown('argument', keyword, taken)}")
     try:
-        return _CALLABLE[name](*args, **keywords)
+        return make(*args, **keywords)
     except InputError as error:
         raise _wrong(text, str(error)) from error
     except (TypeError, ArithmeticError) as error:

@@ -100,6 +100,7 @@ class Masks(Insert):
 
 
 NO_MASKS = Masks()
+_TERMS = ("shallow", "deep", "kind", "width", "seed")
 
 
 def placement(model: keras.Model) -> Masks:
@@ -122,6 +123,8 @@ def parse(text: str) -> Masks:
     options = {}
     for term in filter(None, (term.strip() for term in text.split(","))):
         name, _, value = term.partition("=")
+        if not name.isdigit() and name not in _TERMS:
+            raise InputError(f"masks {text!r}: {unknown('term', name, (*_TERMS, 'the number of a block'))}")
         try:
             if name in ("shallow", "deep"):
                 ratios.append((name, float(value)))
