@@ -37,7 +37,7 @@ def py_test(name, srcs, main_module, size, args, tags, deps, data):
 """
 # They read the whole checkout, which Bazel does not show them.
 MANUAL = {
-    *("//tests:bazel_test", "//tests:build_test"),
+    *("//tests:bazel_test", "//tests:build_test", "//tests:documents_test", "//tests:wheel_test"),
     *("//tests/export:deployment_test", "//tests/targets/serving:servers_test"),
     *(
         "//tests/targets/serving:serve_and_attack_test",

@@ -34,9 +34,8 @@ _MINIMAL = {
 
 def _of_both_objectives(ball, steps):
     """Half of the steps by the cross-entropy, and where that fails half by the margin."""
-    apgd = tfr.attacks.apgd
-    halves = (apgd(ball, steps=steps // 2), apgd(ball, steps=steps // 2, objective=tfr.objectives.margin))
-    return tfr.attacks.Cascade(ball, halves)
+    half, apgd = max(steps // 2, 1), tfr.attacks.apgd
+    return tfr.attacks.Cascade(ball, (apgd(ball, steps=half), apgd(ball, steps=half, objective=tfr.objectives.margin)))
 
 
 _BOUNDED = {"apgd": tfr.attacks.apgd, "apgd, then by the margin": _of_both_objectives}  # not in l0

@@ -32,7 +32,8 @@ def test_the_command_takes_its_flagfile(path, tmp_path):
     _, _, program, *arguments = shlex.split(command.replace("\\\n", ""))
     if program in ("trainers.evaluate", "export.verify"):
         missing = str(tmp_path / "missing.keras")
-        nothing = (f"--{'model' if program == 'trainers.evaluate' else 'reference'}={missing}", f"--output={tmp_path}")
+        of_evaluate, of_verify = (f"--model={missing}", "--baseline="), (f"--reference={missing}",)
+        nothing = (*(of_evaluate if program == "trainers.evaluate" else of_verify), f"--output={tmp_path}")
     else:
         dataset = "mnist" if program == "trainers.mnist" else "cifar10"
         nothing = (f"--dataset={dataset}", f"--data_dir={tmp_path}", "--nodownload", f"--workdir={tmp_path / 'run'}")

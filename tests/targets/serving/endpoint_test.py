@@ -1,5 +1,8 @@
 """A served model that fails: the numbers are those without faults, or the run ends with one line; and nothing is asked twice."""
 
+import io
+import sys
+
 import numpy as np
 import pytest
 
@@ -198,14 +201,22 @@ def test_probabilities_are_attacked_through_their_logarithms(server, without_fau
     assert found.report["answers"] == "probabilities"
 
 
-def test_rounded_scores_are_reported(server, capsys):
+class Terminal(io.StringIO):
+    """Where a progress bar shows up."""
+
+    def isatty(self):
+        return True
+
+
+def test_rounded_scores_are_reported_before_the_first_attack(server, monkeypatch):
+    said = Terminal()
+    monkeypatch.setattr(sys, "stderr", said)
     server.answer = lambda images: np.round(rest.logits(images), 2)
     target = targets.load(server.address)
     found = tfr.evaluate(target, IMAGES, LABELS, ATTACK)
     assert "ROUNDED" in [warning["code"] for warning in found.report["warnings"]]
     assert found.report["endpoint"]["probe"]["step"] == pytest.approx(0.01, rel=1e-3)
-    stderr = capsys.readouterr().err
-    assert 0 <= stderr.index("ROUNDED") < stderr.index("square")
+    assert 0 <= said.getvalue().index("ROUNDED") < said.getvalue().index("square")
 
 
 def test_answers_that_do_not_repeat_are_reported_and_each_one_counts(server):
