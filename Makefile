@@ -16,7 +16,8 @@ PACKAGES := benchmarks export tests tfrobust trainers
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	  --editable '.[dev]'
 	touch $@
 
 # A file's tests share what they compile, so they run in one process; the long files first, as tests/conftest.py has them.
