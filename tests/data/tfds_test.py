@@ -123,3 +123,30 @@ def test_a_few_examples_are_read_without_the_rest(tmp_path):
     np.testing.assert_array_equal(few.labels, whole.labels[:7])
     with pytest.raises(InputError, match="incomplete or damaged"):
         data.load("mnist", "test", tmp_path, download=False)
+
+
+def test_other_classes_and_truth_values_are_columns(tmp_path):
+    import tensorflow_datasets as tfds
+
+    features = tfds.features
+    kinds = {"camera": features.ClassLabel(names=["left", "right"]), "night": features.Scalar(np.bool_)}
+    rest = {"image": features.Image(), "label": features.ClassLabel(num_classes=3), "file": features.Text()}
+    rows = [
+        {"image": np.zeros((4, 4, 3), "uint8"), "label": i % 3, "file": str(i), "camera": i % 2, "night": i == 4}
+        for i in range(6)
+    ]
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name="cameras",
+        version="1.0.0",
+        features=features.FeaturesDict({**rest, **kinds}),
+        split_datasets={"test": list(enumerate(rows))},
+        data_dir=tmp_path,
+    )
+    found = data.load("cameras", "test", data_dir=tmp_path, download=False, examples=5)
+    assert found.columns.keys() == {"camera", "night"}
+    pairs = sorted(zip(found.columns["camera"].tolist(), found.columns["night"].tolist(), found.labels.tolist()))
+    read = data.load("cameras", "test", data_dir=tmp_path, download=False)
+    whole = sorted(zip(read.columns["camera"].tolist(), read.columns["night"].tolist(), read.labels.tolist()))
+    assert whole == sorted((["left", "right"][i % 2], i == 4, i % 3) for i in range(6)) and set(pairs) <= set(whole)
+    second = data.load("cameras", "test", data_dir=tmp_path, download=False, shard=(1, 2))
+    np.testing.assert_array_equal(second.columns["camera"], read.columns["camera"][1::2])

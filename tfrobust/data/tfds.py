@@ -29,6 +29,9 @@ def load(
 ) -> Split:
     """Reads a split as TFDS decodes it, in TFDS' own order.
 
+    What else is a class or a truth value of each example, such as CIFAR-100's `coarse_label`, is a column of the split: a
+    report has the accuracy for each of its values.
+
     Args:
       name: of the data set, with configuration and version if need be, as `tfds.builder` takes it.
       split: as TFDS takes it. For "test", the validation split where test images are not there or have no labels.
@@ -47,7 +50,8 @@ def load(
     chosen = _labeled_split(name, builder, split, keys)
     images, labels = _read(name, builder, chosen, keys, examples, size, shard)
     label = builder.info.features[keys[1]]
-    return Split(images, labels.astype("int64"), _classes(label, labels))
+    columns = _columns(builder, chosen, keys, examples, shard)
+    return Split(images, labels.astype("int64"), _classes(label, labels), columns)
 
 
 def prepared(name: str, data_dir=None, download: bool = True, *, known: str = ""):
@@ -125,18 +129,7 @@ def _keys(name, info) -> tuple[str, str]:
 def _read(name, builder, split, keys, examples, size, shard=(0, 1)) -> tuple[np.ndarray, np.ndarray]:
     """The images and labels of a split. The images of other shards are not decoded."""
     image_feature = builder.info.features[keys[0]]
-    try:
-        import tensorflow_datasets as tfds
-
-        reading = tfds.ReadConfig(try_autocache=False)  # everything is read once
-        encoded = {keys[0]: tfds.decode.SkipDecoding()}
-        dataset = builder.as_dataset(split=split, read_config=reading, decoders=encoded)
-        dataset = dataset.take(-1 if examples is None else examples)
-    except Exception as error:  # TFDS raises whatever a missing or damaged file leads it to
-        raise _damaged(builder, error) from error
-    if int(dataset.cardinality()) > 0:
-        rows_of(shard, int(dataset.cardinality()))
-    dataset = dataset.shard(shard[1], shard[0])
+    dataset = _examples(builder, split, keys, examples, shard)
     total = int(dataset.cardinality())
 
     def pair(example):
@@ -153,6 +146,45 @@ def _read(name, builder, split, keys, examples, size, shard=(0, 1)) -> tuple[np.
                 "load(size=(height, width))"
             ) from error
         raise _damaged(builder, error) from error
+
+
+def _examples(builder, split, keys, examples, shard):
+    """The examples of a shard, their images not decoded."""
+    import tensorflow_datasets as tfds
+
+    try:
+        reading = tfds.ReadConfig(try_autocache=False)  # everything is read once
+        encoded = {keys[0]: tfds.decode.SkipDecoding()}
+        dataset = builder.as_dataset(split=split, read_config=reading, decoders=encoded)
+        dataset = dataset.take(-1 if examples is None else examples)
+    except Exception as error:  # TFDS raises whatever a missing or damaged file leads it to
+        raise _damaged(builder, error) from error
+    if int(dataset.cardinality()) > 0:
+        rows_of(shard, int(dataset.cardinality()))
+    return dataset.shard(shard[1], shard[0])
+
+
+def _columns(builder, split, keys, examples, shard) -> dict[str, np.ndarray]:
+    """By name, the other classes and truth values of each example, classes by their names."""
+    import tensorflow_datasets as tfds
+
+    others = {name: feature for name, feature in builder.info.features.items() if name not in keys}
+    told = {
+        name: feature
+        for name, feature in others.items()
+        if isinstance(feature, tfds.features.ClassLabel) or (feature.shape == () and feature.np_dtype == np.bool_)
+    }
+    if not told:
+        return {}
+    dataset = _examples(builder, split, keys, examples, shard).map(
+        lambda example: {name: example[name] for name in told}
+    )
+    rows = list(dataset.as_numpy_iterator())
+    found = {name: np.array([row[name] for row in rows]) for name in told}
+    for name, feature in told.items():
+        if isinstance(feature, tfds.features.ClassLabel):
+            found[name] = np.array([feature.int2str(value) if value >= 0 else "unlabeled" for value in found[name]])
+    return found
 
 
 def _damaged(builder, error):
