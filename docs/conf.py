@@ -15,7 +15,7 @@ version = release = tfrobust.__version__
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
-nb_execution_mode = "off"  # notebooks are executed by tests/notebooks_test.py, and stand here with what they printed
+nb_execution_mode = "off"  # notebooks are executed by tests/documents_test.py, and stand here with what they printed
 myst_heading_anchors = 3
 suppress_warnings = ["config.cache"]
 
@@ -23,7 +23,6 @@ autodoc_member_order = "bysource"
 autodoc_inherit_docstrings = False  # of Keras, whose docstrings are not ours
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
-napoleon_use_ivar = True
 napoleon_custom_sections = [("Attributes", "params_style")]
 
 html_sidebars = {name: [] for name in ("index", "quickstart", "comparison", "results")}  # which have no neighbors

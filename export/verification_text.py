@@ -1,7 +1,7 @@
 """How what was found of artifacts is shown: the verdict first, then tables, then a line for each thing that is no table."""
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from export import departure
 from export.artifact import Artifact
@@ -9,10 +9,11 @@ from export.device import results
 from export.verification import Verification
 from tfrobust.evaluation import Beside
 from tfrobust.evaluation.render import overview, text
+from tfrobust.evaluation.render.ci import Checks
 from tfrobust.evaluation.render.pictures import short_names
 
 
-def verdict(checks: Mapping[str, Mapping[str, Sequence[str]]]) -> list[str]:
+def verdict(checks: Checks) -> list[str]:
     """Whether all checks hold, and a line for each that does not."""
     cases = [lines for of_one in checks.values() for lines in of_one.values()]
     failures = [f"failed: {line}" for lines in cases for line in lines]
@@ -34,7 +35,7 @@ def lines(found: Verification, everything: bool = True) -> Iterator[str]:
         yield textwrap.fill(line, text.WIDTH, subsequent_indent="  ")
 
 
-def beside(found: Verification, said: Sequence[str], checks: Mapping[str, Mapping[str, Sequence[str]]]) -> Beside:
+def beside(found: Verification, said: Sequence[str], checks: Checks) -> Beside:
     """What report.html shows beside the evaluations."""
     title = f"what was exported of {found.reference.report['model']}"
     costs = [("What was exported", list(_costs(found, checks)))]

@@ -63,9 +63,7 @@ def main():
 
     of_devices = [results.read(path) for path in DEVICE_RESULT.value]
 
-    parsed = plan.parsed()
-    if thresholds.min_robust_accuracy is not None and not any(attack.bounded for attack in parsed):
-        raise tfr.InputError("--min_robust_accuracy needs an --attack with a radius, such as 'pgd(linf(8/255))'")
+    plan.check_threshold(thresholds.min_robust_accuracy)
     paths = dict.fromkeys(ARTIFACT.value)
     targets, test = attacks.prepared(plan, source, [REFERENCE.value, *paths])
     config = plan.config().changed(trained_with=attacks.trained_with(REFERENCE.value))
@@ -73,7 +71,7 @@ def main():
         targets[REFERENCE.value],
         {path: targets[path] for path in paths},
         test,
-        verification.Plan(parsed, own_examples, queries, config),
+        verification.Plan(plan.parsed(), own_examples, queries, config),
     )
     found = results.beside(found, of_devices)
     checks = {one.path: one.checks(thresholds, limit) for one in found.artifacts}

@@ -36,8 +36,7 @@ def main() -> int:
     if campaign:
         return share(shards.Shared(campaign, plan, source, MODEL.value, SOURCE.value))
     strategy = devices.from_flags().start()
-    if MIN_ROBUST_ACCURACY.value is not None and not any(attack.bounded for attack in plan.parsed()):
-        raise tfr.InputError("--min_robust_accuracy needs an --attack with a radius, such as 'pgd(linf(8/255))'")
+    plan.check_threshold(MIN_ROBUST_ACCURACY.value)
     study = _corruptions(CORRUPTION.value)
     paths = [path for path in (BASELINE.value, MODEL.value) if path]
     with strategy.scope():

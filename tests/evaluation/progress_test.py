@@ -6,12 +6,8 @@ import time
 
 import pytest
 
+from tests.support.terminals import Terminal
 from tfrobust.evaluation import progress
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
 
 
 class Model:

@@ -103,6 +103,11 @@ class AttackPlan:
         """
         return [tfr.attacks.parse(text) for text in self.attacks]
 
+    def check_threshold(self, min_robust_accuracy: float | None) -> None:
+        """Raises `InputError` for a threshold that no attack of the plan can be held to."""
+        if min_robust_accuracy is not None and not any(attack.bounded for attack in self.parsed()):
+            raise tfr.InputError("--min_robust_accuracy needs an --attack with a radius, such as 'pgd(linf(8/255))'")
+
     def config(self) -> "tfr.evaluation.EvaluationConfig":
         """The settings of the evaluation."""
         finished = self.output and self.output / "finished"
@@ -208,7 +213,7 @@ def save(
     report: dict,
     evaluations: Sequence,
     beside: "tfr.evaluation.Beside | None" = None,
-    checks: Mapping[str, Mapping[str, Sequence[str]]] | None = None,
+    checks: "tfr.evaluation.ci.Checks | None" = None,
 ) -> None:
     """Writes the report and the last evaluation's adversarial images where the plan says, and says where.
 

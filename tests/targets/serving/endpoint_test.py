@@ -1,6 +1,5 @@
 """A served model that fails: the numbers are those without faults, or the run ends with one line; and nothing is asked twice."""
 
-import io
 import sys
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 import tfrobust as tfr
 from tests.support.servers import rest
+from tests.support.terminals import Terminal
 from tfrobust import targets
 from tfrobust.errors import InputError
 from tfrobust.targets import EndpointConfig
@@ -199,13 +199,6 @@ def test_probabilities_are_attacked_through_their_logarithms(server, without_fau
     found = _evaluated(server)
     np.testing.assert_array_equal(found.outcomes[0].broken, without_faults[0])
     assert found.report["answers"] == "probabilities"
-
-
-class Terminal(io.StringIO):
-    """Where a progress bar shows up."""
-
-    def isatty(self):
-        return True
 
 
 def test_rounded_scores_are_reported_before_the_first_attack(server, monkeypatch):

@@ -19,6 +19,9 @@ _SLICES = 12  # of a column that are shown, the weakest first
 _AMPLIFIED = 10  # a difference as it is shown
 
 
+Tables = Sequence[tuple[str, Sequence[Sequence[str | Mapping[str, float]]]]]  # each with a title
+
+
 class Beside(NamedTuple):
     """What a page shows beside the evaluations.
 
@@ -34,9 +37,9 @@ class Beside(NamedTuple):
     title: str
     passed: bool
     verdict: Sequence[str]
-    tables: Sequence[tuple[str, Sequence[Sequence[str | Mapping[str, float]]]]] = ()
+    tables: Tables = ()
     lines: Sequence[str] = ()
-    first: Sequence[tuple[str, Sequence[Sequence[str | Mapping[str, float]]]]] = ()
+    first: Tables = ()
 
 
 class Figure(NamedTuple):
