@@ -5,7 +5,8 @@
 
 Prints the table of the attacks that all have in common, and writes report.html to --output, with junit.xml and
 results.sarif for CI systems. With --max_drop the exit code is 1 if an accuracy of a later report is lower by more than that
-than the first's: clean, under an attack, in a ball, or any of these in a slice of the data, such as a class.
+than the first's: clean, under an attack, in a ball, or any of these in a slice of the data, such as a class. An attack of the
+first that a later one lacks is refused then.
 """
 
 import pathlib
@@ -23,6 +24,8 @@ MAX_DROP = flags.DEFINE_float(
 MIN_EXAMPLES = flags.DEFINE_integer("min_examples", 20, "Slices with fewer examples are not held to it.", lower_bound=1)
 OUTPUT = flags.DEFINE_string("output", None, "Folder for report.html, junit.xml and results.sarif.")
 
+_PRINTED = 20  # accuracies that fell; the page has all
+
 
 def main(paths: Sequence[str]) -> int:
     if len(paths) < 2:
@@ -31,10 +34,14 @@ def main(paths: Sequence[str]) -> int:
         files.check_writable(pathlib.Path(OUTPUT.value))
     quiet.start_tensorflow()
     comparison = tfr.evaluation.comparison
-    reports = comparison.in_common([comparison.read(path) for path in paths])
-    same = comparison.same_data(reports)
+    found = [comparison.read(path) for path in paths]
+    reports = comparison.in_common(found)
+    same, left_out = comparison.same_data(reports), comparison.left_out(found)
     if MAX_DROP.value is not None and not same:
         raise tfr.InputError("the reports are of different images: whether one has become worse cannot be told")
+    unknown = [row["attack"] for row in found[0]["attacks"] if row["attack"] in left_out]
+    if MAX_DROP.value is not None and unknown:
+        raise tfr.InputError(f"not all reports have {unknown[0]}, which the first has: make it on all models")
     names = tfr.evaluation.distinct([str(pathlib.Path(path).parent) for path in paths])
     reports = [{**report, "model": name} for report, name in zip(reports, names)]
     fallen_by_name = {
@@ -45,10 +52,13 @@ def main(paths: Sequence[str]) -> int:
     evaluations = [tfr.evaluation.Evaluation(report, None, None, None, []) for report in reports]
     print(tfr.evaluation.table(evaluations))
     verdict = _verdict(fallen, names[0])
-    print("\n".join(verdict))
+    remarks = [f"Left out, since not all reports have it: {', '.join(left_out)}."] if left_out else []
+    print("\n".join([*remarks, *verdict[: _PRINTED + 1]]))
+    if len(fallen) > _PRINTED:
+        print(f"and {len(fallen) - _PRINTED} more: the page that --output writes has all")
     failed = bool(fallen) and MAX_DROP.value is not None
     if OUTPUT.value:
-        remarks = [] if same else ["The reports are of different images."]
+        remarks += [] if same else ["The reports are of different images."]
         beside = tfr.evaluation.Beside(f"{', '.join(names[1:])} beside {names[0]}", not failed, [*verdict, *remarks])
         figures = tfr.evaluation.drawn(evaluations, ("curves",))
         with files.written(pathlib.Path(OUTPUT.value, "report.html")) as path:

@@ -27,7 +27,8 @@ def folder(tmp_path_factory):
     candidate = copy.deepcopy(report)
     candidate["slices"]["camera"][1]["robust_accuracy"]["fgsm(linf(0.02))"] -= 2 / 24
     other = {**copy.deepcopy(report), "run": {"data_sha256": "of others"}}
-    for name, contents in (("candidate", candidate), ("other", other)):
+    fewer = {**copy.deepcopy(report), "attacks": report["attacks"][1:]}
+    for name, contents in (("candidate", candidate), ("other", other), ("fewer", fewer)):
         (folder / name).mkdir()
         (folder / name / "report.json").write_text(json.dumps(contents))
     return folder
@@ -53,6 +54,7 @@ def test_a_candidate_that_is_worse_in_one_slice_is_refused_and_the_slice_is_name
 @pytest.mark.parametrize("flags", [("--max_drop=0.09",), ("--max_drop=0.01", "--min_examples=25"), ()])
 def test_within_what_may_fall_it_passes(folder, flags):
     said = programs.succeed("trainers.compare", *reports(folder, "release", "candidate", "release"), *flags)
+    assert "Left out" not in said
     assert "verdict: passed, 0 " in said if flags else "verdict: 1 accuracies are lower" in said
 
 
@@ -68,12 +70,19 @@ def test_the_page_opens_without_a_network_and_without_sideways_scroll(folder, tm
     [
         (("release",), (), "name two or more"),
         (("release", "other"), ("--max_drop=0.1",), "different images"),
+        (("release", "fewer"), ("--max_drop=0.1",), "not all reports have fgsm(linf(0.02)), which the first has"),
         (("release", "missing"), (), "missing/report.json is not a readable report.json"),
     ],
 )
 def test_wrong_use_ends_in_one_line(folder, names, flags, said):
     process = programs.run("trainers.compare", *reports(folder, *names), *flags)
     assert process.returncode == 2 and said in programs.errors(process)[0]
+
+
+def test_attacks_that_only_some_reports_have_are_named(folder):
+    said = programs.succeed("trainers.compare", *reports(folder, "release", "fewer"))
+    assert "Left out, since not all reports have it: fgsm(linf(0.02))." in said
+    programs.succeed("trainers.compare", *reports(folder, "fewer", "release"), "--max_drop=0.01")  # one more is welcome
 
 
 def test_only_what_all_reports_have_is_compared(folder):

@@ -48,6 +48,13 @@ def in_common(reports: Sequence[dict]) -> list[dict]:
     ]
 
 
+def left_out(reports: Sequence[dict]) -> list[str]:
+    """The attacks that some reports have, and not all: `in_common` leaves them out."""
+    lists = [[row["attack"] for row in report["attacks"]] for report in reports]
+    shared = _shared(lists)
+    return [name for name in dict.fromkeys(name for names in lists for name in names) if name not in shared]
+
+
 def same_data(reports: Sequence[dict]) -> bool:
     """Whether all reports are of the same images and labels."""
     return len({(report.get("run") or {}).get("data_sha256", index) for index, report in enumerate(reports)}) == 1
