@@ -1,6 +1,6 @@
 """What documents show runs: every block of Python, every flag of every command, the notebooks, and the site without a warning.
 
-The commands of the README and of command_line run in tests/wheel_test.py; those of deployment, device, fleet and serve_and_attack in tests of theirs.
+The commands of the README and of most pages run in tests/wheel_test.py; those of deployment, device, fleet and serve_and_attack in tests of theirs.
 """
 
 import json
@@ -13,6 +13,7 @@ import sys
 import pytest
 
 import tfrobust
+from tests import wheel_test
 from tests.support import pages, programs
 from tfrobust import attacks
 
@@ -20,7 +21,8 @@ PAGES = ["README.md", *sorted(str(path.relative_to(programs.ROOT)) for path in (
 RUN_ELSEWHERE = (  # results.md keeps commands as they were run then
     "docs/results.md",
     "README.md",
-    "docs/command_line.md",
+    *(f"docs/{name}.md" for name in wheel_test.PAGES),
+    "docs/quickstart.md",  # has those of the README
     "docs/deployment.md",
     "docs/device.md",
     "docs/fleet.md",

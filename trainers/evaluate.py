@@ -49,18 +49,20 @@ def main() -> int:
         evaluation.report["warnings"].extend(tfr.evaluation.checks.ablation(evaluation.report, baseline[0].report))
     print(tfr.evaluation.table([*baseline, evaluation], evidence=not plan.output))
     report = {**evaluation.report, **({"baseline": baseline[0].report} if baseline else {})}
+    more = []
     if study:
         report["corruptions"] = corrupt(study, plan, [targets[path] for path in paths], test)
-    return judged(plan, report, [*baseline, evaluation])
+        more = [study.section(report["corruptions"])]
+    return judged(plan, report, [*baseline, evaluation], more)
 
 
-def judged(plan: attacks.AttackPlan, report: dict, evaluations) -> int:
+def judged(plan: attacks.AttackPlan, report: dict, evaluations, more=()) -> int:
     """Writes the report, says whether the last model reaches --min_robust_accuracy, and returns the exit code."""
     checks = tfr.evaluation.thresholds.Thresholds(MIN_ROBUST_ACCURACY.value).by_attack(report)
     failed = [line for lines in checks.values() for line in lines]
     for line in failed:
         print(f"failed: {line}")
-    attacks.save(plan, report, evaluations, checks={report["model"]: checks})
+    attacks.save(plan, report, evaluations, checks={report["model"]: checks}, more=more)
     return int(bool(failed))
 
 

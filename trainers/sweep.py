@@ -55,7 +55,7 @@ def _save(output, flag, rows, histories):
     pictures = tfr.evaluation.render.pictures
     columns = [name for name in rows[0] if name not in (flag, "examples", "seconds")]
     cells = [[flag, *columns], *([row[flag], *(_text(row[name]) for name in columns)] for row in rows)]
-    print("\n".join(tfr.evaluation.render.text.aligned(cells, left=1)))
+    print("\n".join(tfr.evaluation.render.text.fitted(cells, words=1)))
     with files.written(output / "sweep.csv") as path:
         path.write_text(tfr.evaluation.exported.as_csv(rows))
     shown = {name: [row[name] for row in rows] for name in columns if name not in ("low", "high")}

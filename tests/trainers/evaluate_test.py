@@ -73,6 +73,8 @@ def test_common_corruptions_of_a_file_beside_its_network(artifacts, tmp_path):
     assert len(rows) == 11 and rows[0]["accuracy"] == report["clean_accuracy"] >= rows[5]["accuracy"]
     assert "mean corruption error" in output and "mCE, relative to" in output
     assert (tmp_path / "corruptions.csv").is_file() and (tmp_path / "corruptions.png").is_file()
+    page = (tmp_path / "report.html").read_text()
+    assert '<a href="#corruptions">' in page and "error, gaussian_noise" in page
 
 
 def test_own_images_and_a_tflite_file_with_its_source(artifacts, tmp_path):

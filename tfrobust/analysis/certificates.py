@@ -17,7 +17,7 @@ from tfrobust.evaluation.metrics import wilson_interval
 from tfrobust.evaluation.render import figures, overview, page
 from tfrobust.evaluation.render.page import Beside
 from tfrobust.evaluation.render.pictures import lines_with_bands
-from tfrobust.evaluation.render.text import aligned, interval
+from tfrobust.evaluation.render.text import fitted, interval
 from tfrobust.models.interval_bounds import IntervalBounds
 
 
@@ -64,7 +64,7 @@ class Curve(NamedTuple):
         for row in self.rows():
             shares = row["certified"], row["empirical"]
             cells.append([f"{row['radius']:g}", *(text for share in shares for text in _share(share, row["examples"]))])
-        return "\n".join(line.rstrip() for line in aligned(cells, left=1))
+        return "\n".join(fitted(cells, words=1))
 
     def page(self, title: str, run: Mapping[str, str | None] | None = None) -> str:
         """The curve as an HTML page: whether certificates and attack agree, the picture, and a table.

@@ -214,18 +214,19 @@ def save(
     evaluations: Sequence,
     beside: "tfr.evaluation.Beside | None" = None,
     checks: "tfr.evaluation.ci.Checks | None" = None,
+    more: "Sequence[tfr.evaluation.Section]" = (),
 ) -> None:
     """Writes the report and the last evaluation's adversarial images where the plan says, and says where.
 
     Args:
       plan: what the flags say.
-      report, evaluations, beside: as of `tfrobust.evaluation.save`.
+      report, evaluations, beside, more: as of `tfrobust.evaluation.save`.
       checks: what was checked, for CI systems: see `tfrobust.evaluation.ci`.
     """
     if plan.output:
         shutil.rmtree(plan.output / "finished", ignore_errors=True)
         if checks is not None:
             tfr.evaluation.ci.write(plan.output, checks, [evaluation.report for evaluation in evaluations])
-        print(f"report: {tfr.evaluation.save(plan.output, report, evaluations, beside)}")
+        print(f"report: {tfr.evaluation.save(plan.output, report, evaluations, beside, more)}")
     if plan.save_adversarial:
         print(f"adversarial images: {evaluations[-1].save_adversarial(plan.save_adversarial)}")

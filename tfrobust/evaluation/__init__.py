@@ -16,7 +16,7 @@ from tfrobust.evaluation.evaluate import evaluate, show
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.render import ci
 from tfrobust.evaluation.render.figures import drawn
-from tfrobust.evaluation.render.page import Beside, page
+from tfrobust.evaluation.render.page import Beside, Section, page
 from tfrobust.evaluation.render.pictures import distinct
 from tfrobust.evaluation.render.text import table
 from tfrobust.evaluation.report import Evaluation, save
@@ -34,6 +34,7 @@ __all__ = [
     "Outcome",
     "Plan",
     "Scenarios",
+    "Section",
     "Shard",
     "Transfer",
     "ci",

@@ -110,7 +110,11 @@ class Evaluation:
 
 
 def save(
-    folder: str | pathlib.Path, report: dict, evaluations: Sequence[Evaluation], beside: page.Beside | None = None
+    folder: str | pathlib.Path,
+    report: dict,
+    evaluations: Sequence[Evaluation],
+    beside: page.Beside | None = None,
+    more: Sequence[page.Section] = (),
 ) -> pathlib.Path:
     """Writes `report` as report.json, and report.html, curves.png, progress.png and pictures.png of the evaluations side by side.
 
@@ -118,7 +122,7 @@ def save(
       folder: is made if need be; each file appears whole or not at all.
       report: what goes into report.json.
       evaluations: with the same attacks, the first being what the others are compared with.
-      beside: what the page shows beside them.
+      beside, more: what the page shows beside them: see `render.page`.
 
     Returns:
       The path of report.html.
@@ -131,7 +135,7 @@ def save(
         "pictures.png": pictures.adversarial_images(evaluations),
         **{f"{name}.png": figure.light for name, figure in drawn.items()},
         "report.json": (json.dumps({**report, "run": run}, indent=2) + "\n").encode(),
-        "report.html": page.page(evaluations, drawn, beside, run).encode(),
+        "report.html": page.page(evaluations, drawn, beside, run, more).encode(),
     }.items():
         if contents:
             with files.written(folder / name) as path:

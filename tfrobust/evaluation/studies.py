@@ -6,6 +6,7 @@ one picture.
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -18,8 +19,8 @@ from tfrobust.evaluation import common_corruptions, corruptions, exported, metri
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.evaluate import evaluate
 from tfrobust.evaluation.predictor import Predictor
-from tfrobust.evaluation.render import pictures
-from tfrobust.evaluation.render.text import aligned, interval
+from tfrobust.evaluation.render import figures, page, pictures
+from tfrobust.evaluation.render.text import fitted, interval
 from tfrobust.targets import Target
 
 SHARES = (0.2, 0.5, 1.0)  # of eps_ref, in Deep Defense's tables
@@ -49,7 +50,7 @@ class Study(abc.ABC):
 
     @abc.abstractmethod
     def cells(self, rows: Sequence[dict]) -> list[list[str]]:
-        """The lines of a table, the first of which is its heading."""
+        """The lines of a table with a column for each model, the first of which is its heading."""
 
     @abc.abstractmethod
     def picture(self, rows: Sequence[dict]) -> bytes:
@@ -57,7 +58,7 @@ class Study(abc.ABC):
 
     def table(self, rows: Sequence[dict]) -> str:
         """A text table of the rows of one or more models."""
-        return "\n".join(line.rstrip() for line in aligned(self.cells(rows), left=1))
+        return "\n".join(fitted(self.cells(rows), words=1))
 
     def csv(self, rows: Sequence[dict]) -> str:
         """The same numbers in full, a line for each row; without curves."""
@@ -86,12 +87,11 @@ class Corrupted(Study):
         return found
 
     def cells(self, rows: Sequence[dict]) -> list[list[str]]:
-        lines: dict[str, dict[float, str]] = {}
+        lines: dict[float, list[str]] = {}
         for row in rows:
-            lines.setdefault(row["model"], {})[row[self.axis]] = _share(row)
-        columns = list(next(iter(lines.values())))
-        heading = [self.name, *(f"{self.axis} {column:g}" for column in columns)]
-        return [heading, *([name, *(line[column] for column in columns)] for name, line in lines.items())]
+            lines.setdefault(row[self.axis], []).append(_share(row))
+        heading = [self.name, *_names(rows)]
+        return [heading, *([f"{self.axis} {much:g}", *shares] for much, shares in lines.items())]
 
     def picture(self, rows: Sequence[dict]) -> bytes:
         curves: dict[str, list[list[float]]] = {}
@@ -179,13 +179,19 @@ class CommonCorruptions(Study):
         models = list(dict.fromkeys(row["model"] for row in rows))
         errors = {model: self.errors([row for row in rows if row["model"] == model]) for model in models}
         clean = {row["model"]: _share(row) for row in rows if not row["severity"]}
-        lines = [["", *models], ["clean accuracy", *(clean[model] for model in models)]]
+        names = _names(rows)
+        lines = [["", *names], ["clean accuracy", *(clean[model] for model in models)]]
         lines += [[f"error, {name}", *(f"{errors[model][name]:.2%}" for model in models)] for name in self.names]
         lines.append(["mean corruption error", *(f"{self.mean_error(errors[model]):.2%}" for model in models)])
         if len(models) > 1:
             relative = [self.mean_error(errors[model], errors[models[0]]) for model in models]
-            lines.append([f"mCE, relative to {models[0]}", *(f"{value:.1%}" for value in relative)])
+            lines.append([f"mCE, relative to {names[0]}", *(f"{value:.1%}" for value in relative)])
         return lines
+
+    def section(self, rows: Sequence[dict]) -> page.Section:
+        """The section of a report's page."""
+        figure = figures.of(functools.partial(self.picture, rows), "Accuracy by the severity of corruptions")
+        return page.Section("corruptions", "Common corruptions", figure, self.cells(rows))
 
     def errors(self, rows: Sequence[dict]) -> dict[str, float]:
         """The mean error over severities of each corruption, of the rows of one model."""
@@ -247,8 +253,8 @@ class WhiteBox(Study):
     def cells(self, rows: Sequence[dict]) -> list[list[str]]:
         skipped = ("model", "accuracy", "low", "high", "examples", "radii", "fgsm", "models")
         columns = [name for name in rows[0] if name not in skipped and not name.endswith((" low", " high", DEVIATION))]
-        lines = [[row["model"], _share(row), *(_cell(name, row) for name in columns)] for row in rows]
-        return [["white box", "accuracy", *columns], *lines]
+        lines = [[name, *(_cell(name, row) for row in rows)] for name in columns]
+        return [["white box", *_names(rows)], ["accuracy", *map(_share, rows)], *lines]
 
     def picture(self, rows: Sequence[dict]) -> bytes:
         curves = {}
@@ -316,6 +322,11 @@ def _numbers(outcome):
     if min(images.shape[1:3]) >= similarity.WINDOW:
         found["pass"] = float(similarity.pass_scores(adversarial, images).mean())
     return found
+
+
+def _names(rows):
+    """What tells the models of these rows apart."""
+    return pictures.distinct(list(dict.fromkeys(row["model"] for row in rows)))
 
 
 def _with_interval(share, examples):

@@ -50,19 +50,37 @@ class Figure(NamedTuple):
     alt: str
 
 
+class Section(NamedTuple):
+    """What else was asked of the models, such as how they do on corrupted images.
+
+    Attributes:
+      name: of the section in the page's address, one word.
+      title: as it stands above it.
+      figure: the picture.
+      rows: the table, the heading first.
+    """
+
+    name: str
+    title: str
+    figure: Figure
+    rows: Sequence[Sequence[str | Mapping[str, float]]]
+
+
 def page(
     evaluations: Sequence,
     figures: Mapping[str, Figure] | None = None,
     beside: Beside | None = None,
     run: Mapping[str, str | None] | None = None,
+    more: Sequence[Section] = (),
 ) -> str:
     """The HTML page: one file, no scripts, nothing loaded from elsewhere.
 
     Args:
       evaluations: side by side; the last is what the page is about.
       figures: "curves" and "progress".
-      beside: what else it shows.
+      beside: what stands above the evaluations.
       run: how it came about: see `provenance.of_run`.
+      more: sections behind the attacks and the slices.
     """
     reports, names = [evaluation.report for evaluation in evaluations], short_names(evaluations)
     report = reports[-1]
@@ -74,6 +92,7 @@ def page(
         "overview": list(overview.rows(reports, names)),
         "worst_slices": list(_worst(report)),
         "slices": list(_slices(report)),
+        "more": more,
         "warnings": list(_grouped(text.merged_warnings(reports)).items()),
         "first": beside.first if beside else (),
         "tables": beside.tables if beside else (),
@@ -147,6 +166,7 @@ def _sections(filled):
         "curves": ("By radius", filled.get("curves")),
         "attacks": ("Attacks", True),
         "slices": ("Slices", filled["worst_slices"]),
+        **{section.name: (section.title, True) for section in filled["more"]},
         "checks": ("Checks", filled["warnings"]),
         "examples": ("Examples", filled["galleries"]),
         "details": ("Attack by attack", filled["details"]),

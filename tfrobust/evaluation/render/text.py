@@ -13,7 +13,7 @@ import rich.text
 from tfrobust.evaluation import metrics
 from tfrobust.evaluation.columns import shown
 from tfrobust.evaluation.render import overview
-from tfrobust.evaluation.render.pictures import short_names
+from tfrobust.evaluation.render.pictures import distinct, short_names
 
 WIDTH = 100  # columns of a terminal
 _BOX = rich.box.Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)  # a line under the heading
@@ -30,7 +30,7 @@ def table(evaluations: Sequence, evidence: bool = True) -> str:
     lines = fitted(list(overview.rows(reports, names)), words=1)
     if len(reports) == 1 and reports[0]["attacks"]:
         lines += ["", *fitted(numbers(reports[0]), words=1)]
-    remarks = [line for note in notes(reports) for line in _wrapped(note)]
+    remarks = [line for note in notes(reports) for line in wrapped(note)]
     return "\n".join([*lines, *remarks, *_warnings(reports, evidence)])
 
 
@@ -47,12 +47,13 @@ def _warnings(reports, evidence) -> Iterator[str]:
     for names, warning in merged_warnings(reports):
         grouped.setdefault((warning["code"], warning["remedy"]), []).append(f"{names}: {warning['evidence']}")
     for (code, remedy), found in grouped.items():
-        yield from _wrapped(f"warning {code}: {remedy}")
+        yield from wrapped(f"warning {code}: {remedy}")
         for line in found if evidence else ():
-            yield from _wrapped(line, "  ")
+            yield from wrapped(line, "  ")
 
 
-def _wrapped(line, indent=""):
+def wrapped(line: str, indent: str = "") -> list[str]:
+    """A line as those that it fills within `WIDTH`, the later ones indented."""
     return textwrap.wrap(line, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
 
 
@@ -132,27 +133,15 @@ def warning_line(found: tuple[str, dict]) -> str:
 
 
 def transfer_table(transfer) -> str:
-    """A text table of a `Transfer` with a line for each model and a column for each source and attack."""
+    """A table of a `Transfer` with a line for each model and a column for each source and attack."""
     report = transfer.report
     columns = [*itertools.product(report["sources"], report["attacks"])]
     notes = [f"[{number}] {attack} from {source}" for number, (source, attack) in enumerate(columns, start=1)]
     rows = [["model", "clean", *(f"[{number}]" for number in range(1, len(columns) + 1))]]
-    for place, model in enumerate(report["models"]):
+    for place, (model, name) in enumerate(zip(report["models"], distinct(report["models"]))):
         found = report["defense_rates"][place :: len(report["models"])]
         rates = (f"{row['defense_rate']:.2%} ({interval(row['defense_rate'], row['examples'])})" for row in found)
-        rows.append([model, f"{report['clean_accuracy'][model]:.2%}", *rates])
+        rows.append([name, f"{report['clean_accuracy'][model]:.2%}", *rates])
     found = [{"model": warning.pop("model"), "warnings": [warning]} for warning in map(dict, report["warnings"])]
-    return "\n".join([*aligned(rows, left=1), *notes, *map(warning_line, merged_warnings(found))])
-
-
-def aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    """Lines of a text table whose first row is the heading; the first `left` columns hold words, the others numbers."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column < left else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        )
-        for row in rows
-    ]
-    return [lines[0], "-" * len(lines[0]), *lines[1:]]
+    remarks = [*notes, *map(warning_line, merged_warnings(found))]
+    return "\n".join([*fitted(rows, words=1), *(line for remark in remarks for line in wrapped(remark))])
