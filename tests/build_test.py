@@ -21,6 +21,7 @@ NEEDS = {  # the distributions behind an import, unless it is the one of the sam
     "PIL": ("pillow",),
     "absl": ("absl_py",),
     "art": (),  # benchmarks/peers installs its own
+    "autoattack": (),  # benchmarks/original_autoattack takes a checkout
     "cleverhans": (),
     "cv2": ("opencv_python_headless",),
     "foolbox": (),

@@ -35,7 +35,14 @@ def found():
 @pytest.fixture(scope="module")
 def folder(found, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    evaluation.save(folder, found[1].report, found)
+    study = evaluation.studies.CommonCorruptions(("fog",))
+    rows = [
+        {"model": of.report["model"], "corruption": "fog" if severity else "none", "severity": severity}
+        | {"accuracy": 1 - severity / 10, "examples": 60}
+        for of in found
+        for severity in range(6)
+    ]
+    evaluation.save(folder, found[1].report, found, more=[study.section(rows)])
     return folder
 
 
@@ -85,6 +92,13 @@ def test_examples_show_what_broke_and_what_withstood_with_how_sure_the_model_is(
     assert outcome.broken[gallery.rows].sum() in range(1, 7) and (~outcome.broken[gallery.rows]).sum() in range(0, 4)
     assert len(set(found[1].labels[gallery.rows[:3]])) == 3  # of all classes, not the first ones
     assert (gallery.clean > 0.1).all() and (gallery.clean <= 1).all()
+
+
+def test_common_corruptions_have_a_picture_and_a_table_behind_the_attacks(folder):
+    text = (folder / "report.html").read_text()
+    assert text.index('<section id="attacks">') < text.index('<section id="corruptions">') < text.index('id="repeat"')
+    section = text[text.index('<section id="corruptions">') :].split("</section>")[0]
+    assert '<th scope="row">error, fog</th><td data-label="units_16">30.00%</td>' in section and "image/png" in section
 
 
 def test_slices_are_the_accuracies_of_their_examples_and_the_weakest_is_named(folder, found):
