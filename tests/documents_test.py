@@ -13,7 +13,6 @@ import sys
 import pytest
 
 import tfrobust
-from tests import wheel_test
 from tests.support import pages, programs
 from tfrobust import attacks
 
@@ -21,7 +20,7 @@ PAGES = ["README.md", *sorted(str(path.relative_to(programs.ROOT)) for path in (
 RUN_ELSEWHERE = (  # results.md keeps commands as they were run then
     "docs/results.md",
     "README.md",
-    *(f"docs/{name}.md" for name in wheel_test.PAGES),
+    *(f"docs/{name}.md" for name in pages.OF_COMMANDS),
     "docs/quickstart.md",  # has those of the README
     "docs/deployment.md",
     "docs/device.md",

@@ -26,7 +26,6 @@ from tfrobust import models
 from tfrobust.cli.command import PROGRAMS
 
 DIGITS = ("--dataset=digits", "--examples=10")
-PAGES = ("command_line", "defenses", "certificates", "studies", "ace")  # in an order in which each finds what it needs
 CUT = {  # what makes a command short: other data and fewer images
     "trainers.imagenet": ("--model=ace_toy", "--width=2", "--image_size=32", "--epochs=1"),
     "trainers.evaluate": (*DIGITS, "--noactive_checks"),
@@ -172,7 +171,7 @@ def folder(tmp_path_factory):
     return made
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", pages.OF_COMMANDS)
 def test_the_commands_of_a_page_run(page, environment, folder):
     commands = [
         shortened(block.text, epochs=0) for block in pages.blocks(f"docs/{page}.md") if block.language == "command"

@@ -7,6 +7,9 @@ from typing import NamedTuple
 
 from tests.support import programs
 
+# Pages in docs/ whose commands tests/wheel_test.py runs, in an order in which each finds what it needs.
+OF_COMMANDS = ("command_line", "defenses", "certificates", "studies", "ace")
+
 
 class Block(NamedTuple):
     """One command, or one block of Python."""
