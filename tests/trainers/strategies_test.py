@@ -2,12 +2,12 @@
 
 import concurrent.futures
 import json
-import socket
 
 import numpy as np
 import pytest
 
 from tests.support import programs
+from tests.support.servers import environments
 from tfrobust import targets
 
 MIRRORED = ("--strategy=mirrored", "--virtual_devices=2")
@@ -39,7 +39,7 @@ def assert_same_run(one, other, tolerance):
 
 def run_workers(program, *arguments, workdirs):
     """Runs one process for each workdir, together, as the workers of one cluster."""
-    cluster = {"worker": [f"127.0.0.1:{free_port()}" for _ in workdirs]}
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in environments.free_ports(len(workdirs))]}
 
     def work(index, workdir):
         config = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
@@ -49,12 +49,6 @@ def run_workers(program, *arguments, workdirs):
         processes = list(pool.map(work, range(len(workdirs)), workdirs))
     for process in processes:
         assert process.returncode == 0, process.stdout[-2000:] + process.stderr[-2000:]
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_two_devices_train_as_one_and_batch_normalization_sees_the_whole_batch(few_digits, tmp_path):

@@ -37,7 +37,7 @@ def _started(servers, words, port):
 def ran(artifacts, tmp_path_factory):
     """What each program printed, and the folder that is called `deploy` on the page."""
     folder, printed = tmp_path_factory.mktemp("deploy"), []
-    ports = {"8500": environments.free_port(), "8080": environments.free_port()}
+    ports = dict(zip(("8500", "8080"), environments.free_ports(2)))
     replaced = {
         "runs/lenet/model.keras": str(artifacts.model),
         "deploy/": f"{folder}/",

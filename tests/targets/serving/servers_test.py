@@ -37,7 +37,7 @@ def grpc(artifacts, tmp_path_factory):
 @pytest.fixture(scope="module")
 def kserve(artifacts, tmp_path_factory):
     """The URL of KServe's ModelServer, and the file in which it counts."""
-    python, port = environments.python_with("kserve"), environments.free_port()
+    python, (port,) = environments.python_with("kserve"), environments.free_ports(1)
     counted = tmp_path_factory.mktemp("kserve") / "counted"
     program = pathlib.Path(environments.__file__).with_name("kserve_model.py")
     flags = [f"--base={artifacts.saved_model}", f"--packages={PACKAGES}", f"--counted={counted}", f"--http_port={port}"]
@@ -117,7 +117,7 @@ def test_an_independent_client_gets_the_same_from_the_server(grpc, tmp_path):
 def test_tf_serving_itself_where_it_is_installed(artifacts, of_model):
     if shutil.which("tensorflow_model_server") is None:
         pytest.skip("tensorflow_model_server is not on the PATH")
-    ports = [environments.free_port(), environments.free_port()]
+    ports = environments.free_ports(2)
     flags = [f"--port={ports[0]}", f"--rest_api_port={ports[1]}", "--model_name=lenet"]
     command = ["tensorflow_model_server", *flags, f"--model_base_path={artifacts.saved_model.resolve()}"]
     with environments.process(*command) as server:
