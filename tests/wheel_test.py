@@ -1,11 +1,9 @@
 """The wheel, in an environment of nothing but what it declares, outside the checkout: every command that documents show.
 
-Each command is cut short. Those of the README start one after the other as a reader starts them; those of the pages are forks of a process that
-has imported TensorFlow. Pages with servers, a fleet or a phone have tests of their own.
+Each command is cut short, and starts as a reader starts it. Pages with servers, a fleet or a phone have tests of their own.
 """
 
 import importlib.metadata
-import json
 import os
 import re
 import shlex
@@ -38,17 +36,6 @@ CUT = {  # what makes a command short: other data and fewer images
     "export.verify": (*DIGITS, "--own_examples=0", "--noactive_checks"),
 }
 TRAINERS = ("trainers.mnist", "trainers.cifar")
-FORKS = """
-import json, os, runpy, sys
-import tensorflow, keras
-for words in json.load(sys.stdin):
-    child = os.fork()
-    if not child:
-        sys.argv = words[2:]
-        runpy.run_module(words[2], run_name="__main__", alter_sys=True)
-        os._exit(0)
-    print("ended with", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), *words, flush=True)
-"""
 
 
 def declared(requirements):
@@ -137,55 +124,40 @@ def shortened(command, epochs):
     return [*words, *CUT.get(program, ())], codes
 
 
+def run(words, allowed, environment, folder):
+    done = subprocess.run(words, cwd=folder, env=variables(environment), capture_output=True, text=True, check=False)
+    assert done.returncode in allowed, f"{words}\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}"
+
+
 def test_the_readme_runs_from_top_to_bottom(environment, tmp_path):
     for block in pages.blocks("README.md"):
-        if "pip install" in block.text:
-            continue
-        if block.language == "command":
-            words, allowed = shortened(block.text, epochs=1 if "deep_defense" in block.text else 3)
-        else:
+        if block.language == "python":
             code = block.text.replace("epochs=20", "epochs=8").replace("epochs=5", "epochs=1")
-            words, allowed = ["python", "-c", code], {0}
-        done = subprocess.run(
-            words, cwd=tmp_path, env=variables(environment), capture_output=True, text=True, check=False
-        )
-        assert done.returncode in allowed, f"{block.text}\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}"
+            run(["python", "-c", code], {0}, environment, tmp_path)
+        elif "pip install" not in block.text:
+            run(*shortened(block.text, 1 if "deep_defense" in block.text else 3), environment, tmp_path)
     for page in ("runs/quickstart/verify", "runs/quickstart/evaluate", "report"):
         assert (tmp_path / page / "report.html").exists()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Where the commands of all pages run, one page after the other, with what they take for granted."""
-    made = tmp_path_factory.mktemp("pages")
+@pytest.fixture
+def folder(tmp_path):
+    """Where the commands of the pages run, with what they take for granted."""
     for number in range(10):
         image = classifiers.random_images(1, (32, 32, 3), seed=number, low=0, high=1)[0]
-        path = made / "photographs" / f"n{number % 2}" / f"{number}.jpeg"
+        path = tmp_path / "photographs" / f"n{number % 2}" / f"{number}.jpeg"
         tf.io.write_file(str(path), tf.io.encode_jpeg((image * 255).astype("uint8")))
-    models.lenet().save(made / "lenet.keras")
+    models.lenet().save(tmp_path / "lenet.keras")
     network = models.ace_toy((32, 32, 3), 2, width=2)
     arrays = {
         f"{layer.name}_{variable.name}": variable.numpy() for layer in network.layers for variable in layer.weights
     }
-    np.savez(made / "efficientnet_lite0.npz", **arrays)
-    return made
+    np.savez(tmp_path / "efficientnet_lite0.npz", **arrays)
+    return tmp_path
 
 
-@pytest.mark.parametrize("page", pages.OF_COMMANDS)
-def test_the_commands_of_a_page_run(page, environment, folder):
-    commands = [
-        shortened(block.text, epochs=0) for block in pages.blocks(f"docs/{page}.md") if block.language == "command"
-    ]
-    done = subprocess.run(
-        [environment / "python", "-c", FORKS],
-        input=json.dumps([words for words, _ in commands]),
-        cwd=folder,
-        env=variables(environment),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    ended = [line for line in done.stdout.splitlines() if line.startswith("ended with ")]
-    assert len(ended) == len(commands), done.stderr[-3000:]
-    for line, (_, allowed) in zip(ended, commands):
-        assert int(line.split()[2]) in allowed, line + done.stderr[-3000:]
+def test_the_commands_of_the_pages_run_one_page_after_the_other(environment, folder):
+    for page in pages.OF_COMMANDS:
+        for block in pages.blocks(f"docs/{page}.md"):
+            if block.language == "command":
+                run(*shortened(block.text, epochs=0), environment, folder)
