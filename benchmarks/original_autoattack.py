@@ -3,9 +3,10 @@
     git clone https://github.com/fra31/auto-attack ../auto-attack
     python -m benchmarks.original_autoattack --original=../auto-attack --model=lenet.keras --dataset=mnist --ball='linf(0.1)'
 
-The original attacks the same LeNet in PyTorch, with PyTorch's own convolutions (--onednn: with those of oneDNN). Every part attacks all images; the last line is the cascade, in which a part attacks what those before it
-left. Seconds are processor time; ours compiled before. "x floor" is ours beside as many bare gradients and forward passes of the whole
-batch. PyTorch is not among tfrobust's packages.
+The original attacks the same LeNet in PyTorch, with PyTorch's own convolutions (--onednn: with those of oneDNN). Every part
+attacks all images; the last line is the cascade, in which a part attacks what those before it left. Seconds are processor time; ours
+compiled before. "x floor" is ours beside as many bare gradients and forward passes of the whole batch. PyTorch is not among
+tfrobust's packages.
 """
 
 import pathlib
