@@ -11,6 +11,7 @@ tfrobust's packages.
 
 import pathlib
 import sys
+import time
 
 from absl import flags
 
@@ -26,7 +27,6 @@ EXAMPLES = flags.DEFINE_integer("examples", 100, "Images in the batch.", lower_b
 ONEDNN = flags.DEFINE_boolean("onednn", False, "Let PyTorch use oneDNN.")
 
 PARTS = ("apgd-ce", "apgd-t", "fab-t", "square")  # in the order of the cascade
-NAMES = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 
 
 def main():
@@ -66,7 +66,7 @@ def main():
     print(row.format("part", "original", "ours", "times", "x floor", "left", "left"))
     for name, attack in zip([*PARTS, "all"], [*whole.attacks, whole]):
         with torch.backends.mkldnn.flags(enabled=ONEDNN.value):
-            theirs, of_theirs = original(twin, images, labels, PARTS if name == "all" else [name])
+            theirs, of_theirs = original(twin, whole.ball, images, labels, PARTS if name == "all" else [name])
         compiled, _ = sides.compiled(attack, counted, tf.constant(images), (labels + 1) % test.classes)
         for number in asked.values():
             number.assign(0)
@@ -78,18 +78,16 @@ def main():
         print(row.format(name, *numbers), flush=True)
 
 
-def original(twin, images, labels, parts):
+def original(twin, ball, images, labels, parts):
     """Processor time of the original on one core, and how many images it leaves."""
     import torch
     from autoattack import AutoAttack
 
     from benchmarks.peers import sides
 
-    ball, radius = BALL.value.rstrip(")").split("(")
     x, y = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long()
-    attack = AutoAttack(
-        twin, norm=NAMES[ball], eps=float(radius), version="standard", device="cpu", verbose=False, seed=0
-    )
+    norm = type(ball).__name__  # the original has the same names
+    attack = AutoAttack(twin, norm=norm, eps=ball.radius, version="standard", device="cpu", verbose=False, seed=0)
     attack.attacks_to_run = list(parts)
     seconds, adversarial = sides.cpu_seconds(lambda: attack.run_standard_evaluation(x, y, bs=len(y)))
     return seconds, int((twin(adversarial).argmax(dim=1) == y).sum())
@@ -140,7 +138,7 @@ def bare_seconds(network, images, labels, gradients):
 
     access = tfr.attacks.Access.WHITE_BOX if gradients else tfr.attacks.Access.SCORE_BASED
     run = sides.bare(lambda x: network(x, training=False), tf.constant(images), tf.constant(labels), access)
-    seconds = measure.interleaved_medians({"bare": run}, 5, measure.time.process_time)["bare"]
+    seconds = measure.interleaved_medians({"bare": run}, 5, time.process_time)["bare"]
     return seconds / sides.BARE / len(images)
 
 

@@ -51,8 +51,7 @@ def main() -> int:
     report = {**evaluation.report, **({"baseline": baseline[0].report} if baseline else {})}
     more = []
     if study:
-        report["corruptions"] = corrupt(study, plan, [targets[path] for path in paths], test)
-        more = [study.section(report["corruptions"])]
+        report["corruptions"], more = corrupt(study, plan, [targets[path] for path in paths], test)
     return judged(plan, report, [*baseline, evaluation], more)
 
 
@@ -66,15 +65,19 @@ def judged(plan: attacks.AttackPlan, report: dict, evaluations, more=()) -> int:
     return int(bool(failed))
 
 
-def corrupt(study: "tfr.evaluation.studies.CommonCorruptions", plan: attacks.AttackPlan, targets, test) -> list[dict]:
-    """Asks the models about corrupted images: prints the table, writes corruptions.csv and .png, and returns the rows."""
+def corrupt(
+    study: "tfr.evaluation.studies.CommonCorruptions", plan: attacks.AttackPlan, targets, test
+) -> tuple[list, list]:
+    """Asks the models about corrupted images: prints the table, writes corruptions.csv and .png; returns rows and sections of the page."""
     rows = [row for target in targets for row in study.rows(target, test.floats(), test.labels, plan.config())]
     print(study.table(rows))
-    if plan.output:
-        for name, contents in (("corruptions.csv", study.csv(rows).encode()), ("corruptions.png", study.picture(rows))):
-            with files.written(plan.output / name) as temporary:
-                temporary.write_bytes(contents)
-    return rows
+    if not plan.output:
+        return rows, []
+    section = study.section(rows)
+    for name, contents in (("corruptions.csv", study.csv(rows).encode()), ("corruptions.png", section.figure.light)):
+        with files.written(plan.output / name) as temporary:
+            temporary.write_bytes(contents)
+    return rows, [section]
 
 
 def _corruptions(names):
