@@ -49,7 +49,7 @@ def main() -> int:
         evaluation.report["warnings"].extend(tfr.evaluation.checks.ablation(evaluation.report, baseline[0].report))
     print(tfr.evaluation.table([*baseline, evaluation], evidence=not plan.output))
     report = {**evaluation.report, **({"baseline": baseline[0].report} if baseline else {})}
-    more = []
+    more: list[tfr.evaluation.Section] = []
     if study:
         report["corruptions"], more = corrupt(study, plan, [targets[path] for path in paths], test)
     return judged(plan, report, [*baseline, evaluation], more)
