@@ -1,10 +1,12 @@
 """The wheel, in an environment of nothing but what it declares, outside the checkout: every command that documents show.
 
-Each command is cut short, and starts as a reader starts it. Pages with servers, a fleet or a phone have tests of their own.
+Each command is cut short. Pages with servers, a fleet or a phone have tests of their own.
 """
 
 import importlib.metadata
+import json
 import os
+import pathlib
 import re
 import shlex
 import shutil
@@ -20,14 +22,15 @@ from packaging.requirements import Requirement
 
 import tfrobust
 from tests.support import classifiers, pages, programs
-from tfrobust import models
+from tfrobust import data, models
 from tfrobust.cli.command import PROGRAMS
 
-DIGITS = ("--dataset=digits", "--examples=10")
+FEW = "few_digits.npz"
+DIGITS = (f"--dataset={FEW}", "--examples=10")
 CUT = {  # what makes a command short: other data and fewer images
     "trainers.imagenet": ("--model=ace_toy", "--width=2", "--image_size=32", "--epochs=1"),
     "trainers.evaluate": (*DIGITS, "--noactive_checks"),
-    "trainers.transfer": DIGITS,
+    "trainers.transfer": (*DIGITS[:1], "--examples=5"),
     "trainers.certify": (*DIGITS, "--samples=100", "--attack_samples=2"),
     "trainers.study": DIGITS,
     "trainers.sweep": ("--values=5",),
@@ -115,49 +118,72 @@ def variables(environment):
 
 def shortened(command, epochs):
     """The words of a command, cut short, and the exit codes that it may end with."""
-    of_sweep = f"lenet.keras --dataset=digits --epochs={epochs}'"
-    words = shlex.split(command.replace("=mnist", "=digits").replace("lenet.keras'", of_sweep))
+    of_sweep = f"lenet.keras --dataset={FEW} --epochs={epochs}'"
+    words = shlex.split(re.sub("=(mnist|digits)\\b", f"={FEW}", command).replace("lenet.keras'", of_sweep))
     program = {name: module for name, (module, _) in PROGRAMS.items()}[words[1]] if words[0] == "tfrobust" else words[2]
     if program in TRAINERS:
-        words += ["--dataset=digits", "--batch_size=50", "--learning_rate=5e-4", f"--epochs={epochs}"]
+        words += [f"--dataset={FEW}", "--batch_size=50", "--learning_rate=5e-4", f"--epochs={epochs}"]
     codes = {0, 1} if program == "export.verify" else {0}  # of so little training int8 may differ
     return [*words, *CUT.get(program, ())], codes
 
 
-def run(words, allowed, environment, folder):
-    done = subprocess.run(words, cwd=folder, env=variables(environment), capture_output=True, text=True, check=False)
-    assert done.returncode in allowed, f"{words}\n{done.stdout[-1000:]}\n{done.stderr[-2000:]}"
+@pytest.fixture(scope="module")
+def run(environment, tmp_path_factory):
+    """A function that runs a command in a folder, in a fork of one process of the environment."""
+    outputs = [str(tmp_path_factory.mktemp("outputs") / name) for name in ("stdout", "stderr")]
+    command = [environment / "python", "-P", programs.ROOT / "tests/support/forks.py"]
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=elsewhere, env=variables(environment), **pipes) as forks:
 
+        def run(words, allowed, folder):
+            for path in outputs:
+                pathlib.Path(path).write_text("")
+            print(json.dumps({"words": words, "folder": str(folder), "outputs": outputs}), file=forks.stdin, flush=True)
+            code = int(forks.stdout.readline())
+            said = "\n".join(pathlib.Path(path).read_text()[-2000:] for path in outputs)
+            assert code in allowed, f"{code} of {words}\n{said}"
 
-def test_the_readme_runs_from_top_to_bottom(environment, tmp_path):
-    for block in pages.blocks("README.md"):
-        if block.language == "python":
-            code = block.text.replace("epochs=20", "epochs=8").replace("epochs=5", "epochs=1")
-            run(["python", "-c", code], {0}, environment, tmp_path)
-        elif "pip install" not in block.text:
-            run(*shortened(block.text, 1 if "deep_defense" in block.text else 3), environment, tmp_path)
-    for page in ("runs/quickstart/verify", "runs/quickstart/evaluate", "report"):
-        assert (tmp_path / page / "report.html").exists()
+        yield run
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Where the commands of the pages run, with what they take for granted."""
+    """Where commands run, with a hundred digits."""
+    digits = data.load("digits", "test").take(100)
+    np.savez(tmp_path / FEW, images=digits.floats(), labels=digits.labels)
+    return tmp_path
+
+
+def test_the_readme_runs_from_top_to_bottom(run, folder):
+    for block in pages.blocks("README.md"):
+        if block.language == "python":
+            code = block.text.replace('"train")', '"train").take(300)').replace("epochs=5", "epochs=1")
+            run(["python", "-c", code.replace('"test")', '"test").take(50)')], {0}, folder)
+        elif "pip install" not in block.text:
+            run(*shortened(block.text, epochs=1), folder)
+    for page in ("runs/quickstart/verify", "runs/quickstart/evaluate", "report"):
+        assert (folder / page / "report.html").exists()
+
+
+@pytest.fixture
+def prepared(folder):
+    """The same, with what the pages take for granted."""
     for number in range(10):
         image = classifiers.random_images(1, (32, 32, 3), seed=number, low=0, high=1)[0]
-        path = tmp_path / "photographs" / f"n{number % 2}" / f"{number}.jpeg"
+        path = folder / "photographs" / f"n{number % 2}" / f"{number}.jpeg"
         tf.io.write_file(str(path), tf.io.encode_jpeg((image * 255).astype("uint8")))
-    models.lenet().save(tmp_path / "lenet.keras")
+    models.lenet().save(folder / "lenet.keras")
     network = models.ace_toy((32, 32, 3), 2, width=2)
     arrays = {
         f"{layer.name}_{variable.name}": variable.numpy() for layer in network.layers for variable in layer.weights
     }
-    np.savez(tmp_path / "efficientnet_lite0.npz", **arrays)
-    return tmp_path
+    np.savez(folder / "efficientnet_lite0.npz", **arrays)
+    return folder
 
 
-def test_the_commands_of_the_pages_run_one_page_after_the_other(environment, folder):
+def test_the_commands_of_the_pages_run_one_page_after_the_other(run, prepared):
     for page in pages.OF_COMMANDS:
         for block in pages.blocks(f"docs/{page}.md"):
             if block.language == "command":
-                run(*shortened(block.text, epochs=0), environment, folder)
+                run(*shortened(block.text, epochs=0), prepared)

@@ -67,9 +67,11 @@ def fit(
     stopped = checkpoints.stops(history, config.early_stop) or tfr.callbacks.CatastrophicOverfitting.in_history(history)
     first = config.epochs if stopped else len(history)
     train, validation = as_feed(train), as_feed(validation)
+    batches = train.training(config, first)
+    _create_variables(model, batches)
     with _callbacks(config, strategy, folder, history, train, validation) as callbacks:
         model.fit(
-            train.training(config, first),
+            batches,
             validation_data=validation.batches(),
             steps_per_epoch=train.examples // config.batch_size,
             initial_epoch=first,
@@ -83,6 +85,16 @@ def fit(
         model.load_weights(folder / "best.weights.h5")
     history = next(one for one in callbacks if isinstance(one, checkpoints.Checkpoints)).history
     return {name: [epoch[name] for epoch in history] for name in (history[0] if history else ())}
+
+
+def _create_variables(model, batches):
+    """The optimizer's and the metrics': Keras makes them while it traces the first step, and then traces that once more."""
+    import tensorflow as tf
+
+    network = model.network if isinstance(model, tfr.defenses.Defense) else model
+    labels, logits = batches.element_spec[1].shape, network.output_shape
+    model.optimizer.build(model.trainable_variables)
+    model._compile_metrics.build(tf.zeros([1, *labels[1:]]), tf.zeros([1, *logits[1:]]))
 
 
 def _progress_bar():

@@ -15,6 +15,8 @@ MODULES = (
     "tensorflow.lite",
     "tensorflow_datasets",
     "ai_edge_litert.interpreter",
+    "matplotlib.pyplot",
+    "scipy.stats",
     "sklearn.datasets",
     "trainers.checkpoints",
     "trainers.fitting",
@@ -32,7 +34,7 @@ def load():
         for name in MODULES:
             importlib.import_module(name)
     for module in pkgutil.iter_modules(tfrobust.__path__, "tfrobust."):
-        if module.name != "tfrobust.cli":
+        if module.name not in ("tfrobust.cli", "tfrobust.__main__"):
             importlib.import_module(module.name)
     context = importlib.import_module("tensorflow.python.eager.context").context()
     if context._initialized:

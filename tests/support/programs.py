@@ -6,10 +6,11 @@
 import multiprocessing
 import os
 import pathlib
-import runpy
 import subprocess
 import sys
 import tempfile
+
+from tests.support import forks
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -57,17 +58,10 @@ def _fork(*arguments, environment=None, timeout):
 
 
 def _run_python_in_fork(arguments, environment, paths):
-    """What the child does, with both outputs in files: what Python does with "-m" or "-c" and what follows."""
     os.chdir(ROOT)
     os.environ.clear()
     os.environ.update(environment)
-    for descriptor, path in zip((1, 2), paths):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
-    option, what, *sys.argv[1:] = arguments
-    if option == "-m":
-        runpy.run_module(what, run_name="__main__", alter_sys=True)
-    else:
-        exec(what, {"__name__": "__main__"})
+    forks.as_python(arguments, paths)
 
 
 def run_fresh(program, *arguments, timeout=600):
