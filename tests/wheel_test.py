@@ -31,7 +31,7 @@ CUT = {  # what makes a command short: other data and fewer images
     "trainers.imagenet": ("--model=ace_toy", "--width=2", "--image_size=32", "--epochs=1"),
     "trainers.evaluate": (*DIGITS, "--noactive_checks"),
     "trainers.transfer": (*DIGITS[:1], "--examples=5"),
-    "trainers.certify": (*DIGITS, "--samples=100", "--attack_samples=2"),
+    "trainers.certify": (*DIGITS, "--samples=100", "--attack_samples=2", "--radii=0.25"),
     "trainers.study": DIGITS,
     "trainers.sweep": ("--values=5",),
     "trainers.analyze": (*DIGITS, "--what=overlap,label_map"),
@@ -119,7 +119,8 @@ def variables(environment):
 def shortened(command, epochs):
     """The words of a command, cut short, and the exit codes that it may end with."""
     of_sweep = f"lenet.keras --dataset={FEW} --epochs={epochs}'"
-    words = shlex.split(re.sub("=(mnist|digits)\\b", f"={FEW}", command).replace("lenet.keras'", of_sweep))
+    command = re.sub(r"steps=\d+", "steps=2", re.sub(r"=(mnist|digits)\b", f"={FEW}", command))
+    words = shlex.split(command.replace("lenet.keras'", of_sweep))
     program = {name: module for name, (module, _) in PROGRAMS.items()}[words[1]] if words[0] == "tfrobust" else words[2]
     if program in TRAINERS:
         words += [f"--dataset={FEW}", "--batch_size=50", "--learning_rate=5e-4", f"--epochs={epochs}"]
