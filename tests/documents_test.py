@@ -62,8 +62,10 @@ tfr.models.lenet().save("runs/quickstart/plain/model.keras")
 
 
 def run(code, folder):
-    """Runs Python in a fork, in a folder, with short trainings."""
-    code = re.sub(r"epochs=\d\d", "epochs=3", re.sub(r"epochs=\d\b", "epochs=1", code))
+    """Runs Python in a fork, in a folder, with short trainings on few digits."""
+    code = re.sub(r"epochs=\d\d", "epochs=5", re.sub(r"epochs=\d\b", "epochs=1", code))
+    code = code.replace('"digits", "train")', '"digits", "train").take(400)')
+    code = code.replace('"digits", "test")', '"digits", "test").take(50)')
     path = folder / "code.py"
     path.write_text(code)
     process = programs.run_code(f"import os, runpy; os.chdir({str(folder)!r}); runpy.run_path('code.py')")
