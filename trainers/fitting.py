@@ -19,9 +19,10 @@ _WATCHED = 200  # images that --watch_attack is made on
 
 
 def copy_for_training(network: "keras.Model", strategy: "tf.distribute.Strategy", precision: str) -> "keras.Model":
-    """The network itself, or a copy on the strategy's devices and in `precision`. Call it in the strategy's scope."""
-    if strategy.num_replicas_in_sync == 1 and precision == "float32":
-        return network
+    """A copy on the strategy's devices and in `precision`. Call it in the strategy's scope.
+
+    The network itself is not compiled, so that its file needs no optimizer of these programs to be opened.
+    """
     copy = optimization.in_precision(network, precision)
     if strategy.num_replicas_in_sync > 1:
         tfr.distribution.synchronize(copy)
