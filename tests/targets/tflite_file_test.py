@@ -2,12 +2,15 @@
 
 import random
 
+import keras
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.tools import flatbuffer_utils
 
+from export.conversion import convert
 from tests.support import classifiers
+from tests.support.tampering import rewritten
 from tfrobust import InputError, targets
 from tfrobust.targets.tflite_file import read
 
@@ -83,6 +86,50 @@ def test_a_valid_flatbuffer_of_wrong_content_is_refused_in_one_line(artifacts, t
         with pytest.raises(InputError, match=said) as error:
             opened(path)
         assert "\n" not in str(error.value)
+
+
+def grown(layers):
+    """A file with layers whose results are as large as a constant says, and how it is written."""
+    images = keras.Input([8, 8, 1])
+    features = keras.layers.Conv2D(2, 3, padding="same")(images)
+    for layer in layers:
+        features = layer(features)
+    pooled = keras.layers.GlobalAveragePooling2D()(features)
+    return convert(keras.Model(images, keras.layers.Dense(3)(pooled)), "float32", None)
+
+
+GROWING = {
+    "PAD": keras.layers.ZeroPadding2D(2),
+    "TILE": keras.layers.UpSampling2D(2),
+    "TRANSPOSE_CONV": keras.layers.Conv2DTranspose(2, 3, strides=2),
+    "RESIZE_BILINEAR": keras.layers.UpSampling2D(2, interpolation="bilinear"),
+}
+
+
+@pytest.mark.parametrize("kind", GROWING)
+def test_a_constant_that_asks_for_all_of_the_memory_is_refused(tmp_path, kind):
+    path = tmp_path / "grown.tflite"
+    path.write_bytes(grown([GROWING[kind]]))
+    assert targets.TFLiteTarget(path).logits(np.zeros([2, 8, 8, 1])).shape == (2, 3)
+    assert kind in {operation.kind for operation in read(path).operations}
+
+    def enlarge(model):
+        for buffer in {
+            tensor.buffer for tensor in model.subgraphs[0].tensors if tensor.type == schema.TensorType.INT32
+        }:
+            if model.buffers[buffer].data is not None:
+                sizes = np.array(model.buffers[buffer].data, "uint8").view("int32")
+                model.buffers[buffer].data = np.where(sizes > 1, 20_000, sizes).astype("int32").view("uint8")
+
+    with pytest.raises(InputError, match=rf"{kind}\) makes [\d,]+ values, for a result"):
+        read(rewritten(path, tmp_path / "huge.tflite", enlarge))
+
+    def shorten(model):
+        for operation in model.subgraphs[0].operators:
+            operation.inputs = operation.inputs[:1]
+
+    with pytest.raises(InputError, match=r"\(.*\) (has 1 inputs|takes sizes of another rank)"):
+        read(rewritten(path, tmp_path / "short.tflite", shorten))
 
 
 def test_damaged_files_are_refused_or_answer(artifacts, tmp_path):

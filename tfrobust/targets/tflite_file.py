@@ -6,6 +6,7 @@ first, and one that contradicts itself is refused.
 
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ _FORM = ("DEQUANTIZE", "QUANTIZE", "RESHAPE")
 _TYPES = ("FLOAT32", "FLOAT16", "FLOAT64", "INT8", "UINT8", "INT16", "INT32", "INT64", "BOOL")
 _LARGEST = 2**31  # values of one tensor
 _LARGEST_BATCH = 4096  # that a file may be made for
+_LARGEST_RESULT = 2**27  # values that an operation may make of one image: 512 MiB of float32
 WEIGHTED = {
     "CONV_2D": 2,
     "DEPTHWISE_CONV_2D": 2,
@@ -32,6 +34,18 @@ _WEIGHTS = {  # that kernels take, by the type of what is weighted
     "int8": ("int8",),
     "uint8": ("uint8",),
     "int16": ("int8", "int16"),
+}
+
+
+# By operations whose constants say how much they make: which input says it, and the sizes of the result, from those and the
+# sizes of what they are applied to.
+_RESULTS: dict[str, tuple[int, Callable[[np.ndarray, np.ndarray], Any]]] = {
+    **dict.fromkeys(("PAD", "PADV2", "MIRROR_PAD"), (1, lambda given, said: given + said.sum(axis=1))),
+    **dict.fromkeys(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"), (1, lambda given, said: [*said, *given[[0, -1]]])),
+    **dict.fromkeys(("FILL", "TRANSPOSE_CONV"), (0, lambda given, said: said)),
+    "BROADCAST_TO": (1, lambda given, said: said),
+    "TILE": (1, lambda given, said: given * said),
+    "SPACE_TO_BATCH_ND": (2, lambda given, said: [*given[1 : len(said) + 1] + said.sum(axis=1), *given[[0, -1]]]),
 }
 
 
@@ -61,6 +75,7 @@ class Tensor(NamedTuple):
     Attributes:
       name: for messages.
       shape: of the batch that the file was made with; () of scalars and of what it does not say.
+      fixed: whether the sizes are those whatever the images are, but for the batch.
       dtype: of what is stored.
       quantization: None for numbers that stand for themselves.
       value: of a constant; None if it is computed.
@@ -68,6 +83,7 @@ class Tensor(NamedTuple):
 
     name: str
     shape: tuple[int, ...]
+    fixed: bool
     dtype: np.dtype
     quantization: Quantization | None
     value: np.ndarray | None
@@ -253,6 +269,7 @@ def _tensor(path, types, tensor, buffers, contents):
     return Tensor(
         name,
         shape,
+        bool(shape) and -1 not in _indices(tensor.shapeSignature)[1:],
         dtype,
         _quantization(path, name, dtype, tensor),
         _value(path, name, shape, dtype, buffers[tensor.buffer], contents),
@@ -316,10 +333,41 @@ def _check(file):
         for option, value in operation.options.items():
             if (option in _SIZES and value < 1) or (option == "padding" and value not in (0, 1)):
                 raise InputError(f"{file.path}: operation {place} ({operation.kind}) has the {option} {value}")
+        _check_result(file, place, operation)
         known.update(operation.outputs)
     missing = [index for index in file.outputs if index not in known]
     if missing:
         raise InputError(f"{file.path}: nothing computes its outputs {missing}")
+
+
+def _check_result(file, place, operation):
+    """That it is what its tensor says, and not larger than what runs: a constant of a few bytes may ask for all of the memory."""
+    if operation.kind not in _RESULTS:
+        return
+    place_of_sizes, sizes_of = _RESULTS[operation.kind]
+    try:
+        said = _said(file, operation.inputs[place_of_sizes])
+        if said is None:
+            return
+        values = float(np.prod(sizes_of(np.array(file.tensors[operation.inputs[0]].shape, float), said)))
+    except (ValueError, IndexError) as error:
+        raise InputError(f"{file.path}: operation {place} ({operation.kind}) takes sizes of another rank") from error
+    images, result = (file.tensors[file.input].shape or (1,))[0], file.tensors[operation.outputs[0]]
+    told = result.fixed and operation.kind != "SPACE_TO_BATCH_ND"  # whose result says a batch of 1
+    if not 0 <= values <= _LARGEST_RESULT * images or (told and values != np.prod(result.shape, dtype=float)):
+        raise InputError(
+            f"{file.path}: operation {place} ({operation.kind}) makes {values:,.0f} values, for a result of {result.shape}"
+        )
+
+
+def _said(file, index):
+    """The numbers of a constant, or of a stack of constants and of what is computed, for which 1 stands; None if all is computed."""
+    maker = next((operation for operation in file.operations if index in operation.outputs), None)
+    if maker is not None and maker.kind == "PACK":
+        values = [file.tensors[one].value for one in maker.inputs]
+        return np.array([1 if value is None else value.item() for value in values], float)
+    value = file.tensors[index].value
+    return None if value is None else value.astype(float)
 
 
 def _may_be_left_out(operation, number):
