@@ -117,6 +117,18 @@ def test_free_training_counts_its_schedule_in_updates(tmp_path):
     assert {"robust_accuracy", "val_accuracy", "val_robust_accuracy"} <= history.keys()
 
 
+def test_a_training_step_is_traced_once(tmp_path, monkeypatch):
+    losses_of, traced = defenses.NoiseTraining.losses_of, []
+
+    def noted(model, batch, training):
+        traced.append(training)
+        return losses_of(model, batch, training)
+
+    monkeypatch.setattr(defenses.NoiseTraining, "losses_of", noted)
+    trained(config_of(tmp_path, defense=DefenseConfig("noise")))
+    assert traced.count(True) == 1
+
+
 def test_fast_training_is_checked_for_catastrophic_overfitting(tmp_path):
     config = config_of(tmp_path, defense=DefenseConfig("fast"), epochs=1)
     _, _, history = trained(config)
