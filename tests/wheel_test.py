@@ -156,6 +156,12 @@ def folder(tmp_path):
     return tmp_path
 
 
+def test_the_command_starts(environment, tmp_path):
+    how = {"cwd": tmp_path, "env": variables(environment), "capture_output": True, "text": True}
+    done = subprocess.run(["tfrobust", "--version"], check=True, **how)
+    assert done.stdout == f"tfrobust {tfrobust.__version__}\n"
+
+
 def test_the_readme_runs_from_top_to_bottom(run, folder):
     for block in pages.blocks("README.md"):
         if block.language == "python":

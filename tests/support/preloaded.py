@@ -34,7 +34,7 @@ def load():
         for name in MODULES:
             importlib.import_module(name)
     for module in pkgutil.iter_modules(tfrobust.__path__, "tfrobust."):
-        if module.name not in ("tfrobust.cli", "tfrobust.__main__"):
+        if module.name.rpartition(".")[2] not in ("cli", "__main__"):
             importlib.import_module(module.name)
     context = importlib.import_module("tensorflow.python.eager.context").context()
     if context._initialized:
