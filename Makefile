@@ -21,7 +21,7 @@ PACKAGES := benchmarks export tests tfrobust trainers
 	touch $@
 
 # A file's tests share what they compile, so they run in one process; the long files first, as tests/conftest.py has them.
-# Two processes more than cores, since a third of the time a test waits: for a disk, a server, another process.
+# Two processes more than cores, since tests wait, too: for a disk, a server, another process.
 test: .venv/installed
 	$(BIN)/python -m pytest --numprocesses=$$(($(shell nproc) + 2)) --dist=loadfile --no-loadscope-reorder
 
