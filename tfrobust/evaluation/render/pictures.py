@@ -3,6 +3,7 @@
 import io
 import itertools
 import pathlib
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -186,12 +187,13 @@ def lines_with_bands(curves: dict, horizontal: str, vertical: str) -> bytes:
 
 
 def panels(horizontal: str, positions: Sequence[str], values: dict) -> bytes:
-    """A PNG with a panel for each kind of values, against positions that are equally far apart."""
+    """A PNG with a panel for each kind of values, against positions that are equally far apart: a line if those are numbers."""
     from matplotlib import figure
 
+    style = "o-" if all(re.fullmatch(r"[-+.\deE]+", position) for position in positions) else "o"
     canvas = figure.Figure(figsize=(3.2 * len(values), 3), layout="constrained")
     for axis, (name, numbers) in zip(canvas.subplots(1, len(values), squeeze=False)[0], values.items()):
-        axis.plot(range(len(positions)), [np.nan if value is None else value for value in numbers], marker="o")
+        axis.plot(range(len(positions)), [np.nan if value is None else value for value in numbers], style)
         axis.set_xticks(range(len(positions)), positions, fontsize=8)
         axis.set(xlabel=horizontal, title=name)
         axis.grid(alpha=0.3)
