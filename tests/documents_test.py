@@ -5,7 +5,6 @@ The commands of the README and of most pages run in tests/wheel_test.py; those o
 
 import json
 import pathlib
-import re
 import shlex
 import subprocess
 import sys
@@ -63,11 +62,8 @@ tfr.models.lenet().save("runs/quickstart/plain/model.keras")
 
 def run(code, folder):
     """Runs Python in a fork, in a folder, with short trainings on few digits."""
-    code = re.sub(r"epochs=\d\d", "epochs=5", re.sub(r"epochs=\d\b", "epochs=1", code))
-    code = code.replace('"digits", "train")', '"digits", "train").take(400)')
-    code = code.replace('"digits", "test")', '"digits", "test").take(50)')
     path = folder / "code.py"
-    path.write_text(code)
+    path.write_text(pages.shortened(code))
     process = programs.run_code(f"import os, runpy; os.chdir({str(folder)!r}); runpy.run_path('code.py')")
     assert process.returncode == 0, process.stderr[-3000:]
 

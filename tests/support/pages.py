@@ -42,3 +42,10 @@ def commands(name: str, beginning: str) -> list[list[str]]:
     text = (programs.ROOT / "docs" / name).read_text()
     found = re.findall(rf"^    ({beginning} (?:.*\\\n)*.*)", text, re.MULTILINE)
     return [shlex.split(block.replace("\\\n", " ")) for block in found]
+
+
+def shortened(code: str) -> str:
+    """Python of a page with short trainings, on few digits."""
+    code = re.sub(r"epochs=\d\d", "epochs=5", re.sub(r"epochs=\d\b", "epochs=1", code))
+    code = code.replace('"digits", "train")', '"digits", "train").take(400)')
+    return code.replace('"digits", "test")', '"digits", "test").take(50)')

@@ -200,6 +200,7 @@ def read(path: str | os.PathLike) -> TFLiteFile:
     except Exception as error:  # a damaged file leads the parser anywhere
         raise InputError(f"{path} is not a readable TFLite model: {type(error).__name__} while reading it") from error
     _check(found)
+    _check_results(found)
     return found
 
 
@@ -333,17 +334,21 @@ def _check(file):
         for option, value in operation.options.items():
             if (option in _SIZES and value < 1) or (option == "padding" and value not in (0, 1)):
                 raise InputError(f"{file.path}: operation {place} ({operation.kind}) has the {option} {value}")
-        _check_result(file, place, operation)
         known.update(operation.outputs)
     missing = [index for index in file.outputs if index not in known]
     if missing:
         raise InputError(f"{file.path}: nothing computes its outputs {missing}")
 
 
+def _check_results(file):
+    """Of a file in which every operation has its inputs, that no constant of a few bytes asks for all of the memory."""
+    for place, operation in enumerate(file.operations):
+        if operation.kind in _RESULTS:
+            _check_result(file, place, operation)
+
+
 def _check_result(file, place, operation):
-    """That it is what its tensor says, and not larger than what runs: a constant of a few bytes may ask for all of the memory."""
-    if operation.kind not in _RESULTS:
-        return
+    """That it is what its tensor says, and not larger than what runs."""
     place_of_sizes, sizes_of = _RESULTS[operation.kind]
     try:
         said = _said(file, operation.inputs[place_of_sizes])
@@ -362,7 +367,7 @@ def _check_result(file, place, operation):
 
 def _said(file, index):
     """The numbers of a constant, or of a stack of constants and of what is computed, for which 1 stands; None if all is computed."""
-    maker = next((operation for operation in file.operations if index in operation.outputs), None)
+    maker = file.maker(index)
     if maker is not None and maker.kind == "PACK":
         values = [file.tensors[one].value for one in maker.inputs]
         return np.array([1 if value is None else value.item() for value in values], float)
