@@ -3,6 +3,7 @@
 An attack on floats in memory is no attack on a server that is sent files, or on a device that quantizes its camera's pixels.
 """
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 
@@ -11,6 +12,7 @@ import tensorflow as tf
 
 import tfrobust as tfr
 from export import conformance
+from tfrobust.attacks.surviving import as_jpeg
 
 QUALITIES = (95, 75)  # of JPEG files
 DECIMALS = (6, 3, 2)  # of numbers in JSON
@@ -46,8 +48,8 @@ def ways(target: "tfr.targets.Target", channels: int) -> Mapping[str, Callable[[
     """
     found = {"uint8": lambda images: _bytes(images) / _LEVELS, **_own_input(target)}
     if channels in (1, 3):
-        found["png"] = _file("png", None, channels)
-        found |= {f"jpeg {quality}": _file("jpeg", quality, channels) for quality in QUALITIES}
+        found["png"] = lambda images: _png(images, channels)
+        found |= {f"jpeg {quality}": functools.partial(_jpeg, quality) for quality in QUALITIES}
     return found | {f"json {decimals}": _json(decimals) for decimals in DECIMALS}
 
 
@@ -68,15 +70,12 @@ def _own_input(target):
     return {"input": arrived}
 
 
-def _file(form, quality, channels):
-    """Written to a file and read again."""
+def _png(images, channels):
+    return np.stack([tfr.data.decode(tf.io.encode_png(one), channels).numpy() for one in _bytes(images)]) / _LEVELS
 
-    def arrived(images):
-        write = tf.io.encode_png if form == "png" else lambda pixels: tf.io.encode_jpeg(pixels, quality=quality)
-        read = [tfr.data.decode(write(pixels), channels).numpy() for pixels in _bytes(images)]
-        return np.stack(read) / _LEVELS
 
-    return arrived
+def _jpeg(quality, images):
+    return as_jpeg(tf.constant(images), quality).numpy()
 
 
 def _json(decimals):

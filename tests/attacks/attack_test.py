@@ -67,6 +67,7 @@ SMALL = {  # each reaches any goal on most images
     "restarts": attacks.Restarts(attacks.HopSkipJump(balls.Linf, steps=1, samples=10, starts=STARTS), restarts=2),
     "targeted": attacks.Targeted(attacks.fgsm(balls.Linf(0.3)), 4),
     "budget": attacks.Budget(attacks.Square(balls.Linf(0.3), queries=100, p=0.2), queries=90),
+    "surviving": attacks.Surviving(attacks.fgsm(balls.Linf(0.3)), jpeg=100),
 }
 every = pytest.mark.parametrize("name", SMALL)
 
@@ -169,7 +170,7 @@ def test_nothing_but_the_clean_images_is_asked_about_if_all_are_a_success(name):
     attack = attacks.Targeted(SMALL[name].attack, 4) if name == "targeted" else SMALL[name]
     images, labels = (IMAGES[LABELS == 4], LABELS[LABELS == 4]) if name == "targeted" else (IMAGES, WRONG)
     attack(logits_fn, images, labels, seed=0)
-    assert shown == [len(images)] * (2 if name == "expectation" else 1)
+    assert shown == [len(images)] * (2 if name in ("expectation", "surviving") else 1)
 
 
 def test_access_is_ordered_and_prints_in_the_fields_words():

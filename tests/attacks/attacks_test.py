@@ -156,7 +156,7 @@ def color_case():
 
 
 def test_every_algorithm_is_tried_on_colors():
-    wrapped = ("restricted(", "expectation(", "restarts(", "pruned(", "budget(", "targeted(", "cascade(")
+    wrapped = ("restricted(", "expectation(", "restarts(", "pruned(", "budget(", "targeted(", "cascade(", "surviving(")
     wrapped += ("adversarial_patch(",)  # it is another attack with each patch
     algorithms = {type(attacks.parse(text)) for text in ATTACKS if not text.startswith(wrapped)}
     assert {type(attacks.parse(text)) for text in ON_COLORS} == algorithms

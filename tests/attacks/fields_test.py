@@ -42,6 +42,7 @@ REFUSED = [  # attack, field, what is refused, what is expected
     (attacks.APGD(BALL), "targets", (-1, 0.5, False), "a whole number of at least 0"),
     (attacks.DeepFool(), "candidates", (1, True), "a whole number of at least 2"),
     (attacks.OnePixel(balls.L0(1)), "population", (3, 4.0), "a whole number of at least 4"),
+    (attacks.Surviving(attacks.PGD(BALL)), "jpeg", (0, 101, 75.0, True, None), "a whole number from 1 to 100"),
     (attacks.PGD(BALL), "step_size", (0, -0.1, np.nan, np.inf, True, "1", 1j), "a positive number"),
     (attacks.DeepFool(), "overshoot", (-0.1, np.nan, None, False), "a number of at least 0"),
     (attacks.Square(BALL), "p", (0, 1.5, np.nan, True), "above 0 and at most 1"),

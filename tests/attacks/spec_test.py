@@ -206,6 +206,7 @@ PRINTED = [  # attacks as they print, the shortest way
     "pruned(apgd(linf(0.1)), fgsm(linf(0.1)), 0.2)",
     "targeted(expectation(auto_attack(linf(0.1))), 'least_likely')",
     "budget(restarts(square(linf(0.1))))",
+    "surviving(surviving(pgd(linf(0.1)), 95), 60)",
 ]
 
 

@@ -23,7 +23,8 @@ TRAINABLE = {
     "efficientnet_lite2": 6_092_072,
     "efficientnet_lite3": 8_197_096,
     "efficientnet_lite4": 13_006_568,
-    "lenet": 431_080,  # with mlp on MNIST, the others on CIFAR-10
+    "lenet": 431_080,  # with mlp and the two CNNs on MNIST, the others on CIFAR-10
+    "madry_cnn": 3_274_634,
     "mlp": 469_160,
     "nin": 966_986,
     "resnet18": 11_173_962,
@@ -31,6 +32,7 @@ TRAINABLE = {
     "resnet50": 23_520_842,
     "resnet50_imagenet": 25_557_032,
     "senet18": 11_260_354,
+    "small_cnn": 312_202,
     "vgg11": 9_231_114,
     "vgg19": 20_040_522,
     "wide_resnet32_4": 7_399_130,
@@ -155,7 +157,7 @@ def test_mlp_has_no_blocks():
 
 
 def test_unknown_name_is_refused_with_the_known_ones():
-    with pytest.raises(InputError, match=r"'lnet'.*lenet, mlp"):
+    with pytest.raises(InputError, match=r"'lnet'.*lenet, madry_cnn"):
         models.build("lnet")
 
 

@@ -63,6 +63,8 @@ WAYS = {
     ("efficientnet_lite0", "deep"): LITE[5:],
     ("lenet", "shallow"): ["preprocessing conv1 conv1_mask pool1"],
     ("lenet", "deep"): ["pool1 conv2 conv2_mask pool2"],
+    ("madry_cnn", "shallow"): ["preprocessing conv1 conv1_mask relu1"],
+    ("madry_cnn", "deep"): ["pool1 conv2 conv2_mask relu2"],
     ("nin", "shallow"): [
         "preprocessing group0_conv1 group0_conv1_mask group0_relu1",
         "group0_pool group1_conv1 group1_conv1_mask group1_relu1",
@@ -72,6 +74,8 @@ WAYS = {
     ("senet18", "0"): SENET[0][:1],
     ("senet18", "2"): SENET[1],
     ("senet18", "shallow"): SENET[0] + SENET[1],
+    ("small_cnn", "shallow"): ["preprocessing conv1 conv1_mask relu1", "relu1 conv2 conv2_mask relu2"],
+    ("small_cnn", "deep"): ["pool1 conv3 conv3_mask relu3", "relu3 conv4 conv4_mask relu4"],
     ("vgg11", "shallow"): vgg({0: 1, 1: 1}),
     ("vgg11", "deep"): vgg({2: 2, 3: 2, 4: 2}),
     ("vgg19", "0"): vgg({0: 2}),
@@ -113,6 +117,8 @@ CHANNELS = {  # at full width: layers of the shallow blocks, and others
         {"stage3_layer1_conv1": 128, "stage3_layer1_conv2": 32},
     ),
     "lenet": ({"conv1": 20}, {"conv2": 50}),
+    "madry_cnn": ({"conv1": 32}, {"conv2": 64}),
+    "small_cnn": ({"conv1": 32, "conv2": 32}, {"conv3": 64, "conv4": 64}),
     "nin": ({"group0_conv1": 192, "group0_conv2": 160, "group1_conv3": 192}, {"group2_conv1": 192}),
     "senet18": (
         {"stem_conv": 64, "stage2_block1_shortcut": 128, "stage2_block2_conv2": 128},

@@ -40,6 +40,7 @@ BOUNDED = [
     "restarts(pgd(linf(0.05), steps=3), restarts=2)",
     "pruned(apgd(linf(0.05), steps=6), probe=apgd(linf(0.05), steps=2, objective=dlr), within=0.3)",
     "budget(square(linf(0.18), queries=100), queries=60)",
+    "surviving(pgd(linf(0.05), steps=4), jpeg=75)",
     "targeted(pgd(linf(0.08), steps=4), goal=random)",
     "cascade(linf(0.05), (apgd(linf(0.05), steps=3), square(linf(0.05), queries=10)))",
 ]

@@ -38,6 +38,7 @@ from tfrobust.attacks.score.sparse_rs import SparseRS
 from tfrobust.attacks.score.spsa import SPSA
 from tfrobust.attacks.score.square import Square
 from tfrobust.attacks.spec import parse, parse_ball
+from tfrobust.attacks.surviving import Surviving
 from tfrobust.attacks.trace import Trace
 
 globals().update(spec.ATTACKS)
@@ -73,6 +74,7 @@ __all__ = [  # noqa: PLE0604
     "SparseRS",
     "Spatial",
     "Square",
+    "Surviving",
     "Targeted",
     "Trace",
     "minimal_perturbation",

@@ -35,13 +35,14 @@ class Kind:
     convert: Callable[[object], object]
 
 
-def _whole(least: int) -> Kind:
+def _whole(least: int, most: float = math.inf) -> Kind:
     def convert(value):
-        if isinstance(value, numbers.Integral) and not isinstance(value, bool) and int(value) >= least:
+        if isinstance(value, numbers.Integral) and not isinstance(value, bool) and least <= int(value) <= most:
             return int(value)
         return None
 
-    return Kind(f"a whole number of at least {least}", convert)
+    what = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
+    return Kind(f"a whole number {what}", convert)
 
 
 def _real(description: str, holds: Callable[[float], bool]) -> Kind:
@@ -66,6 +67,7 @@ Count = Annotated[int, _whole(1)]
 Whole = Annotated[int, _whole(0)]
 Several = Annotated[int, _whole(2)]
 Crowd = Annotated[int, _whole(4)]
+Quality = Annotated[int, _whole(1, 100)]
 Positive = Annotated[float, _real("a positive number", lambda value: value > 0)]
 NonNegative = Annotated[float, _real("a number of at least 0", lambda value: value >= 0)]
 Share = Annotated[float, _real("above 0 and at most 1", lambda value: 0 < value <= 1)]

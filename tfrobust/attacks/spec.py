@@ -43,6 +43,7 @@ from tfrobust.attacks.score.one_pixel import OnePixel
 from tfrobust.attacks.score.sparse_rs import SparseRS
 from tfrobust.attacks.score.spsa import SPSA
 from tfrobust.attacks.score.square import Square
+from tfrobust.attacks.surviving import Surviving
 from tfrobust.errors import InputError, unknown
 
 ATTACKS: dict[str, Callable[..., Attack]] = {
@@ -78,6 +79,7 @@ ATTACKS: dict[str, Callable[..., Attack]] = {
     "pruned": Pruned,
     "targeted": Targeted,
     "budget": Budget,
+    "surviving": Surviving,
 }
 BALLS: dict[str, type[balls.Ball]] = {"linf": balls.Linf, "l2": balls.L2, "l1": balls.L1, "l0": balls.L0}
 OPTIMIZERS = {"steepest": steps.Steepest, "momentum": steps.Momentum, "adam": steps.Adam}

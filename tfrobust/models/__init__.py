@@ -24,6 +24,7 @@ from tfrobust.models.interval_bounds import IntervalBounds
 from tfrobust.models.lenet import lenet
 from tfrobust.models.masks import Masks, parse
 from tfrobust.models.mlp import mlp
+from tfrobust.models.mnist_cnn import madry_cnn, small_cnn
 from tfrobust.models.nin import nin
 from tfrobust.models.quantization_aware import is_aware, quantization_aware
 from tfrobust.models.resnet import resnet18, resnet18_imagenet, resnet50, resnet50_imagenet
@@ -33,7 +34,8 @@ from tfrobust.models.weights import assign, load_weights
 from tfrobust.models.wide_resnet import wide_resnet32_4
 
 _SMALL_IMAGES = (
-    *(ace_toy, convnet, densenet121, lenet, mlp, nin, resnet18, resnet50, senet18, vgg11, vgg19, wide_resnet32_4),
+    *(ace_toy, convnet, densenet121, lenet, madry_cnn, mlp, nin, resnet18, resnet50, senet18, small_cnn, vgg11, vgg19),
+    wide_resnet32_4,
 )
 _IMAGENET = (
     alexnet,
