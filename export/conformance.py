@@ -124,7 +124,7 @@ def layers_of(target: "tfr.targets.Target") -> int:
     """How many convolutions and dense layers a TFLite file has; of another artifact, whose precision is float32, no number."""
     if not isinstance(target, tfr.targets.TFLiteTarget):
         return _LAYERS
-    from tfrobust.targets.tflite_file import WEIGHTED
+    from tfrobust.targets.tflite_checks import WEIGHTED
 
     return sum(one.kind in WEIGHTED for one in target.file.operations)
 

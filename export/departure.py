@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from export import conformance
-from tfrobust.targets import tflite_file
+from tfrobust.targets import tflite_reader
 
 
 class Departure(NamedTuple):
@@ -62,7 +62,7 @@ def _computed(path, images):
     """A file, and what it computes by the tensors' names: floats, also where it holds integers."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-    file = tflite_file.read(path)
+    file = tflite_reader.read(path)
     interpreter = Interpreter(
         str(path),
         experimental_preserve_all_tensors=True,

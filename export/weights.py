@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfrobust.targets import tflite_file
-from tfrobust.targets.tflite_file import TFLiteFile
+from tfrobust.targets import tflite_reader
+from tfrobust.targets.tflite_file import Tensor, TFLiteFile
 
 _ROUNDING = 1.0  # of a step: half of one is rounding
 _FLOAT32 = 2.0**-22  # what two roundings in float32 leave of a value, as of biases of a billion steps
@@ -31,7 +31,7 @@ class Changed(NamedTuple):
 
 def changed(path, float32_path) -> list[Changed] | None:
     """The constants that differ by more than rounding; None if the two files have no layers in common."""
-    file, reference = tflite_file.read(path), tflite_file.read(float32_path)
+    file, reference = tflite_reader.read(path), tflite_reader.read(float32_path)
     found, compared = [], 0
     for operation, other in _pairs(file, reference):
         for index, expected_index in zip(operation.inputs, other.inputs):
@@ -51,7 +51,7 @@ def _pairs(file, reference):
             yield from zip(own, others)
 
 
-def _constant(file: TFLiteFile, index: int) -> tflite_file.Tensor | None:
+def _constant(file: TFLiteFile, index: int) -> Tensor | None:
     """The constant that an operation reads, also behind what unpacks it; None of what is computed."""
     if index < 0:
         return None

@@ -106,7 +106,12 @@ def test_its_gradient_is_that_of_the_harder_answer():
 
 
 @pytest.mark.parametrize(
-    "text", ["budget(surviving({}), queries=25)", "surviving(budget({}, queries=25))", "surviving(surviving(budget({}, 25)), 90)"]
+    "text",
+    [
+        "budget(surviving({}), queries=25)",
+        "surviving(budget({}, queries=25))",
+        "surviving(surviving(budget({}, 25)), 90)",
+    ],
 )
 def test_a_budget_counts_the_questions_about_files(text):
     asked = []

@@ -5,14 +5,14 @@ import pytest
 from export import departure
 from tests.support import tampering
 from tfrobust import data
-from tfrobust.targets import tflite_file
+from tfrobust.targets import tflite_reader
 
 TEST = data.load("digits", "test").take(8).floats()
 
 
 def test_every_tensor_of_the_float32_file_is_compared_in_order(artifacts):
     found = departure.by_tensor(artifacts.int8, artifacts.float32, TEST)
-    file = tflite_file.read(artifacts.float32)
+    file = tflite_reader.read(artifacts.float32)
     computed = [file.tensors[one.outputs[0]] for one in file.operations]
     assert [one.tensor for one in found] == [tensor.name for tensor in computed if tensor.dtype == "float32"]
     assert all(0 <= one.relative_rms < 0.05 for one in found)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from export import wire
 from tests.support import classifiers
 from tfrobust import evaluate, targets
-from tfrobust.targets import tflite_file
+from tfrobust.targets import tflite_reader
 
 IMAGES = classifiers.random_images(6, (28, 28, 1), low=0, high=1)
 
@@ -33,7 +33,7 @@ def test_files_are_what_another_program_reads(ways):
 
 
 def test_the_input_of_a_quantized_file_is_rounded_as_the_file_does_it(artifacts, ways):
-    file = tflite_file.read(artifacts.int8)
+    file = tflite_reader.read(artifacts.int8)
     (scale,), (zero_point,), _ = file.tensors[file.operations[0].outputs[0]].quantization
     steps = np.clip(np.round(IMAGES / scale) + zero_point, -128, 127)
     np.testing.assert_allclose(ways["input"](IMAGES), np.clip((steps - zero_point) * scale, 0, 1), atol=1e-6)

@@ -13,7 +13,7 @@ from tests.support import litert_networks
 from tests.support.litert_networks import IMAGES, MODES
 from tfrobust import InputError, data, evaluate, targets
 from tfrobust.targets import tflite_operations
-from tfrobust.targets.tflite_file import read
+from tfrobust.targets.tflite_reader import read
 
 FILES = [("lenet", mode) for mode in MODES] + [
     ("mobile", "float32"),

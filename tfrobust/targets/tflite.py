@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfrobust.attacks import Access, Attack
 from tfrobust.errors import InputError
-from tfrobust.targets import identity, outputs, preprocessing, tflite_file, trial
+from tfrobust.targets import identity, outputs, preprocessing, tflite_reader, trial
 from tfrobust.targets.bounds import PIXELS, Bounds, wrong_scale
 from tfrobust.targets.inputs import Inputs
 from tfrobust.targets.target import Target, first_line
@@ -53,7 +53,7 @@ class TFLiteTarget(Target):
             raise InputError(f"{path}: no such file")
         self._path, self._threads, self._output_name = path, threads or os.cpu_count(), output_name
         self._xnnpack = xnnpack
-        self.file = tflite_file.read(path)
+        self.file = tflite_reader.read(path)
         if any(one.kind in _TRIED for one in self.file.operations):
             trial.refuse_what_does_not_answer(path)
         self._open()

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfrobust.attacks import Access
 from tfrobust.errors import InputError
-from tfrobust.targets import identity, outputs, tflite_file, tflite_operations
+from tfrobust.targets import identity, outputs, tflite_operations, tflite_reader
 from tfrobust.targets.bounds import Bounds
 from tfrobust.targets.inputs import Inputs
 from tfrobust.targets.target import Target
@@ -40,7 +40,7 @@ class TFLiteGraph(Target):
         bounds: tuple[float, float] | str | None = None,
         output_name: str | None = None,
     ):
-        self.file = file = tflite_file.read(path)
+        self.file = file = tflite_reader.read(path)
         unknown = sorted({one.kind for one in file.operations} - tflite_operations.KERNELS.keys())
         if unknown:
             raise InputError(

@@ -12,7 +12,7 @@ from export.conversion import convert
 from tests.support import classifiers
 from tests.support.tampering import rewritten
 from tfrobust import InputError, targets
-from tfrobust.targets.tflite_file import read
+from tfrobust.targets.tflite_reader import read
 
 
 def test_reads_what_the_file_says(artifacts):
