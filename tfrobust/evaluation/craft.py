@@ -16,6 +16,7 @@ from tfrobust.attacks.trace import Trace
 from tfrobust.errors import InputError
 from tfrobust.evaluation import batches, devices, identity, progress, traces
 from tfrobust.evaluation.batches import FinishedBatches
+from tfrobust.evaluation.called import CalledModel
 from tfrobust.evaluation.config import EvaluationConfig
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Predictor, Votes
@@ -54,7 +55,16 @@ class AttackRunner:
         self._queries, self._backward_passes = _counter(), _counter()
         self._stages: list[str] = []
         self._stopped = False
-        self._run = devices.shared(self._attack, compiled(self._attack)) if self._victim.in_graph else self._attack
+        self._called = CalledModel(self._victim) if self._victim.local and not self._victim.in_graph else None
+        self._run = self._compiled()
+
+    def _compiled(self):
+        """The attack: a graph, but on a model elsewhere, whose questions are what takes time and may be many at once."""
+        if self._victim.in_graph:
+            return devices.shared(self._attack, compiled(self._attack))
+        if self._called is None:
+            return self._attack
+        return self._called.compiled(self._attack)
 
     def for_threads(self) -> "list[AttackRunner]":
         """Runners for batches that are made at the same time: several for a model elsewhere, which else would wait for us."""
@@ -117,7 +127,8 @@ class AttackRunner:
         if self._stopped:
             raise concurrent.futures.CancelledError
         self._queries.assign_add(tf.shape(images, out_type=tf.int64)[0])
-        return self._victim.logits_fn(counting_gradients(images, self._backward_passes))
+        model = self._called or self._victim
+        return model.logits_fn(counting_gradients(images, self._backward_passes))
 
     def _totals(self):
         return np.array([self.asked(), int(self._backward_passes.numpy()), time.monotonic()])

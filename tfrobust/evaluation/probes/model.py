@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfrobust.attacks import Access, Problem
 from tfrobust.evaluation import batches, devices
+from tfrobust.evaluation.called import CalledModel
 from tfrobust.targets import Target
 
 
@@ -67,6 +68,9 @@ class AskedModel:
 
     def compiled(self, function: Callable) -> Callable:
         """A function of the target's `logits_fn` and of a batch of tensors, as one of the batch alone."""
+        if not self.in_graph and self._target.local:
+            called = CalledModel(self._target)
+            return called.compiled(functools.partial(function, called.logits_fn))
         if not self.in_graph:
             return functools.partial(function, self.logits_fn)
         alone = tf.function(functools.partial(function, self.logits_fn), autograph=False)

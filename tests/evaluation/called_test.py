@@ -1,0 +1,112 @@
+"""Attacks that are compiled although their model is no TensorFlow function."""
+
+import _thread
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfrobust as tfr
+from tests.support import classifiers
+from tfrobust.errors import InputError
+from tfrobust.evaluation.called import CalledModel
+from tfrobust.evaluation.craft import AttackRunner
+
+IMAGES = classifiers.random_images(10)
+NETWORK = classifiers.smooth_network()
+LABELS = np.argmax(NETWORK(IMAGES), axis=1).astype("int32")
+
+
+class Local(tfr.targets.FunctionTarget):
+    """A Python function that is said to be a model of this process; counts the calls, and from where they come."""
+
+    local = True
+
+    def __init__(self, function, access="score-based"):
+        super().__init__(function, access, classes=4, name="local")
+        self.asked, self.in_graphs = [], []
+
+    def logits(self, images):
+        self.asked.append(len(images))
+        self.in_graphs.append(threading.current_thread() is not threading.main_thread())
+        return super().logits(images)
+
+
+class Elsewhere(Local):
+    local = False
+
+
+def scores(images):
+    return NETWORK(images).numpy()
+
+
+def labels(images):
+    return scores(images).argmax(axis=1)
+
+
+@pytest.mark.parametrize(
+    "text, function, access",
+    [
+        ("square(linf(0.2), queries=40)", scores, "score-based"),
+        ("targeted(square(linf(0.3), queries=20), least_likely)", scores, "score-based"),
+        ("spsa(linf(0.1), steps=3, samples=16)", scores, "score-based"),
+        ("one_pixel(l0(4), population=8, steps=3)", scores, "score-based"),
+        ("sparse_rs(l0(5), queries=30)", scores, "score-based"),
+        ("budget(boundary(steps=20, tries=10), queries=30)", labels, "decision-based"),
+        ("hop_skip_jump(linf, steps=2, samples=10, tries=10)", labels, "decision-based"),
+        ("spatial(samples=5)", labels, "decision-based"),
+        ("surviving(square(linf(0.2), queries=20), jpeg=90)", scores, "score-based"),
+    ],
+)
+def test_it_asks_and_finds_what_the_same_attack_does_eagerly(text, function, access):
+    """In batches of two sizes, for which it is traced once."""
+    found = {}
+    for kind in (Local, Elsewhere):
+        target = kind(function, access)
+        report = tfr.evaluate(target, IMAGES, LABELS, [text], config=tfr.evaluation.EvaluationConfig(batch_size=7))
+        found[kind] = report.outcomes[0], target
+        assert any(target.in_graphs) == (kind is Local)
+    (compiled, local), (eager, elsewhere) = found.values()
+    np.testing.assert_array_equal(compiled.images[np.arange(10)], eager.images[np.arange(10)])
+    assert compiled.queries == eager.queries and sum(local.asked) >= sum(elsewhere.asked)
+    assert eager.broken.any()
+
+
+def test_it_is_traced_once_for_batches_of_any_size():
+    traced = []
+
+    def doubled(images):
+        traced.append(images.shape)
+        return 2.0 * model.logits_fn(images)
+
+    model = CalledModel(Local(scores))
+    call = model.compiled(doubled)
+    for size in (10, 3, 10):
+        np.testing.assert_allclose(call(tf.constant(IMAGES[:size])), 2.0 * scores(IMAGES[:size]))
+    assert [shape.as_list() for shape in traced] == [[None, *IMAGES.shape[1:]]]
+
+
+def test_what_the_model_raises_comes_out_as_it_is():
+    def fails(images):
+        raise InputError("the device is gone")
+
+    runner = AttackRunner("s", tfr.attacks.parse("square(linf(0.1), queries=5)"), Local(fails), "float")
+    keys = tfr.seeds.per_example(0, np.arange(10))
+    with pytest.raises(InputError, match="^the device is gone$"):
+        runner.run(IMAGES, LABELS, keys, 10)
+
+
+def test_whoever_waits_for_it_can_be_interrupted():
+    """The signal comes at the third question of a thousand; the attack asks no more after the fourth."""
+
+    def interrupted(images):
+        if len(target.asked) == 3:
+            _thread.interrupt_main()
+        return scores(images)
+
+    target = Local(interrupted)
+    runner = AttackRunner("s", tfr.attacks.parse("square(linf(0.001), queries=100000)"), target, "float")
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(IMAGES, LABELS, tfr.seeds.per_example(0, np.arange(10)), 10)
+    assert 3 <= len(target.asked) < 2000
