@@ -2,6 +2,7 @@
 
 import _thread
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -25,12 +26,16 @@ class Local(tfr.targets.FunctionTarget):
 
     def __init__(self, function, access="score-based"):
         super().__init__(function, access, classes=4, name="local")
-        self.asked, self.in_graphs = [], []
+        self.asked, self.in_graphs, self.free = [], [], threading.Lock()
 
     def logits(self, images):
+        assert self.free.acquire(blocking=False), "asked twice at once, as an interpreter must not be"
         self.asked.append(len(images))
         self.in_graphs.append(threading.current_thread() is not threading.main_thread())
-        return super().logits(images)
+        time.sleep(0.001)
+        found = super().logits(images)
+        self.free.release()
+        return found
 
 
 class Elsewhere(Local):
@@ -89,11 +94,14 @@ def test_it_is_traced_once_for_batches_of_any_size():
 
 def test_what_the_model_raises_comes_out_as_it_is():
     def fails(images):
+        target.free.release()
         raise InputError("the device is gone")
 
-    runner = AttackRunner("s", tfr.attacks.parse("square(linf(0.1), queries=5)"), Local(fails), "float")
+    target = Local(fails)
+
+    runner = AttackRunner("s", tfr.attacks.parse("square(linf(0.1), queries=5)"), target, "float")
     keys = tfr.seeds.per_example(0, np.arange(10))
-    with pytest.raises(InputError, match="^the device is gone$"):
+    with pytest.raises(InputError, match=r"^the device is gone$"):
         runner.run(IMAGES, LABELS, keys, 10)
 
 

@@ -78,7 +78,7 @@ class AttackRunner:
 
     def asked(self) -> int:
         """How many images the model was asked about so far."""
-        return int(self._queries.numpy())
+        return int(self._queries.numpy()) if self._called is None else self._called.asked
 
     def identity(self) -> str | None:
         """What decides the adversarial images beside the batch: None if the model cannot say what it is."""
@@ -109,7 +109,8 @@ class AttackRunner:
 
     def _attack(self, images, labels, keys, real):
         trace = Trace(self.attack.ball)
-        problem = Problem(self._logits_fn, images, labels, keys=keys, trace=trace)
+        model = self._logits_fn if self._called is None else self._called.logits_fn
+        problem = Problem(model, images, labels, keys=keys, trace=trace)
         if self.pixels == "uint8":
             problem = problem.rounded(self.attack.ball)
         rows = tf.cast(tf.where(real)[:, 0], tf.int32)
@@ -127,8 +128,7 @@ class AttackRunner:
         if self._stopped:
             raise concurrent.futures.CancelledError
         self._queries.assign_add(tf.shape(images, out_type=tf.int64)[0])
-        model = self._called or self._victim
-        return model.logits_fn(counting_gradients(images, self._backward_passes))
+        return self._victim.logits_fn(counting_gradients(images, self._backward_passes))
 
     def _totals(self):
         return np.array([self.asked(), int(self._backward_passes.numpy()), time.monotonic()])
