@@ -19,7 +19,7 @@ from absl import flags
 
 import tfrobust as tfr
 from tfrobust import files
-from tfrobust.cli import data, program, quiet
+from tfrobust.cli import data, lists, program, quiet
 
 METHODS = ("smoothing", "intervals")
 
@@ -77,10 +77,7 @@ def main() -> int:
 def _radii(method, sigma):
     if RADII.value is None:
         return tuple(sigma * step / 4 for step in range(9)) if method == "smoothing" else (0.02, 0.05, 0.1, 0.2, 0.3)
-    try:
-        radii = tuple(map(float, RADII.value))
-    except ValueError as error:
-        raise tfr.InputError(f"--radii must be numbers, got {','.join(RADII.value)}") from error
+    radii = lists.numbers("radii", RADII.value)
     if not radii or min(radii) < 0 or list(radii) != sorted(set(radii)):
         raise tfr.InputError(f"--radii must rise from 0 or more, got {','.join(RADII.value)}")
     return radii

@@ -14,7 +14,7 @@ from absl import flags
 
 import tfrobust as tfr
 from tfrobust import files
-from tfrobust.cli import data, program, quiet
+from tfrobust.cli import data, lists, program, quiet
 
 MODEL = flags.DEFINE_string("model", None, "The network, a .keras file or a SavedModel with gradients.", required=True)
 DATASET = flags.DEFINE_string("dataset", "mnist", "digits, a TFDS name, an .npz file, or a folder of class folders.")
@@ -32,7 +32,7 @@ OUTPUT = flags.DEFINE_string("output", None, "Folder for patch.npy, patch.png an
 
 
 def main():
-    output, scales, source = pathlib.Path(OUTPUT.value), _scales(), data.from_flags()
+    output, scales, source = pathlib.Path(OUTPUT.value), lists.numbers("scales", SCALES.value, 2), data.from_flags()
     files.check_writable(output)
     quiet.start_tensorflow()
     import numpy as np
@@ -72,14 +72,6 @@ def main():
     print(found.table())
     found.save(output)
     print(f"patch: {saved}")
-
-
-def _scales():
-    try:
-        low, high = map(float, SCALES.value)
-    except ValueError as error:
-        raise tfr.InputError(f"--scales takes two numbers, such as 0.8,1.2; got {','.join(SCALES.value)}") from error
-    return low, high
 
 
 flags.adopt_module_key_flags(data)

@@ -25,7 +25,7 @@ from absl import flags
 
 import tfrobust as tfr
 from tfrobust import files
-from tfrobust.cli import attacks, data, devices, program
+from tfrobust.cli import attacks, data, devices, lists, program
 
 WHAT = ("noise", "patch_shuffle", "corruptions", "white_box", "accuracy")
 
@@ -70,7 +70,7 @@ def main():
 
 def _study():
     """What the flags ask; of the white-box table, without its radius and attacks."""
-    sigmas, grids = _numbers("sigmas", SIGMAS.value), _numbers("grids", GRIDS.value)
+    sigmas, grids = lists.numbers("sigmas", SIGMAS.value), lists.numbers("grids", GRIDS.value)
     return {
         "noise": tfr.evaluation.studies.Noise(sigmas),
         "patch_shuffle": tfr.evaluation.studies.PatchShuffle(tuple(map(int, grids))),
@@ -89,13 +89,6 @@ def _save(output, study, rows, report):
         with files.written(output / name) as temporary:
             temporary.write_bytes(contents)
     print(f"report: {output / 'report.json'}")
-
-
-def _numbers(name, texts):
-    try:
-        return tuple(map(float, texts))
-    except ValueError as error:
-        raise tfr.InputError(f"--{name} must be numbers, got {','.join(texts)}") from error
 
 
 def _matching(path):

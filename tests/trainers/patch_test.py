@@ -27,7 +27,7 @@ def test_a_patch_is_trained_saved_and_reused_on_an_exported_file(artifacts, tmp_
 def test_wrong_use_ends_in_one_line(artifacts, tmp_path):
     for flags, said in (
         ((f"--model={artifacts.int8}",), "differentiate"),
-        ((f"--model={artifacts.model}", "--scales=1"), "--scales takes two numbers"),
+        ((f"--model={artifacts.model}", "--scales=1"), "--scales takes 2 numbers, got 1"),
         ((f"--model={artifacts.model}", "--side=40"), "does not go on images of 28x28x1"),
         ((f"--model={artifacts.model}", "--goal=17"), "goal must be a class"),
     ):
