@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from export import conversion
 from tests.support import deceivers, shared
 from tfrobust import data, evaluate, models
 
@@ -182,3 +183,19 @@ def test_the_checks_cost_less_than_pgd_with_40_steps(lenet, examples):
         "UNBOUNDED",
         "ACTIVETEST",
     } <= codes  # a gradient of the wrong sign: all checks run
+
+
+def clipped(network):
+    """Its logits between 0 and 6: for most images all of them are at one of the limits."""
+    return keras.Model(network.inputs, keras.layers.ReLU(6.0)(network.outputs[0]))
+
+
+@pytest.mark.parametrize("change, hides", [(clipped, True), (lambda network: network, False)])
+def test_a_file_is_looked_at_by_its_own_graph(tmp_path, examples, change, hides):
+    """Of integers: what they round away is no deceit."""
+    images, labels = examples
+    path = tmp_path / "int8.tflite"
+    path.write_bytes(conversion.convert(change(shared.reference_lenet()), "int8", images))
+    found = evaluate(str(path), images, labels, [ATTACK], progress=False).report["warnings"]
+    codes = {warning["code"] for warning in found} - MINOR
+    assert "ZEROGRAD" in codes if hides else not codes

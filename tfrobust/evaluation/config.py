@@ -25,7 +25,7 @@ class EvaluationConfig:
       draws: of a model that answers differently each time, how often it is asked about an image at most: 20 times, and
         further where these do not tell whether most of its answers are right.
       active_checks: make the checks that ask the model beyond what the attacks did (docs/report.md); None: of models
-        in this process.
+        in this process whose gradients are known, a TFLite file's by its own graph.
       trained_with: the attack that the model was trained with, where there was one, such as "pgd(linf(8/255))".
       finished: a folder for the batches that are finished: called again after a stop, it goes on from there. None
         keeps nothing.

@@ -85,7 +85,7 @@ def gather(
     rows: Sequence[dict],
     config: EvaluationConfig = EvaluationConfig(),  # noqa: B008, it is frozen
 ) -> Evidence:
-    """The evidence of one evaluation. Only models in this process are asked more, unless the configuration says so."""
+    """The evidence of one evaluation. Only models in this process that have gradients are asked more, unless the configuration says so."""
     attacks = [outcome.attack for outcome in outcomes]
     found = Evidence(
         logits=logits.astype("float32") if logits.ndim == 2 else logits,
@@ -99,41 +99,65 @@ def gather(
         trained_with=None if isinstance(config.trained_with, str) else config.trained_with,  # a text is parsed by now
         probe=target.probe(examples.images),
     )
-    asked = target.in_graph if config.active_checks is None else config.active_checks
+    differentiated = _differentiated(target, outcomes)
+    asked = differentiated.in_graph if config.active_checks is None else config.active_checks
     if not asked or target.access < Access.SCORE_BASED:
         return found
     model = AskedModel(target, examples.images.shape[1:], predictor.batch_size)
-    return dataclasses.replace(found, **_Asked(model, examples, outcomes, config).evidence(found.white_box))
+    own = model
+    if differentiated is not target:
+        own = AskedModel(differentiated, examples.images.shape[1:], predictor.batch_size)
+    return dataclasses.replace(found, **_Asked(model, own, examples, outcomes, config).evidence(found.white_box))
+
+
+def _differentiated(target, outcomes):
+    """What white-box attacks on the target itself were made on: the target, or a file's own graph."""
+    made = (one.attack for one in outcomes if one.attack.needs is Access.WHITE_BOX and one.source is None)
+    attack = next(made, None)
+    return target if attack is None else target.attacked_by(attack)
 
 
 class _Asked:
-    """What is found by asking a model about the examples of an evaluation."""
+    """What is found by asking a model about the examples of an evaluation.
 
-    def __init__(self, model: AskedModel, examples, outcomes: Sequence[Outcome], config: EvaluationConfig):
-        self.model, self.config = model, config
+    Args:
+      model: the target.
+      differentiated: the target or, of a file, its own graph, whose gradients are looked at.
+      examples, outcomes, config: of the evaluation.
+    """
+
+    def __init__(
+        self,
+        model: AskedModel,
+        differentiated: AskedModel,
+        examples,
+        outcomes: Sequence[Outcome],
+        config: EvaluationConfig,
+    ):
+        self.model, self.differentiated, self.config = model, differentiated, config
         self.images, self.labels, self.attacked = examples
         self.generator = np.random.default_rng(config.seed)
         self.random = any(outcome.votes.random for outcome in outcomes)
         self.direct = [o for o in outcomes if o.attack.needs is Access.WHITE_BOX]
         bounded = [o for o in self.direct if isinstance(o.ball, (balls.Linf, balls.L2))]
         self.strongest = max(bounded, key=lambda outcome: outcome.broken.mean(), default=None)
-        self.operations = operations.of_graph(model.graph) if model.in_graph else None
+        self.operations = operations.of_graph(differentiated.graph) if differentiated.in_graph else None
         self.precision = self.operations.precision if self.operations else operations.FLOAT32
 
     def evidence(self, white_box: bool) -> dict:
         """Fields of `Evidence`."""
         found = {"operations": self.operations, "answers": answers.of(self.model, self.images, self.precision)}
-        if white_box and self.model.differentiable:
+        if white_box and self.differentiated.differentiable:
             found |= self._of_gradients()
         return found | self._of_searches()
 
     def _of_gradients(self):
         adversarial = self.strongest or max(self.direct, key=lambda outcome: outcome.broken.mean(), default=None)
-        points = {"clean": gradients.everywhere(self.model, self.images, self.labels)}
+        points = {"clean": gradients.everywhere(self.differentiated, self.images, self.labels)}
         rows = self._sample(self.attacked, SAMPLE, _SAMPLE_SHARE)
         samples = {"beside the clean images": (gradients.beside(self.images[rows], self.generator), rows)}
         if adversarial:
-            points["adversarial"] = gradients.everywhere(self.model, adversarial.images, self.labels)
+            points["adversarial"] = gradients.everywhere(self.differentiated, adversarial.images, self.labels)
             rows = self._sample(self.attacked & ~adversarial.broken, SAMPLE, _SAMPLE_SHARE)
             samples["at the adversarial images"] = (np.nan_to_num(adversarial.images[rows]), rows)
         standing = None if adversarial is None else self.attacked & ~adversarial.broken
@@ -142,7 +166,7 @@ class _Asked:
             "standing": standing,
             "directions": {
                 name: gradients.directions(
-                    self.model, (x, self.labels[rows], rows), self._steps(), self.precision, self.generator
+                    self.differentiated, (x, self.labels[rows], rows), self._steps(), self.precision, self.generator
                 )
                 for name, (x, rows) in samples.items()
                 if len(rows)
@@ -156,18 +180,22 @@ class _Asked:
             return {}
         attack, ball = strongest.attack, strongest.ball
         standing, square = self._standing(ball), searches.black_box(ball)
-        found = {"standing": standing, "black_box": self._search(square, standing, SEARCHED, _SEARCHED_SHARE, least=2)}
-        if not self.model.differentiable:
+        found = {
+            "standing": standing,
+            "black_box": self._search(self.model, square, standing, SEARCHED, _SEARCHED_SHARE, 2),
+        }
+        if not self.differentiated.differentiable:
             return found
         cost = max(strongest.backward_passes or 1.0, 1.0)
         far = searches.far(attack, self.images.shape[1:])
         if far is not None and far.ball is not None and cost > 2 * searches.FAR_STEPS:
             far = PGD(far.ball, steps=searches.FAR_STEPS)
         if standing.mean() > np.bincount(self.labels).max() / len(self.labels):  # else the ball is large enough
-            found["far"] = self._search(far, self.attacked, SEARCHED, _SEARCHED_SHARE, least=5)
+            found["far"] = self._search(self.differentiated, far, self.attacked, SEARCHED, _SEARCHED_SHARE, 5)
         found["breakable"] = self._of_breakable(strongest, ball, cost)
         share = _LONGER_GRADIENTS / (2.0 * cost)
-        return found | {"longer": self._search(searches.longer(attack), standing, LONGER, share, least=3)}
+        longer = searches.longer(attack)
+        return found | {"longer": self._search(self.differentiated, longer, standing, LONGER, share, 3)}
 
     def _of_breakable(self, strongest: Outcome, ball: balls.Ball, cost):
         """Of a fixed model; a long attack, one of one step and one with a goal are tried by PGD in their place."""
@@ -178,14 +206,14 @@ class _Asked:
         if cost > 2 * searches.FAR_STEPS or searches.steps(attack) == 1 or strongest.goals is not None:
             attack = PGD(ball, steps=searches.FAR_STEPS)
         sample = (self.images, self.labels, rows)
-        return breakable.search(self.model, attack, sample, seed=self.config.seed, generator=self.generator)
+        return breakable.search(self.differentiated, attack, sample, seed=self.config.seed, generator=self.generator)
 
-    def _search(self, attack, among, most, share, least):
+    def _search(self, model, attack, among, most, share, least):
         rows = self._sample(among, most, share)
         if attack is None or len(rows) < least:
             return None
         sample = (self.images, self.labels, rows)
-        return searches.search(self.model, attack, sample, seed=self.config.seed, pixels=self.config.pixels)
+        return searches.search(model, attack, sample, seed=self.config.seed, pixels=self.config.pixels)
 
     def _standing(self, ball: balls.Ball):
         """bool [examples]: those that no image of any white-box attack inside the ball fools."""

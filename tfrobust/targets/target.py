@@ -36,6 +36,7 @@ class Target(abc.ABC):
       bounds: the scale of the images that the model behind it takes, as the user or the model's type says; None where
         nobody says: [0, 1]. The target takes images in [0, 1] all the same.
       local: whether the model is in this process, so that asking it once more costs nothing.
+      resolution: the step between two of its logits, where they are integers inside; 0 of floating-point numbers.
       concurrent: whether it may be asked from several threads at a time, and gains by it.
       takes_files: whether it is sent image files, so that what it sees is in 8 bits.
     """
@@ -43,6 +44,7 @@ class Target(abc.ABC):
     access: Access = Access.SCORE_BASED
     origin: np.ndarray | None = None
     local: bool = True
+    resolution: float = 0.0
     concurrent: bool = False
     takes_files: bool = False
 

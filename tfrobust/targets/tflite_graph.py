@@ -54,17 +54,22 @@ class TFLiteGraph(Target):
         self._output = file.scores(output_name)
         super().__init__(f"{path} (its own graph)", self._inputs.shape, bounds)
         self._choice = f"{output_name} {self.scale}"
+        maker = file.maker(self._before_activation())
+        made = file.tensors[self._output if maker is None else maker.outputs[0]]
+        self.resolution = 0.0 if made.quantization is None else float(tflite_operations.step_of(made))
 
     def identity(self) -> str | None:
         return f"graph {identity.of_files(self.file.path)} {self._choice}"
 
     def logits(self, images: np.ndarray | tf.Tensor) -> tf.Tensor:
-        values, scores = self.values(images), self._output
-        last = self.file.maker(scores)
-        if last is not None and last.kind in ("SOFTMAX", "LOGISTIC"):  # of which a device's integers keep little
-            scores = last.inputs[0]
+        values, scores = self.values(images), self._before_activation()
         found = tflite_operations.real(values[scores], self.file.tensors[scores])
         return outputs.two_classes(found) if found.shape.rank == 1 or found.shape[1] == 1 else found
+
+    def _before_activation(self):
+        """The tensor with the logits: behind a softmax or a sigmoid a device's integers keep little of them."""
+        last = self.file.maker(self._output)
+        return last.inputs[0] if last is not None and last.kind in ("SOFTMAX", "LOGISTIC") else self._output
 
     def values(self, images: tf.Tensor) -> dict[int, tf.Tensor]:
         """What each tensor of the file holds for images in [0, 1], by its index, as `tflite_operations` holds it."""

@@ -71,7 +71,7 @@ def untrue(evidence: Evidence):
 
 
 def _untrue(where, found):
-    steepest, random = found.steepest.min(axis=0), found.random.min(axis=0)
+    steepest, random = (_least(errors) for errors in (found.steepest, found.random))
     wrong = (steepest > WRONG) | (random > WRONG_AT_RANDOM)
     count = f"of {len(wrong)} images, tested {where}"
     if wrong.sum() > max(FEW * len(wrong), 1):
@@ -80,6 +80,12 @@ def _untrue(where, found):
         yield f"{np.median(np.maximum(steepest, random)):.0%} of the change of logits is not what the gradient " + (
             f"predicts (median {count})"
         )
+
+
+def _least(errors):
+    """Of each image, over the steps of which something can be said; 0 where that is none."""
+    least = np.where(np.isnan(errors), np.inf, errors).min(axis=0)
+    return np.where(np.isinf(least), 0.0, least)
 
 
 def _short(evidence, where, found):

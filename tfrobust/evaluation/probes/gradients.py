@@ -10,6 +10,7 @@ from tfrobust.evaluation.probes.model import AskedModel
 
 RANDOM_DIRECTIONS = 3
 STEPS = (0.0001, 0.0005, 0.004)  # of a pixel: the first for curved networks, the last for half precision and 8 bits
+_STEPS_OF_LOGITS = 4.0  # by which rounding inside an integer model moves the difference of two margins
 _BESIDE = 0.002  # how far off the clean images: in flat regions of black pixels kinks lie exactly on them
 
 
@@ -26,6 +27,8 @@ class Gradients(NamedTuple):
 
 class Directions(NamedTuple):
     """Errors of what gradients predict, relative to the larger of the predicted and the real change of the margin.
+
+    NaN where a step changes too little for a model of integers.
 
     Attributes:
       rows: int [images], which of the examples these are.
@@ -84,6 +87,7 @@ def _directions(model, images, labels, steps, precision, generator):
     gradient = np.nan_to_num(slopes.gradient, posinf=0.0, neginf=0.0)
     # A sum of many rounded terms is off by some units in the last place.
     rounding = 4.0 * precision * (np.abs(slopes.weights) * np.abs(slopes.logits)).sum(axis=1)
+    inside = _STEPS_OF_LOGITS * model.resolution
 
     def changes(signs, step):
         """The predicted and the real change of the margin: float64 [images] each."""
@@ -95,18 +99,22 @@ def _directions(model, images, labels, steps, precision, generator):
     steepest, at_random = [], []
     for step in steps:
         predicted, answered = changes(np.sign(gradient), step)
-        steepest.append(_error(predicted, answered, rounding, axis=()))
+        steepest.append(_error(predicted, answered, rounding, inside, axis=()))
         signs = generator.choice(np.array([-1.0, 1.0], "float32"), (RANDOM_DIRECTIONS, *images.shape))
         predicted, answered = zip(*(changes(sign, step) for sign in signs))
-        at_random.append(_error(predicted, answered, rounding, axis=(0,)))
+        at_random.append(_error(predicted, answered, rounding, inside, axis=(0,)))
     return np.array(steepest), np.array(at_random)
 
 
-def _error(predicted, answered, rounding, axis):
-    """Root mean square of the difference beyond rounding, relative to that of the larger change."""
+def _error(predicted, answered, rounding, inside, axis):
+    """Root mean square of the difference beyond rounding, relative to that of the larger change.
+
+    NaN where that is no larger than what rounding inside of an integer model does: nothing can be said of it.
+    """
     predicted, answered = np.asarray(predicted), np.asarray(answered)
-    wrong = np.maximum(np.abs(predicted - answered) - rounding, 0.0)
+    wrong = np.maximum(np.abs(predicted - answered) - rounding - inside, 0.0)
     size, of_answers, of_predictions = (
         np.sqrt(np.mean(np.square(part), axis=axis)) for part in (wrong, answered, predicted)
     )
-    return size / np.maximum(np.maximum(of_answers, of_predictions), np.finfo("float32").tiny)
+    larger = np.maximum(of_answers, of_predictions)
+    return np.where(larger < 2.0 * inside, np.nan, size / np.maximum(larger, np.finfo("float32").tiny))

@@ -40,6 +40,7 @@ class AskedModel:
 
     def __init__(self, target: Target, image_shape, batch_size: int):
         self.in_graph, self.batch_size = target.in_graph, batch_size
+        self.resolution = target.resolution
         self.differentiable = target.in_graph and target.access >= Access.WHITE_BOX
         self._target, self.logits_fn, self._ask = target, target.logits_fn, target.logits_fn
         if not self.in_graph:
