@@ -14,7 +14,12 @@ _SLACKS = (1.0, 0.999, 0.99)  # by how much more than needed a change is made sm
 
 def nearest(x) -> tf.Tensor:
     """The nearest values that an image file holds: whole numbers divided by 255, exact to the bit; NaN is 0."""
-    return _values(tf.round(255.0 * tf.where(tf.math.is_nan(x), 0.0, x)))
+    return values(levels(x))
+
+
+def levels(x) -> tf.Tensor:
+    """The nearest levels of an image file, float32 whole numbers from 0 to 255 where x is in [0, 1]; NaN is 0."""
+    return tf.round(255.0 * tf.where(tf.math.is_nan(x), 0.0, x))
 
 
 def shown(x, images, ball: balls.Ball | None = None) -> tf.Tensor:
@@ -36,7 +41,7 @@ def shown(x, images, ball: balls.Ball | None = None) -> tf.Tensor:
     @tf.custom_gradient
     def through(x):
         change = tf.where(tf.math.is_nan(x), 0.0, 255.0 * tf.clip_by_value(x - images, -1.0, 1.0))
-        rounded = tf.where(change == 0.0, images, _values(tf.round(255.0 * images + change)))
+        rounded = tf.where(change == 0.0, images, values(tf.round(255.0 * images + change)))
         if ball is not None:
             rounded = _inside(rounded, 255.0 * images, change, images, ball)
         return rounded, lambda upstream: upstream
@@ -52,10 +57,10 @@ def _inside(rounded, clean, change, images, ball):
         for slack in _SLACKS:
             size = tf.maximum(ball.size(best - images), 1e-12)
             smaller = smaller * balls.per_example(tf.minimum(slack * ball.radius / size, 1.0), change)
-            best = _where_outside(best, _values(tf.round(clean + smaller)), images, ball)
+            best = _where_outside(best, values(tf.round(clean + smaller)), images, ball)
         # As far as a float's rounding below a whole level is that level.
         cut = tf.round(clean) + tf.cast(tf.cast(change + 1e-3 * tf.sign(change), tf.int32), tf.float32)
-        return _where_outside(best, _values(cut), images, ball)
+        return _where_outside(best, values(cut), images, ball)
 
     return tf.cond(tf.reduce_all(ball.contains(rounded - images)), lambda: rounded, bring_back)
 
@@ -64,6 +69,6 @@ def _where_outside(x, instead, images, ball):
     return tf.where(balls.per_example(ball.contains(x - images), x), x, instead)
 
 
-def _values(levels):
+def values(levels) -> tf.Tensor:
     """Levels from 0 to 255, float32 -> values in [0, 1]. A table: a division by a constant may be compiled inexactly."""
     return tf.gather(tf.constant(_LEVELS), tf.cast(tf.clip_by_value(levels, 0.0, 255.0), tf.int32))

@@ -9,9 +9,10 @@ import dataclasses
 import tensorflow as tf
 
 from tfrobust import balls
-from tfrobust.attacks import fields
+from tfrobust.attacks import fields, grid
 from tfrobust.attacks.compose import Wrapper
 from tfrobust.attacks.problem import Problem
+from tfrobust.data.image_files import decode
 from tfrobust.errors import InputError
 
 
@@ -33,14 +34,12 @@ def as_jpeg(images: tf.Tensor, quality: int) -> tf.Tensor:
     shape = images.shape[1:]
 
     def file(pixels):
-        read = tf.io.decode_jpeg(tf.io.encode_jpeg(pixels, quality=quality), dct_method="INTEGER_ACCURATE")
-        return tf.ensure_shape(read, shape)
+        return tf.ensure_shape(decode(tf.io.encode_jpeg(pixels, quality=quality)), shape)
 
     @tf.custom_gradient
     def through(images):
-        pixels = tf.round(255.0 * tf.where(tf.math.is_nan(images), 0.0, images))
-        read = tf.map_fn(file, tf.cast(pixels, tf.uint8))
-        return tf.cast(read, tf.float32) / 255.0, lambda upstream: upstream
+        read = tf.map_fn(file, tf.cast(grid.levels(images), tf.uint8))
+        return grid.values(tf.cast(read, tf.float32)), lambda upstream: upstream
 
     return through(images)
 
