@@ -1,9 +1,11 @@
 """Attacks that are compiled although their model is no TensorFlow function."""
 
 import _thread
+import gc
 import signal
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -41,6 +43,17 @@ class Local(tfr.targets.FunctionTarget):
 
 class Elsewhere(Local):
     local = False
+
+
+class Counted(tfr.attacks.Square):
+    """Says when it is run by Python: eagerly, or while a graph is made."""
+
+    def run(self, problem):
+        TRACED.append(self.queries)
+        return super().run(problem)
+
+
+TRACED: list[int] = []
 
 
 def scores(images):
@@ -82,15 +95,43 @@ def test_it_asks_and_finds_what_the_same_attack_does_eagerly(text, function, acc
 def test_it_is_traced_once_for_batches_of_any_size():
     traced = []
 
-    def doubled(images):
+    def doubled(ask, images):
         traced.append(images.shape)
-        return 2.0 * model.logits_fn(images)
+        return 2.0 * ask(images)
 
-    model = CalledModel(Local(scores))
-    call = model.compiled(doubled)
+    call = CalledModel(Local(scores)).compiled(doubled)
     for size in (10, 3, 10):
         np.testing.assert_allclose(call(tf.constant(IMAGES[:size])), 2.0 * scores(IMAGES[:size]))
     assert [shape.as_list() for shape in traced] == [[None, *IMAGES.shape[1:]]]
+
+
+def test_models_that_answer_alike_are_asked_by_one_graph():
+    """Each finds what it finds eagerly; a model of other answers, and another attack, have graphs of their own."""
+    TRACED.clear()
+    other = classifiers.smooth_network(seed=1)
+
+    def images_of(kind, function, queries=30, access="score-based"):
+        attack = Counted(tfr.balls.Linf(0.2), queries=queries)
+        found = tfr.evaluate(kind(function, access), IMAGES, LABELS, [attack])
+        return found.outcomes[0].images[np.arange(10)]
+
+    for function in (scores, lambda images: other(images).numpy()):
+        np.testing.assert_array_equal(images_of(Local, function), images_of(Elsewhere, function))
+    assert TRACED == [30, 30, 30]  # compiled, and eagerly for each
+    images_of(Local, scores, queries=20)
+    images_of(Local, lambda images: np.pad(scores(images), [(0, 0), (0, 1)], constant_values=-9.0))
+    assert TRACED[3:] == [20, 30]
+
+
+def test_a_graph_does_not_keep_the_model_that_it_has_asked():
+    target = Local(scores)
+    AttackRunner("s", tfr.attacks.parse("square(linf(0.1), queries=5)"), target).run(
+        IMAGES, LABELS, tfr.seeds.per_example(0, np.arange(10)), 10
+    )
+    kept = weakref.ref(target)
+    del target
+    gc.collect()
+    assert kept() is None
 
 
 def test_what_the_model_raises_comes_out_as_it_is():

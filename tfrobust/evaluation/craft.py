@@ -53,18 +53,17 @@ class AttackRunner:
         self._victim = target.attacked_by(attack)
         self.source = None if target.represents(self._victim) else self._victim.name
         self._queries, self._backward_passes = _counter(), _counter()
-        self._stages: list[str] = []
         self._stopped = False
         self._called = CalledModel(self._victim) if self._victim.local and not self._victim.in_graph else None
         self._run = self._compiled()
 
     def _compiled(self):
         """The attack: a graph, but on a model elsewhere, whose questions are what takes time and may be many at once."""
-        if self._victim.in_graph:
-            return devices.shared(self._attack, compiled(self._attack))
-        if self._called is None:
-            return self._attack
-        return self._called.compiled(self._attack)
+        made = functools.partial(_made_of_batch, self.attack, self.pixels)
+        if self._called is not None:
+            return self._called.compiled(made)
+        own = functools.partial(made, self._logits_fn)
+        return devices.shared(own, compiled(own)) if self._victim.in_graph else own
 
     def for_threads(self) -> "list[AttackRunner]":
         """Runners for batches that are made at the same time: several for a model elsewhere, which else would wait for us."""
@@ -105,24 +104,8 @@ class AttackRunner:
         made = {name: part.numpy()[:count] for name, part in made.items()}
         kept = {name: part for name, part in made.items() if not name.startswith("trace_")}
         opened = np.array([size - count, 0, 0])  # what fills up the batch is asked about, and not attacked
-        return {**kept, **traces.of_batch(made, self._stages), "totals": self._totals() - before - opened}
-
-    def _attack(self, images, labels, keys, real):
-        trace = Trace(self.attack.ball)
-        model = self._logits_fn if self._called is None else self._called.logits_fn
-        problem = Problem(model, images, labels, keys=keys, trace=trace)
-        if self.pixels == "uint8":
-            problem = problem.rounded(self.attack.ball)
-        rows = tf.cast(tf.where(real)[:, 0], tf.int32)
-        problem = problem.opened().at(rows)
-        problem = problem.replace(whole=problem)
-        goals, adversarial = self.attack.goals_of(problem), self.attack.solve(problem)
-        made = {"adversarial": adversarial, **({} if goals is None else {"goals": goals})}
-        # What fills up the batch gets zeros, which nobody reads.
-        made = {
-            name: tf.scatter_nd(rows[:, None], part, [tf.size(real), *part.shape[1:]]) for name, part in made.items()
-        }
-        return {**made, **traces.as_tensors(trace, adversarial, self._stages)}
+        stages = traces.names_of(identity.text(self.attack))
+        return {**kept, **traces.of_batch(made, stages), "totals": self._totals() - before - opened}
 
     def _logits_fn(self, images):
         if self._stopped:
@@ -132,6 +115,22 @@ class AttackRunner:
 
     def _totals(self):
         return np.array([self.asked(), int(self._backward_passes.numpy()), time.monotonic()])
+
+
+def _made_of_batch(attack, pixels, logits_fn, images, labels, keys, real):
+    """The adversarial images of a batch, goals and a trace, as tensors."""
+    trace = Trace(attack.ball)
+    problem = Problem(logits_fn, images, labels, keys=keys, trace=trace)
+    if pixels == "uint8":
+        problem = problem.rounded(attack.ball)
+    rows = tf.cast(tf.where(real)[:, 0], tf.int32)
+    problem = problem.opened().at(rows)
+    problem = problem.replace(whole=problem)
+    goals, adversarial = attack.goals_of(problem), attack.solve(problem)
+    made = {"adversarial": adversarial, **({} if goals is None else {"goals": goals})}
+    # What fills up the batch gets zeros, which nobody reads.
+    made = {name: tf.scatter_nd(rows[:, None], part, [tf.size(real), *part.shape[1:]]) for name, part in made.items()}
+    return {**made, **traces.as_tensors(trace, adversarial, traces.names_of(identity.text(attack)))}
 
 
 def counting_gradients(images: tf.Tensor, counter: tf.Variable) -> tf.Tensor:

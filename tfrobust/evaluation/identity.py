@@ -2,6 +2,7 @@
 
 import dataclasses
 import enum
+import functools
 import hashlib
 import types
 from collections.abc import Callable
@@ -46,6 +47,7 @@ _KINDS: dict[type | tuple[type, ...], Callable[[Any], str]] = {
     (tuple, list, frozenset): lambda values: f"({','.join(map(text, values))})",
     dict: lambda values: text([*values.items()]),
     types.FunctionType: lambda function: _name(function) + _code(function.__code__) + _closure(function),
+    functools.partial: lambda bound: text((bound.func, bound.args, bound.keywords)),
     types.CodeType: _code,
     type: _name,
     enum.Enum: str,

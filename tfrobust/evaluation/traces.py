@@ -35,6 +35,12 @@ class Curves(NamedTuple):
         return {"questions": self.questions.tolist(), "success": self.success.tolist(), "objective": objective}
 
 
+@functools.cache
+def names_of(attack: str) -> list[str]:
+    """The texts of a cascade's attacks, as runs of it have found them: one list for all attacks of one `identity.text`."""
+    return []
+
+
 def as_tensors(trace: Trace, after: tf.Tensor, names: list[str]) -> dict[str, tf.Tensor]:
     """What a trace holds once `after` is computed, in shapes that do not depend on how long the attack was.
 

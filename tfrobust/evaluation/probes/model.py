@@ -70,8 +70,7 @@ class AskedModel:
     def compiled(self, function: Callable) -> Callable:
         """A function of the target's `logits_fn` and of a batch of tensors, as one of the batch alone."""
         if not self.in_graph and self._target.local:
-            called = CalledModel(self._target)
-            return called.compiled(functools.partial(function, called.logits_fn))
+            return CalledModel(self._target).compiled(function)
         if not self.in_graph:
             return functools.partial(function, self.logits_fn)
         alone = tf.function(functools.partial(function, self.logits_fn), autograph=False)
