@@ -110,9 +110,9 @@ def test_models_that_answer_alike_are_asked_by_one_graph():
     TRACED.clear()
     other = classifiers.smooth_network(seed=1)
 
-    def images_of(kind, function, queries=30, access="score-based"):
+    def images_of(kind, function, queries=30):
         attack = Counted(tfr.balls.Linf(0.2), queries=queries)
-        found = tfr.evaluate(kind(function, access), IMAGES, LABELS, [attack])
+        found = tfr.evaluate(kind(function), IMAGES, LABELS, [attack])
         return found.outcomes[0].images[np.arange(10)]
 
     for function in (scores, lambda images: other(images).numpy()):
@@ -121,6 +121,26 @@ def test_models_that_answer_alike_are_asked_by_one_graph():
     images_of(Local, scores, queries=20)
     images_of(Local, lambda images: np.pad(scores(images), [(0, 0), (0, 1)], constant_values=-9.0))
     assert TRACED[3:] == [20, 30]
+
+
+@pytest.mark.parametrize("kind", [Local, Elsewhere])
+def test_an_attack_may_hold_a_function_that_calls_itself_and_what_changes(kind):
+    """A cascade of it keeps the names of its stages."""
+    runs = []
+
+    def counted(number):
+        return counted(number - 1) if number else runs.append(number)
+
+    class Recursive(tfr.attacks.Square):
+        def run(self, problem):
+            counted(3)
+            return super().run(problem)
+
+    ball = tfr.balls.Linf(0.01)
+    attack = tfr.attacks.Cascade(ball, (Recursive(ball, queries=3), Counted(ball, queries=3)))
+    found = tfr.evaluate(kind(scores), IMAGES, LABELS, [attack])
+    assert runs == [0]
+    assert len(found.report["attacks"][0]["stages"]) == 2
 
 
 def test_a_graph_does_not_keep_the_model_that_it_has_asked():

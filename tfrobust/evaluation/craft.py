@@ -53,13 +53,13 @@ class AttackRunner:
         self._victim = target.attacked_by(attack)
         self.source = None if target.represents(self._victim) else self._victim.name
         self._queries, self._backward_passes = _counter(), _counter()
-        self._stopped = False
+        self._stopped, self._text = False, identity.text(attack)
         self._called = CalledModel(self._victim) if self._victim.local and not self._victim.in_graph else None
         self._run = self._compiled()
 
     def _compiled(self):
         """The attack: a graph, but on a model elsewhere, whose questions are what takes time and may be many at once."""
-        made = functools.partial(_made_of_batch, self.attack, self.pixels)
+        made = functools.partial(_made_of_batch, self.attack, self.pixels, self._text)
         if self._called is not None:
             return self._called.compiled(made)
         own = functools.partial(made, self._logits_fn)
@@ -86,7 +86,7 @@ class AttackRunner:
     @functools.cached_property
     def _known(self):
         model = self._victim.identity()
-        return model and f"{model} {identity.text(self.attack)} {self.pixels}"
+        return model and f"{model} {self._text} {self.pixels}"
 
     def run(self, images: np.ndarray, labels: np.ndarray, keys: tf.Tensor, count: int) -> dict[str, np.ndarray]:
         """What was made of the first `count` examples of a batch; the others fill it up.
@@ -104,7 +104,7 @@ class AttackRunner:
         made = {name: part.numpy()[:count] for name, part in made.items()}
         kept = {name: part for name, part in made.items() if not name.startswith("trace_")}
         opened = np.array([size - count, 0, 0])  # what fills up the batch is asked about, and not attacked
-        stages = traces.names_of(identity.text(self.attack))
+        stages = traces.names_of(self._text)
         return {**kept, **traces.of_batch(made, stages), "totals": self._totals() - before - opened}
 
     def _logits_fn(self, images):
@@ -117,8 +117,8 @@ class AttackRunner:
         return np.array([self.asked(), int(self._backward_passes.numpy()), time.monotonic()])
 
 
-def _made_of_batch(attack, pixels, logits_fn, images, labels, keys, real):
-    """The adversarial images of a batch, goals and a trace, as tensors."""
+def _made_of_batch(attack, pixels, text, logits_fn, images, labels, keys, real):
+    """The adversarial images of a batch, goals and a trace, as tensors; the text is the attack's `identity.text`."""
     trace = Trace(attack.ball)
     problem = Problem(logits_fn, images, labels, keys=keys, trace=trace)
     if pixels == "uint8":
@@ -130,7 +130,7 @@ def _made_of_batch(attack, pixels, logits_fn, images, labels, keys, real):
     made = {"adversarial": adversarial, **({} if goals is None else {"goals": goals})}
     # What fills up the batch gets zeros, which nobody reads.
     made = {name: tf.scatter_nd(rows[:, None], part, [tf.size(real), *part.shape[1:]]) for name, part in made.items()}
-    return {**made, **traces.as_tensors(trace, adversarial, traces.names_of(identity.text(attack)))}
+    return {**made, **traces.as_tensors(trace, adversarial, traces.names_of(text))}
 
 
 def counting_gradients(images: tf.Tensor, counter: tf.Variable) -> tf.Tensor:
