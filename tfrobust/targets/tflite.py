@@ -15,8 +15,6 @@ from tfrobust.targets.inputs import Inputs
 from tfrobust.targets.target import Target, first_line
 from tfrobust.targets.tflite_graph import TFLiteGraph
 
-_TRIED = ("WHILE", "IF", "CALL", "CALL_ONCE")  # which run other graphs of the file, that are not read here
-
 
 class TFLiteTarget(Target):
     """A `.tflite` classifier: float32 or integer input and output, which are converted to and from [0, 1] here.
@@ -54,8 +52,11 @@ class TFLiteTarget(Target):
         self._path, self._threads, self._output_name = path, threads or os.cpu_count(), output_name
         self._xnnpack = xnnpack
         self.file = tflite_reader.read(path)
-        if any(one.kind in _TRIED for one in self.file.operations):
-            trial.refuse_what_does_not_answer(path)
+        self._output = self.file.scores(output_name)
+        self._refuse_flex()
+        self._refuse_sigmoids()
+        # What was read is not all that can end a process: operations have many inputs and options, and other graphs inside.
+        trial.refuse_tflite_that_does_not_run(path, self._kernels)
         self._open()
         bounds = Bounds.of(bounds) or self.file.own_bounds()
         details = self._interpreter.get_input_details()[0]
@@ -118,22 +119,25 @@ class TFLiteTarget(Target):
     def represents(self, victim: Target) -> bool:
         return victim is self or isinstance(victim, TFLiteGraph)
 
+    @property
+    def _kernels(self):
+        """The name of their `OpResolverType`."""
+        return "AUTO" if self._xnnpack else "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+
     def _open(self):
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
+        self._interpreter = Interpreter(
+            model_path=str(self._path),
+            num_threads=self._threads,
+            experimental_op_resolver_type=OpResolverType[self._kernels],
+        )
+        self._interpreter.allocate_tensors()
+
+    def _refuse_flex(self):
         flex = sorted({one.kind for one in self.file.operations if one.kind.startswith("Flex")})
         if flex:
             raise InputError(f"{self._path} needs TensorFlow's own operations ({', '.join(flex)})")
-        self._output = self.file.scores(self._output_name)
-        self._refuse_sigmoids()
-        try:
-            kinds = OpResolverType.AUTO if self._xnnpack else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-            self._interpreter = Interpreter(
-                model_path=str(self._path), num_threads=self._threads, experimental_op_resolver_type=kinds
-            )
-            self._interpreter.allocate_tensors()
-        except Exception as error:  # the interpreter raises ValueError or RuntimeError, by what is damaged
-            raise InputError(f"{self._path} is not a readable TFLite model: {first_line(error)}") from error
 
     def _refuse_sigmoids(self):
         last, shape = self.file.maker(self._output), self.file.tensors[self._output].shape
