@@ -58,6 +58,7 @@ class ExtendedFeed(Feed):
         import numpy as np
 
         if not path.exists():
+            print(f"{path}: {self.attack} makes {self.feed.examples:,} images", flush=True)
             made = adversarial_images(self.network, self.attack, self.feed.split, seed)
             with files.written(path) as temporary, open(temporary, "wb") as file:
                 np.savez(file, images=made)

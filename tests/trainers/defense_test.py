@@ -86,11 +86,13 @@ def test_the_flags_say_every_field():
     assert (found.regularized_layers, found.added_attack) == (("fc1", "fc2"), "fgsm(linf(0.1))")
 
 
-def test_an_adversarial_set_is_made_once_and_trained_on_beside_the_images(tmp_path):
+def test_an_adversarial_set_is_made_once_and_trained_on_beside_the_images(tmp_path, capsys):
     config = config_of(tmp_path, defense=DefenseConfig("adversarial_set", training_attack="deepfool()"), epochs=1)
     network = networks.make_network(config.network, TRAIN, config.seed)
     before = network.get_weights()
     _, model, history = trained(config)
+    said = f"{tmp_path / adversarial_set.NAME}: deepfool() makes 200 images\n"
+    assert said in capsys.readouterr().out
     made = data.read_arrays(tmp_path / adversarial_set.NAME)["images"]
     network.set_weights(before)
     attack = tfr.attacks.parse("deepfool()")
@@ -100,6 +102,7 @@ def test_an_adversarial_set_is_made_once_and_trained_on_beside_the_images(tmp_pa
     written = (tmp_path / adversarial_set.NAME).stat().st_mtime_ns
     trained(dataclasses.replace(config, epochs=2))  # goes on
     assert (tmp_path / adversarial_set.NAME).stat().st_mtime_ns == written
+    assert said not in capsys.readouterr().out
 
 
 def test_a_set_of_streamed_images_is_refused():
