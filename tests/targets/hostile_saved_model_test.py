@@ -134,6 +134,18 @@ def test_damaged_files_are_refused_or_answer(tmp_path):
     assert refused >= 15
 
 
+def test_a_constant_of_two_types_is_refused(tmp_path):
+    """TensorFlow would end the process, in the graph's optimizer or as it infers shapes."""
+    folder = saved(tmp_path / "model", lambda image: {"logits": logits(image)})
+    contents = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    functions = contents.meta_graphs[0].graph_def.library.function
+    constant = next(node for function in functions for node in function.node_def if node.op == "Const")
+    constant.attr["value"].tensor.dtype = tf.string.as_datatype_enum
+    (folder / "saved_model.pb").write_bytes(contents.SerializeToString())
+    with pytest.raises(InputError, match=f"not a readable SavedModel: its constant {constant.name} is of two types"):
+        targets.load(folder)
+
+
 def test_what_a_saver_holds_and_another_signature_reaches_is_no_reason(tmp_path):
     module = tf.Module()
     module.scale = tf.Variable(2.0)

@@ -22,9 +22,9 @@ _AT_LOADING = ("_create_resource", "_initialize", "_destroy_resource")  # method
 
 
 def refuse_hostile(directory: pathlib.Path, signature: str | None) -> None:
-    """Raises `InputError` for operations on files, naming them, and for a loop that does not end.
+    """Raises `InputError` for operations on files, naming them, for a loop that does not end and for damaged constants.
 
-    What counts is what loading the SavedModel or a signature of it reaches.
+    Of operations counts what loading the SavedModel or a signature of it reaches.
 
     Args:
       directory: with `saved_model.pb`.
@@ -38,6 +38,7 @@ def refuse_hostile(directory: pathlib.Path, signature: str | None) -> None:
         (graph, *_) = saved_model_pb2.SavedModel.FromString(contents).meta_graphs
     except (OSError, DecodeError, ValueError):
         return  # whoever loads it says what is wrong
+    _check_constants(directory, graph.graph_def)
     reached = {"loading it": set(_loaded(graph)), "its answer": set(_asked(graph, signature))}
     for what, names in reached.items():
         found = sorted(name for name in names if _FILE_OPERATIONS.fullmatch(name))
@@ -53,6 +54,13 @@ def refuse_hostile(directory: pathlib.Path, signature: str | None) -> None:
         )
     if _LOOPS & set().union(*reached.values()):
         trial.refuse_what_does_not_answer(directory, signature)
+
+
+def _check_constants(directory, graph):
+    """TensorFlow ends the process where it reads one whose values are of another type than it says."""
+    for node in [*graph.node, *(node for function in graph.library.function for node in function.node_def)]:
+        if node.op == "Const" and node.attr["dtype"].type != node.attr["value"].tensor.dtype:
+            raise InputError(f"{directory} is not a readable SavedModel: its constant {node.name} is of two types")
 
 
 def _is_inside(filename):
