@@ -28,7 +28,7 @@ DATASET = flags.DEFINE_string("dataset", "digits", "Where the images come from: 
 EXAMPLES = flags.DEFINE_integer("examples", 100, "How many of them.", lower_bound=2)
 NORM = flags.DEFINE_multi_enum("norm", list(NORMS), list(NORMS), "In which.")
 PEER = flags.DEFINE_multi_enum("peer", list(PEERS), [*PEERS, "none"], "With whom.")
-PASSES = flags.DEFINE_integer("passes", 2000, "Forward and backward passes an image.", lower_bound=40)
+PASSES = flags.DEFINE_integer("passes", 2000, "Forward and backward passes an image.", lower_bound=80)
 OUTPUT = flags.DEFINE_string("output", None, "The folder for the results.", required=True)
 
 

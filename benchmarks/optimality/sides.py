@@ -77,7 +77,8 @@ def attacks(side: str, norm: str, problem: Problem, passes: int) -> dict[str, Ca
             def size(delta):
                 return ball.size(tf.constant(delta)).numpy()
 
-            return search.smallest(attack, problem.broken, size, images, labels, search.START[norm])
+            steps = search.schedule(passes)
+            return search.smallest(attack, problem.broken, size, images, labels, search.START[norm], steps)
 
         return run
 

@@ -9,7 +9,7 @@ from benchmarks.optimality import search
 
 
 def attacks(norm, problem, passes):
-    """(name -> function (images, labels), name -> function (radii, images, labels)), both -> adversarial images."""
+    """(name -> function (images, labels), name -> function (radii, steps, images, labels)), both -> adversarial images."""
 
     def forward(images, training=False):
         return problem.compiled(tf.cast(images, tf.float32))
@@ -21,7 +21,7 @@ def attacks(norm, problem, passes):
         loss_object=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum"),
         clip_values=(0.0, 1.0),
     )
-    many, fewer, count = len(problem.images), passes // 20 - 1, passes // 2 // search.ROUNDS - 1
+    many, fewer = len(problem.images), passes // 20 - 1
     order = {"linf": np.inf, "l2": 2, "l1": 1, "l0": 0}[norm]
     minimal = {
         "linf": {},
@@ -39,13 +39,13 @@ def attacks(norm, problem, passes):
         "l0": {},
     }[norm]
 
-    def apgd(radius, images, labels):
+    def apgd(radius, steps, images, labels):
         attack = evasion.AutoProjectedGradientDescent(
             classifier,
             norm=order,
             eps=radius,
             eps_step=2 * radius,
-            max_iter=count,
+            max_iter=steps,
             nb_random_init=1,
             batch_size=len(images),
             verbose=False,

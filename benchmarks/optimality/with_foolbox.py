@@ -11,7 +11,7 @@ np.find_common_type = lambda arrays, scalars: np.result_type(*arrays, *scalars)
 
 
 def attacks(norm, problem, passes):
-    """(name -> function (images, labels), name -> function (radii, images, labels)), both -> adversarial images."""
+    """(name -> function (images, labels), name -> function (radii, steps, images, labels)), both -> adversarial images."""
     model = foolbox.TensorFlowModel(problem.compiled, bounds=(0, 1), device="/CPU:0")
     steps, fewer = passes // 2 - 2, passes // 20 - 1
 
@@ -37,10 +37,9 @@ def attacks(norm, problem, passes):
         "l0": {"FMN": library.L0FMNAttack(steps=steps)},
     }[norm]
     bounded = {"l1": {"SLIDE": library.SparseL1DescentAttack}}
-    count = passes // 2 // search.ROUNDS - 1
 
     def in_a_ball(make):
-        return lambda radius, images, labels: using(make(steps=count), radius)(images, labels)
+        return lambda radius, steps, images, labels: using(make(steps=steps), radius)(images, labels)
 
     return (
         {name: using(attack) for name, attack in minimal.items()},

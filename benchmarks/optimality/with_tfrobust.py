@@ -1,5 +1,7 @@
 """tfrobust's attacks, compiled, with steps that use up the passes."""
 
+import functools
+
 import tensorflow as tf
 
 import tfrobust as tfr
@@ -42,7 +44,7 @@ _BOUNDED = {"apgd": tfr.attacks.apgd, "apgd, then by the margin": _of_both_objec
 
 
 def attacks(norm, problem, passes):
-    """(name -> function (images, labels), name -> function (radii, images, labels)), both -> adversarial images."""
+    """(name -> function (images, labels), name -> function (radii, steps, images, labels)), both -> adversarial images."""
     numbers = {"steps": passes // 2 - 2, "fewer": passes // 20 - 1, "fab": max(passes // 30 - 1, 1)}
     shape = problem.images.shape[1:]
     signature = [tf.TensorSpec([None, *shape]), tf.TensorSpec([None], tf.int32)]
@@ -53,13 +55,18 @@ def attacks(norm, problem, passes):
         return lambda images, labels: run(images, labels).numpy()
 
     def bounded(make):
-        kind, steps = tfr.attacks.spec.BALLS[norm], passes // 2 // search.ROUNDS - 1
+        @functools.cache
+        def compiled(steps):
+            def attack(radius, images, labels):
+                return make(_ball(tfr.attacks.spec.BALLS[norm], radius), steps=steps)(
+                    problem.model, images, labels, seed=0
+                )
 
-        def attack(radius, images, labels):
-            return make(_ball(kind, radius), steps=steps)(problem.model, images, labels, seed=0)
+            return tf.function(attack, [tf.TensorSpec([]), *signature], autograph=False)
 
-        run = tf.function(attack, [tf.TensorSpec([]), *signature], autograph=False)
-        return lambda radius, images, labels: run(tf.constant(radius, tf.float32), images, labels).numpy()
+        return lambda radius, steps, images, labels: compiled(steps)(
+            tf.constant(radius, tf.float32), images, labels
+        ).numpy()
 
     texts = [text.format_map(numbers) for text in _MINIMAL[norm]]
     return {text: minimal(text) for text in texts}, {

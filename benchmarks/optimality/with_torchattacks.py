@@ -8,8 +8,6 @@ sys.modules["triton"] = None  # PyTorch's compiler for GPUs: its LLVM and Tensor
 import torch  # noqa: E402
 import torchattacks  # noqa: E402
 
-from benchmarks.optimality import search  # noqa: E402
-
 
 class _Bridge(torch.autograd.Function):
     @staticmethod
@@ -39,11 +37,10 @@ class _Network(torch.nn.Module):
 
 
 def attacks(norm, problem, passes):
-    """(name -> function (images, labels), name -> function (radii, images, labels)), both -> adversarial images."""
+    """(name -> function (images, labels), name -> function (radii, steps, images, labels)), both -> adversarial images."""
     torch.set_num_threads(1)
     network = _Network(problem.compiled).eval()
-    steps, fewer, count = passes // 2 - 2, passes // 20 - 1, passes // 2 // search.ROUNDS - 1
-    classes = problem.classes
+    steps, fewer, classes = passes // 2 - 2, passes // 20 - 1, problem.classes
 
     def using(attack):
         def run(images, labels):
@@ -63,9 +60,9 @@ def attacks(norm, problem, passes):
         "l0": {"SparseFool": torchattacks.SparseFool(network, steps=20)},
     }[norm]
 
-    def apgd(radii, images, labels):
+    def apgd(radii, steps, images, labels):
         name, each = {"linf": "Linf", "l2": "L2"}[norm], torch.from_numpy(radii)[:, None, None, None]
-        return using(torchattacks.APGD(network, norm=name, eps=each, steps=count))(images, labels)
+        return using(torchattacks.APGD(network, norm=name, eps=each, steps=steps))(images, labels)
 
     bounded = {"APGD, radii halved": apgd} if norm in ("linf", "l2") else {}
     return {name: using(attack) for name, attack in minimal.items()}, bounded

@@ -42,15 +42,23 @@ def test_optimality_is_one_for_the_best_and_zero_for_nothing():
     np.testing.assert_array_equal(score.nearest([[1.0, np.inf], [2.0, 3.0]]), [1.0, 3.0])
 
 
+@pytest.mark.parametrize("passes", [80, 100, 400, 2000])
+def test_the_rounds_of_halving_keep_to_the_passes(passes):
+    """A round of an attack takes one forward pass more than steps, and it is judged by one more."""
+    steps = search.schedule(passes)
+    assert 0.8 * passes < 2 * sum(steps) + 2 * len(steps) <= passes
+
+
 @pytest.mark.parametrize("start", [1e-3, 0.1, 50.0])
 def test_halving_finds_the_radius_from_any_start(start):
     """An attack that breaks an image from its own radius on."""
-    needed = np.array([0.02, 0.3, 1.7, np.inf])
+    needed, asked = np.array([0.02, 0.3, 1.7, np.inf]), []
     images = np.zeros([4, 2, 2, 1], "float32")
     labels = np.arange(4)
 
-    def attack(radius, images, labels):
+    def attack(radius, steps, images, labels):
         assert isinstance(radius, float)
+        asked.append(steps)
         return np.where(needed[labels, None, None, None] <= radius, np.float32(radius), 0.0) + np.zeros_like(images)
 
     made = search.smallest(
@@ -60,8 +68,9 @@ def test_halving_finds_the_radius_from_any_start(start):
         images,
         labels,
         start,
-        25,
+        range(25),
     )
+    assert sorted(set(asked)) == [*range(25)]
     np.testing.assert_allclose(made[:3, 0, 0, 0], needed[:3], rtol=1e-3)
     assert not made[3].any()
 
@@ -110,7 +119,7 @@ def test_finished_attacks_are_not_repeated(linear, tmp_path):
         f"--model={path}",
         f"--dataset={tmp_path / 'data.npz'}",
         "--examples=8",
-        "--passes=40",
+        "--passes=80",
     ]
     command += ["--peer=none", "--norm=linf", f"--output={tmp_path / 'found'}"]
     first = programs.succeed(*command)
