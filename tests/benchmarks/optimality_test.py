@@ -123,7 +123,7 @@ def test_finished_attacks_are_not_repeated(linear, tmp_path):
     ]
     command += ["--peer=none", "--norm=linf", f"--output={tmp_path / 'found'}"]
     first = programs.succeed(*command)
-    assert "| `fmn(linf, steps=18)` | tfrobust |" in first and (tmp_path / "found" / "optimality.png").exists()
+    assert "| `fmn(linf, steps=38)` | tfrobust |" in first and (tmp_path / "found" / "optimality.png").exists()
     results = tmp_path / "found" / "optimality.json"
     report = json.loads(results.read_text())
     report["attacks"] = report["attacks"][:-1]
