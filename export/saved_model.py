@@ -130,41 +130,14 @@ def write(
     import keras
     import tensorflow as tf
 
-    height, width, channels = model.input_shape[1:]
+    from export import signatures
+
+    names = None if class_names is None else _table(class_names, model.output_shape[-1])
     archive = keras.export.ExportArchive()
     archive.track(model)
-    names = None if class_names is None else _table(class_names, model.output_shape[-1])
     if names is not None:
         archive.track(names)
-
-    def serve(image):
-        # A server does not check what a request holds against the signature, nor do all kernels.
-        logits = tf.cast(model(tf.ensure_shape(image, [None, height, width, channels]), training=False), tf.float32)
-        classes = tf.argmax(logits, axis=1)
-        answers = {"logits": logits, "probabilities": tf.nn.softmax(logits), "classes": classes}
-        return answers if names is None else {**answers, "class_names": names.lookup(classes)}
-
-    def serve_bytes(image_bytes):
-        def decode(contents):
-            with tf.control_dependencies(_checks(contents, channels)):
-                image = tfr.data.decode(contents, channels)
-            return tfr.data.fit(image, (height, width))
-
-        pixels = tf.map_fn(decode, tf.ensure_shape(image_bytes, [None]), fn_output_signature=tf.uint8)
-        return serve(tf.cast(pixels, tf.float32) / 255.0)
-
-    def differentiate(image, label):
-        with tf.GradientTape() as tape:
-            tape.watch(image)
-            loss = tfr.objectives.cross_entropy(serve(image)["logits"], tf.ensure_shape(label, [None]))
-        return {"loss": loss, "gradient": tape.gradient(loss, image)}
-
-    images = tf.TensorSpec([None, height, width, channels], tf.float32, name="image")
-    archive.add_endpoint("serve", serve, input_signature=[images])
-    archive.add_endpoint("serve_bytes", serve_bytes, [tf.TensorSpec([None], tf.string, name="image_bytes")])
-    if loss_and_gradient:
-        labels = tf.TensorSpec([None], tf.int64, name="label")
-        archive.add_endpoint("loss_and_gradient", differentiate, input_signature=[images, labels])
+    signatures.Signatures(model, names).add_to(archive, loss_and_gradient)
     try:
         archive.write_out(str(path), verbose=False)
     except tf.errors.OpError as error:  # such as of a full disk
@@ -182,21 +155,6 @@ def _table(class_names, classes):
         class_names, tf.int64, line.LINE_NUMBER, tf.string, line.WHOLE_LINE, vocab_size=len(names)
     )
     return tf.lookup.StaticHashTable(lines, default_value="")
-
-
-def _checks(contents, channels):
-    """Operations that fail for a file that would lose something: half of its bits, or its colors."""
-    import tensorflow as tf
-
-    head = tf.strings.join([contents, b"\0" * 32])  # of any length
-    is_png = tf.strings.substr(head, 0, 4) == b"\x89PNG"
-    deep = is_png & (tf.strings.substr(head, 24, 1) == b"\x10")
-    checks = [tf.debugging.Assert(~deep, ["PNG files of 16 bits are not taken: store 8 bits"])]
-    if channels == 1:
-        found = tf.shape(tfr.data.decode(contents))[2]
-        gray = ["the model takes gray images, but this file has colors"]
-        checks.append(tf.debugging.Assert((found == 1) | (is_png & (found == 2)), gray))
-    return checks
 
 
 def largest_difference(
