@@ -17,7 +17,6 @@ import tfrobust as tfr
 target = tfr.targets.load(sys.argv[1], signature=sys.argv[2] if len(sys.argv) > 2 else None)
 target.predictor()(np.zeros([1, *(size or 32 for size in target.input_shape)], "float32"))
 """
-_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # bytes that a TFLite file may take for a batch
 _TFLITE_QUESTION = """\
 import resource
 import sys
@@ -43,7 +42,7 @@ except Exception as error:
 if len(given["shape_signature"]) and given["shape_signature"][0] < 0:
     try:
         ask(batch=2)
-    except RuntimeError:  # it says that it takes any batch, but holds a size inside
+    except (RuntimeError, ValueError):  # it says that it takes any batch, but holds a size inside
         pass
 """
 
@@ -72,7 +71,8 @@ def refuse_tflite_that_does_not_run(path, kernels: str) -> None:
 
 @functools.lru_cache
 def _tried(path, content, kernels):
-    done = _run(path, _TFLITE_QUESTION, str(path), kernels, str(_MEMORY))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # bytes
+    done = _run(path, _TFLITE_QUESTION, str(path), kernels, str(memory))
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing was said"]
         raise InputError(f"{path} cannot be run: {said[-1]}")
