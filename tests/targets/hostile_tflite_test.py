@@ -59,17 +59,22 @@ def test_a_loop_that_does_not_end_is_noticed(tmp_path, monkeypatch):
 
 
 def test_what_no_check_has_seen_does_not_end_this_process(tmp_path, monkeypatch):
+    """The interpreter reads weights that are not there: it ends the process or says so, by what lies in that place."""
     monkeypatch.setattr(tflite_checks, "refuse", lambda file: None)
 
     def misdirect(model):
-        model.subgraphs[0].operators[-1].inputs[1] = -1  # the weights
+        model.subgraphs[0].operators[-1].inputs[1] = -1
 
     whole = converted(tmp_path / "whole.tflite", logits)
     path = rewritten(whole, tmp_path / "misdirected.tflite", misdirect)
-    with pytest.raises(
-        InputError, match=r"misdirected.tflite is not run: it ends the process that runs it, by signal 11"
-    ):
+    with pytest.raises(InputError, match=r"misdirected.tflite (is not run: it ends the process|cannot be run)"):
         targets.TFLiteTarget(path)
+
+
+def test_a_signal_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "_TFLITE_QUESTION", "import os\nos.abort()")
+    with pytest.raises(InputError, match=r"one.tflite is not run: it ends the process that runs it, by signal 6"):
+        targets.TFLiteTarget(converted(tmp_path / "one.tflite", lambda images: logits(images) - 1))
 
 
 def test_a_file_is_tried_once_for_each_set_of_kernels(tmp_path, monkeypatch):
