@@ -58,15 +58,15 @@ def attacks(norm, problem, passes):
         @functools.cache
         def compiled(steps):
             def attack(radius, images, labels):
-                return make(_ball(tfr.attacks.spec.BALLS[norm], radius), steps=steps)(
-                    problem.model, images, labels, seed=0
-                )
+                in_ball = make(_ball(tfr.attacks.spec.BALLS[norm], radius), steps=steps)
+                return in_ball(problem.model, images, labels, seed=0)
 
             return tf.function(attack, [tf.TensorSpec([]), *signature], autograph=False)
 
-        return lambda radius, steps, images, labels: compiled(steps)(
-            tf.constant(radius, tf.float32), images, labels
-        ).numpy()
+        def run(radius, steps, images, labels):
+            return compiled(steps)(tf.constant(radius, tf.float32), images, labels).numpy()
+
+        return run
 
     texts = [text.format_map(numbers) for text in _MINIMAL[norm]]
     return {text: minimal(text) for text in texts}, {
