@@ -139,8 +139,9 @@ def test_a_constant_of_two_types_is_refused(tmp_path):
     folder = saved(tmp_path / "model", lambda image: {"logits": logits(image)})
     contents = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
     functions = contents.meta_graphs[0].graph_def.library.function
-    constant = next(node for function in functions for node in function.node_def if node.op == "Const")
-    constant.attr["value"].tensor.dtype = tf.string.as_datatype_enum
+    constants = [node for function in functions for node in function.node_def if node.op == "Const"]
+    constant = next(node for node in constants if node.attr["dtype"].type == tf.float32.as_datatype_enum)
+    constant.attr["value"].tensor.dtype = tf.int32.as_datatype_enum
     (folder / "saved_model.pb").write_bytes(contents.SerializeToString())
     with pytest.raises(InputError, match=f"not a readable SavedModel: its constant {constant.name} is of two types"):
         targets.load(folder)
