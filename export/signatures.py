@@ -1,13 +1,9 @@
 """What a served model answers: functions from requests to named tensors, which become the signatures of its SavedModel."""
 
-from typing import TYPE_CHECKING
-
+import keras
 import tensorflow as tf
 
 import tfrobust as tfr
-
-if TYPE_CHECKING:  # they take TensorFlow's own time to load
-    import keras
 
 Answers = dict[str, tf.Tensor]
 
@@ -23,11 +19,11 @@ class Signatures:
       names: a table from a class to its name, or None.
     """
 
-    def __init__(self, model: "keras.Model", names: tf.lookup.StaticHashTable | None = None):
+    def __init__(self, model: keras.Model, names: tf.lookup.StaticHashTable | None = None):
         self._model, self._names = model, names
         self._size, self._channels = tuple(model.input_shape[1:3]), model.input_shape[3]
 
-    def add_to(self, archive: "keras.export.ExportArchive", loss_and_gradient: bool) -> None:
+    def add_to(self, archive: keras.export.ExportArchive, loss_and_gradient: bool) -> None:
         """Adds `serve`, the default one, `serve_bytes` and, where it is wanted, `loss_and_gradient`."""
         images = tf.TensorSpec([None, *self._size, self._channels], tf.float32, name="image")
         archive.add_endpoint("serve", self.serve, [images])

@@ -39,7 +39,7 @@ def of_run(
 
 def _command():
     """The command line; None of an interactive session."""
-    program = getattr(sys.modules["__main__"], "__spec__", None)
+    program = sys.modules["__main__"].__spec__
     if program is not None:
         name = program.name.removesuffix(".__main__")
         return shlex.join(["python", "-m", name, *sys.argv[1:]])

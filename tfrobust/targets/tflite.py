@@ -52,8 +52,8 @@ class TFLiteTarget(Target):
         self._path, self._threads, self._output_name = path, threads or os.cpu_count(), output_name
         self._xnnpack = xnnpack
         self.file = tflite_reader.read(path)
-        self._output = self.file.scores(output_name)
         self._refuse_flex()
+        self._output = self.file.scores(output_name)
         self._refuse_sigmoids()
         # What was read is not all that can end a process: operations have many inputs and options, and other graphs inside.
         trial.refuse_tflite_that_does_not_run(path, self._kernels)
@@ -127,12 +127,14 @@ class TFLiteTarget(Target):
     def _open(self):
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        self._interpreter = Interpreter(
-            model_path=str(self._path),
-            num_threads=self._threads,
-            experimental_op_resolver_type=OpResolverType[self._kernels],
-        )
-        self._interpreter.allocate_tensors()
+        kernels = OpResolverType[self._kernels]
+        try:
+            self._interpreter = Interpreter(
+                model_path=str(self._path), num_threads=self._threads, experimental_op_resolver_type=kernels
+            )
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:  # such as for want of memory: it has just run elsewhere
+            raise InputError(f"{self._path} cannot be run: {first_line(error)}") from error
 
     def _refuse_flex(self):
         flex = sorted({one.kind for one in self.file.operations if one.kind.startswith("Flex")})

@@ -66,13 +66,14 @@ def refuse_tflite_that_does_not_run(path, kernels: str) -> None:
       path: of the file.
       kernels: the name of an `OpResolverType`.
     """
-    _tried(path, identity.of_files(path), kernels)
+    _tried(str(path), identity.of_files(path), kernels)
 
 
 @functools.lru_cache
 def _tried(path, content, kernels):
+    """Whether it was tried is kept for the path and what the file holds, the content."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2  # bytes
-    done = _run(path, _TFLITE_QUESTION, str(path), kernels, str(memory))
+    done = _run(path, _TFLITE_QUESTION, path, kernels, str(memory))
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or ["nothing was said"]
         raise InputError(f"{path} cannot be run: {said[-1]}")
