@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert import interpreter
 
 from export import saved_model, tflite
 from tests.support import classifiers
@@ -76,6 +77,26 @@ def test_integer_input_and_output_are_converted(model, tmp_path):
     logits = targets.load(tmp_path / "whole_int8.tflite").predictor()(IMAGES)
     assert logits.dtype == np.float32
     assert np.abs(logits - model(IMAGES)).max() < 0.1 * np.abs(model(IMAGES)).max()
+
+
+@pytest.mark.parametrize("batch, sizes", [(None, [1, 2, 2]), (2, [2, 2, 2])])
+def test_interpreters_share_the_images_of_a_file_of_16_bits(model, tmp_path, monkeypatch, batch, sizes):
+    """LiteRT runs its kernels in one thread each."""
+    invoked = []
+
+    class Recorded(interpreter.Interpreter):
+        def invoke(self):
+            invoked.append((id(self), int(self.get_input_details()[0]["shape"][0])))
+            super().invoke()
+
+    (tmp_path / "int16.tflite").write_bytes(tflite.convert(model, "int16x8", IMAGES, fixed_batch=batch))
+    alone = targets.TFLiteTarget(tmp_path / "int16.tflite", threads=1)
+    monkeypatch.setattr(interpreter, "Interpreter", Recorded)
+    shared = targets.TFLiteTarget(tmp_path / "int16.tflite", threads=3)
+    np.testing.assert_array_equal(shared.logits(IMAGES), alone.logits(IMAGES))
+    np.testing.assert_array_equal(shared.logits(IMAGES[3:4]), alone.logits(IMAGES)[3:4])
+    own, rows = zip(*invoked[:3])
+    assert sorted(rows) == sizes and len(set(own)) == 3 and len(invoked) == 4
 
 
 def labels_of(model):

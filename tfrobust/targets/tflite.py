@@ -1,5 +1,6 @@
 """A TFLite file as a target, run by the LiteRT interpreter as a device would."""
 
+import concurrent.futures
 import functools
 import os
 import pathlib
@@ -25,7 +26,8 @@ class TFLiteTarget(Target):
 
     Args:
       path: of the file.
-      threads: of the interpreter; None: all.
+      threads: of the interpreter; None: all. Kernels of 16-bit activations run in one thread, however many there are: as
+        many interpreters share the images of such a file.
       xnnpack: whether the interpreter runs its default, XNNPACK's kernels where it has them, or its own alone.
       bounds: the scale of the images that it takes, such as (0, 255), where its input is quantized the scale that the
         integers stand for; None: (0, 1), or (0, 255) for integers that stand for nothing else. A file whose input
@@ -59,7 +61,7 @@ class TFLiteTarget(Target):
         trial.refuse_tflite_that_does_not_run(path, self._kernels)
         self._open()
         bounds = Bounds.of(bounds) or self.file.own_bounds()
-        details = self._interpreter.get_input_details()[0]
+        details = self._interpreters[0].get_input_details()[0]
         # A plain file says its batch twice; one that was made for any batch says 1 and -1.
         declared = details["shape_signature"] if len(details["shape_signature"]) else details["shape"]
         self._own_batch = int(details["shape"][0])
@@ -76,29 +78,39 @@ class TFLiteTarget(Target):
         images = images[..., 0] if self._inputs.plain else images
         if self._resizable and len(images) != self._own_batch:
             try:
-                return self._run(images)
+                return self._run(np.array_split(images, max(min(len(images), len(self._interpreters)), 1)))
             except RuntimeError:  # it says that it takes any batch, but holds a size inside
                 self._resizable = False
                 self._open()
-        return np.concatenate([self._part(images[start:]) for start in range(0, len(images), self._own_batch)])
-
-    def _part(self, images):
-        """Answers for the first images, as many as the file takes at a time."""
-        count = min(len(images), self._own_batch)
-        padding = np.zeros([self._own_batch - count, *images.shape[1:]], "float32")
+        padding = np.zeros([-len(images) % self._own_batch, *images.shape[1:]], "float32")
+        padded = np.concatenate([images, padding])
         try:
-            return self._run(np.concatenate([images[:count], padding]))[:count]
+            return self._run(np.split(padded, len(padded) // self._own_batch))[: len(images)]
         except (RuntimeError, ValueError) as error:
             raise InputError(f"{self.name} cannot be run: {first_line(error)}") from error
 
-    def _run(self, images):
-        details = self._interpreter.get_input_details()[0]
+    def _run(self, batches):
+        """The answers for all batches together. The interpreters share them, each in a thread of its own."""
+        count = min(len(batches), len(self._interpreters))
+        if count == 1:
+            return self._run_on(self._interpreters[0], batches)
+        shares = [
+            batches[place * len(batches) // count : (place + 1) * len(batches) // count] for place in range(count)
+        ]
+        with concurrent.futures.ThreadPoolExecutor(count) as threads:
+            return np.concatenate(list(threads.map(self._run_on, self._interpreters, shares)))
+
+    def _run_on(self, interpreter, batches):
+        return np.concatenate([self._answer(interpreter, images) for images in batches])
+
+    def _answer(self, interpreter, images):
+        details = interpreter.get_input_details()[0]
         if tuple(details["shape"]) != images.shape:
-            self._interpreter.resize_tensor_input(details["index"], images.shape)
-            self._interpreter.allocate_tensors()
-        self._interpreter.set_tensor(details["index"], self.file.tensors[self.file.input].stored(images))
-        self._interpreter.invoke()
-        return self.file.tensors[self._output].real(self._interpreter.get_tensor(self._output))
+            interpreter.resize_tensor_input(details["index"], images.shape)
+            interpreter.allocate_tensors()
+        interpreter.set_tensor(details["index"], self.file.tensors[self.file.input].stored(images))
+        interpreter.invoke()
+        return self.file.tensors[self._output].real(interpreter.get_tensor(self._output))
 
     @functools.cached_property
     def graph(self) -> TFLiteGraph:
@@ -127,12 +139,16 @@ class TFLiteTarget(Target):
     def _open(self):
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        kernels = OpResolverType[self._kernels]
+        kernels, count = OpResolverType[self._kernels], self._threads if self.file.has_16_bit_activations() else 1
         try:
-            self._interpreter = Interpreter(
-                model_path=str(self._path), num_threads=self._threads, experimental_op_resolver_type=kernels
-            )
-            self._interpreter.allocate_tensors()
+            self._interpreters = [
+                Interpreter(
+                    model_path=str(self._path), num_threads=self._threads, experimental_op_resolver_type=kernels
+                )
+                for _ in range(count)
+            ]
+            for one in self._interpreters:
+                one.allocate_tensors()
         except (RuntimeError, ValueError) as error:  # such as for want of memory: it has just run elsewhere
             raise InputError(f"{self._path} cannot be run: {first_line(error)}") from error
 

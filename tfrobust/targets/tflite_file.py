@@ -132,6 +132,10 @@ class TFLiteFile(NamedTuple):
         users = self.readers(self.input)
         return self.tensors[users[0].outputs[0] if users and users[0].kind == "QUANTIZE" else self.input]
 
+    def has_16_bit_activations(self) -> bool:
+        """Whether operations compute in 16 bits, as the converter's int16x8 has it."""
+        return any(self.tensors[made].dtype == np.int16 for operation in self.operations for made in operation.outputs)
+
     def readers(self, index: int) -> list[Operation]:
         """The operations that read a tensor."""
         return [operation for operation in self.operations if index in operation.inputs]
