@@ -51,7 +51,7 @@ class TFLiteTarget(Target):
     ):
         if not pathlib.Path(path).is_file():
             raise InputError(f"{path}: no such file")
-        self._path, self._threads, self._output_name = path, threads or os.cpu_count(), output_name
+        self._path, self._threads, self._output_name = path, threads or os.cpu_count() or 1, output_name
         self._xnnpack = xnnpack
         self.file = tflite_reader.read(path)
         self._refuse_flex()
