@@ -84,3 +84,13 @@ def test_it_is_saved_with_its_settings(tmp_path):
 def test_senseless_settings_are_refused(wrong):
     with pytest.raises(InputError):
         IntervalBoundTraining(network(), **{"radius": 0.1, **wrong})
+
+
+def test_a_network_of_mixed_precision_is_trained():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = IntervalBoundTraining(network(), 0.05, warm_up=12, ramp=12)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    losses = fitted(model, epochs=6).history["loss"]
+    assert losses[-1] < losses[2]  # since when the radius is the whole one

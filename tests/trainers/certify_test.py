@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from tests.support import programs
-from tfrobust import data
+from tfrobust import attacks, data
+from tfrobust.analysis import certificates
 from tfrobust.analysis.certificates import Curve
 from tfrobust.defenses import IntervalBoundTraining, NoiseTraining
+from tfrobust.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,14 @@ def test_certified_accuracy_falls_with_the_radius_and_stays_below_what_the_attac
     assert f"{certified[0]:.1%}" in said and "left by the attack" in said
     page = (tmp_path / "report.html").read_text()
     assert "no attack broke what is certified" in page.lower() and f"{100 * certified[0]:.2f} %" in page
+
+
+def test_bounds_in_16_bits_prove_nothing():
+    short = keras.Sequential([keras.Input([2, 2, 1]), keras.layers.Flatten(), keras.layers.Dense(2, dtype="bfloat16")])
+    with pytest.raises(InputError, match="16 bits"):
+        certificates.by_intervals(
+            short, np.zeros([1, 2, 2, 1], "float32"), [0], [0.1], attacks.parse("fgsm(linf(0.1))")
+        )
 
 
 def test_an_attack_that_breaks_what_was_proved_is_named():

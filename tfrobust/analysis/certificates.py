@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfrobust import attacks, seeds, targets
 from tfrobust.analysis import smoothing
+from tfrobust.errors import InputError
 from tfrobust.evaluation.exported import as_csv
 from tfrobust.evaluation.metrics import wilson_interval
 from tfrobust.evaluation.render import figures, overview, page
@@ -118,9 +119,15 @@ def by_intervals(
       seed: of the attack.
 
     Raises:
-      InputError: for a network with a layer whose bounds are not known.
+      InputError: for a network with a layer whose bounds are not known, or that computes in 16 bits.
     """
     bounds, target = IntervalBounds(network), targets.KerasTarget(network)
+    short = next((layer for layer in network.layers if layer.compute_dtype in ("bfloat16", "float16")), None)
+    if short is not None:
+        raise InputError(
+            f"{network.name} computes in 16 bits ({short.name} in {short.compute_dtype}), and interval bounds do not cover "
+            "their rounding: build it in float32 and give it these weights (--init_weights)"
+        )
     certified, right = [], []
     for radius in radii:
         at_radius = attack.at_radius(radius)
