@@ -47,6 +47,15 @@ def test_what_does_not_fit_is_folded_and_nothing_is_lost():
     assert letters == sorted("".join(rows[1]).replace(" ", ""))
 
 
+def test_names_of_a_wide_table_are_folded_behind_their_underscores():
+    rows = [["metrics", *["convnet_adversarial_one"] * 5], ["fgsm_radius_at_half_way", *["0.1234"] * 5]]
+    lines = [line.split() for line in evaluation.render.text.fitted(rows, words=1)]
+    assert lines[:2] == [["convnet_"] * 5, ["metrics", *["adversarial_one"] * 5]]
+    assert lines[3:] == [["fgsm_radius_at_", *["0.1234"] * 5], ["half_way"]]
+    narrow = evaluation.render.text.fitted([row[:3] for row in rows], words=1)
+    assert narrow[0].split() == rows[0][:3] and narrow[2].split() == rows[1][:3]
+
+
 def test_save_leaves_whole_files(found, tmp_path):
     page = found.save(tmp_path / "new" / "folder")
     assert sorted(path.name for path in page.parent.iterdir()) == [

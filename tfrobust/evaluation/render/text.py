@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -60,26 +61,46 @@ def wrapped(line: str, indent: str = "") -> list[str]:
 def fitted(rows: Sequence[Sequence[str | dict]], words: int) -> list[str]:
     """Lines of a table whose first row is the heading; what does not fit into `WIDTH` is folded inside its cell.
 
+    Names are folded behind their underscores and the like, where they have some.
+
     Args:
       rows: of cells, texts or shares as `overview.share` gives them.
       words: how many columns, from the first on, hold words; the others hold numbers.
     """
     grid = rich.table.Table(box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    for place, heading in enumerate(map(overview.as_text, rows[0])):
+    columns = list(zip(*([overview.as_text(cell) for cell in row] for row in rows)))
+    is_wide = sum(max(map(len, column)) + 1 for column in columns) > WIDTH + 1
+    share = WIDTH // len(columns) - 1 if is_wide else WIDTH
+    for place, (heading, *cells) in enumerate(columns):
+        columns[place] = [_folded(heading, share), *(_folded(cell, share) if place < words else cell for cell in cells)]
         grid.add_column(
-            rich.text.Text(heading),
+            rich.text.Text(columns[place][0]),
             justify="left" if place < words else "right",
             overflow="fold",
             min_width=min(len(heading), 8),
         )
-    for row in rows[1:]:
-        grid.add_row(*(rich.text.Text(overview.as_text(cell)) for cell in row))
+    for row in list(zip(*columns))[1:]:
+        grid.add_row(*map(rich.text.Text, row))
     page = io.StringIO()
     console = rich.console.Console(  # in a notebook it is text, too
         file=page, width=WIDTH, color_system=None, legacy_windows=False, force_jupyter=False
     )
     console.print(grid)
     return [line.rstrip() for line in page.getvalue().splitlines()]
+
+
+def _folded(name, width):
+    """A name whose words are lines no longer than this, where they can be folded behind an underscore and the like."""
+    return re.sub(r"\S+", lambda word: "\n".join(_pieces(word.group(), width)), name)
+
+
+def _pieces(word, width):
+    lines = [""]
+    for piece in re.split(r"(?<=[_,(])", word):
+        if lines[-1] and len(lines[-1] + piece) > width:
+            lines.append("")
+        lines[-1] += piece
+    return lines
 
 
 def interval(share: float | None, examples: int) -> str:
