@@ -68,19 +68,19 @@ def fitted(rows: Sequence[Sequence[str | dict]], words: int) -> list[str]:
       words: how many columns, from the first on, hold words; the others hold numbers.
     """
     grid = rich.table.Table(box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    columns = list(zip(*([overview.as_text(cell) for cell in row] for row in rows)))
-    is_wide = sum(max(map(len, column)) + 1 for column in columns) > WIDTH + 1
-    share = WIDTH // len(columns) - 1 if is_wide else WIDTH
-    for place, (heading, *cells) in enumerate(columns):
-        columns[place] = [_folded(heading, share), *(_folded(cell, share) if place < words else cell for cell in cells)]
+    lines = [[overview.as_text(cell) for cell in row] for row in rows]
+    is_wide = sum(max(map(len, column)) + 1 for column in zip(*lines)) > WIDTH + 1
+    share = WIDTH // len(lines[0]) - 1 if is_wide else WIDTH
+    for place, heading in enumerate(lines[0]):
         grid.add_column(
-            rich.text.Text(columns[place][0]),
+            rich.text.Text(_folded(heading, share)),
             justify="left" if place < words else "right",
             overflow="fold",
             min_width=min(len(heading), 8),
         )
-    for row in list(zip(*columns))[1:]:
-        grid.add_row(*map(rich.text.Text, row))
+    for line in lines[1:]:
+        names, numbers = line[:words], line[words:]
+        grid.add_row(*(rich.text.Text(_folded(name, share)) for name in names), *map(rich.text.Text, numbers))
     page = io.StringIO()
     console = rich.console.Console(  # in a notebook it is text, too
         file=page, width=WIDTH, color_system=None, legacy_windows=False, force_jupyter=False
