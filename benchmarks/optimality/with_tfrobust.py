@@ -7,8 +7,8 @@ import tensorflow as tf
 import tfrobust as tfr
 from benchmarks.optimality import search
 
-# {steps} are of one forward and one backward pass each; {fewer} a tenth of them; {fab} those of FAB toward nine classes, with
-# two forward passes each.
+# {steps} are of one forward and one backward pass each; {half} are half of them, {fewer} a tenth; {fab} those of FAB toward
+# nine classes, with two forward passes each.
 _MINIMAL = {
     "linf": (
         "fmn(linf, steps={steps})",
@@ -30,7 +30,12 @@ _MINIMAL = {
         "ead(searches=9, steps={fewer})",
         "fab(l1, targets=9, steps={fab})",
     ),
-    "l0": ("sigma_zero(steps={steps})", "fmn(l0, steps={steps})", "pdpgd(l0, steps={steps})"),
+    "l0": (
+        "sigma_zero(steps={steps})",
+        "sigma_zero(steps={half}, pruning={half})",
+        "fmn(l0, steps={steps})",
+        "pdpgd(l0, steps={steps})",
+    ),
 }
 
 
@@ -45,7 +50,12 @@ _BOUNDED = {"apgd": tfr.attacks.apgd, "apgd, then by the margin": _of_both_objec
 
 def attacks(norm, problem, passes):
     """(name -> function (images, labels), name -> function (radii, steps, images, labels)), both -> adversarial images."""
-    numbers = {"steps": passes // 2 - 2, "fewer": passes // 20 - 1, "fab": max(passes // 30 - 1, 1)}
+    numbers = {
+        "steps": passes // 2 - 2,
+        "half": passes // 4 - 1,
+        "fewer": passes // 20 - 1,
+        "fab": max(passes // 30 - 1, 1),
+    }
     shape = problem.images.shape[1:]
     signature = [tf.TensorSpec([None, *shape]), tf.TensorSpec([None], tf.int32)]
 

@@ -59,7 +59,62 @@ def test_it_finds_fewer_pixels_than_fmn():
     assert sizes(attacks.SigmaZero(steps=300)).mean() < sizes(attacks.FMN(balls.L0, steps=300)).mean()
 
 
-@pytest.mark.parametrize("arguments", [{"norm": balls.L1}, {"steps": 0}, {"sigma": 0.0}, {"threshold": 1.5}])
+@shared.needs_golden
+def test_pruning_leaves_out_pixels_of_what_the_steps_found():
+    golden, network = shared.golden("deepfool_lenet_mnist"), shared.reference_lenet()
+    images, labels = golden["images"][:40], golden["labels"][:40]
+
+    def sizes(**settings):
+        attack = attacks.SigmaZero(**settings)
+        adversarial = tf.function(attack, autograph=False)(network, images, labels, seed=0).numpy()
+        assert (network(adversarial).numpy().argmax(axis=1) != labels).all()
+        assert adversarial.min() >= 0.0 and adversarial.max() <= 1.0
+        return balls.L0.size(adversarial - images).numpy()
+
+    before, pruned = sizes(steps=100), sizes(steps=100, pruning=100)
+    assert (pruned <= before).all()
+    assert pruned.sum() < before.sum() - 5
+
+
+@pytest.mark.parametrize("pruning", [1, 5, 12])
+def test_pruning_asks_for_as_many_gradients_as_it_says(pruning):
+    asked = []
+
+    def logits_fn(images):
+        asked.append(images)
+        return five_pixels(images)
+
+    def calls(**settings):
+        asked.clear()
+        attacks.SigmaZero(steps=20, **settings)(logits_fn, tf.zeros([1, 1, 5, 1]), [0], seed=0)
+        return len(asked)
+
+    assert calls(pruning=pruning) - calls() == pruning
+
+
+def test_each_pixel_is_left_out_once_the_least_changed_first_then_pairs_and_another_one_joins():
+    change = tf.constant([[[0.0, 0.3, 0.1, 0.9]]])
+
+    def stays_and_joins(tried):
+        kept, joins = sigma_zero._left_out(change, tf.constant([tried]))
+        return np.flatnonzero(kept).tolist(), int(joins[0])
+
+    alone = [([1, 3], -1), ([2, 3], -1), ([1, 2], -1)]
+    assert [stays_and_joins(tried) for tried in range(3)] == alone
+    pairs = [stays_and_joins(tried) for tried in range(3, 9)]
+    assert sorted(pairs) == [([1], 0), ([1], 0), ([2], 0), ([2], 0), ([3], 0), ([3], 0)]
+    assert [stays_and_joins(tried)[1] for tried in range(9, 15)] == [1] * 6
+
+
+def test_an_image_that_cannot_be_broken_is_not_changed_by_pruning():
+    images = tf.fill([1, 1, 5, 1], 0.5)
+    found = attacks.SigmaZero(steps=5, pruning=12)(lambda x: five_pixels(0.1 * x), images, [0], seed=0)
+    np.testing.assert_array_equal(found, images)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"norm": balls.L1}, {"steps": 0}, {"sigma": 0.0}, {"threshold": 1.5}, {"pruning": -1}]
+)
 def test_senseless_settings_are_refused(arguments):
     with pytest.raises(InputError, match=f"sigma_zero: {next(iter(arguments))} must be"):
         attacks.SigmaZero(**arguments)
