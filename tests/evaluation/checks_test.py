@@ -12,6 +12,7 @@ from tfrobust.evaluation.evidence import Evidence
 from tfrobust.evaluation.outcome import Outcome
 from tfrobust.evaluation.predictor import Votes
 from tfrobust.evaluation.prepare import Examples
+from tfrobust.evaluation.probes.gradients import Directions
 from tfrobust.evaluation.probes.searches import Search
 from tfrobust.evaluation.storage import Images
 from tfrobust.evaluation.traces import Curves
@@ -208,6 +209,19 @@ def test_what_attacks_on_samples_say():
     ):
         assert len(of_outcomes(check, standing=standing, **{field: fires})) == 1, field
         assert of_outcomes(check, standing=standing, **{field: silent}) == [], field
+
+
+def test_a_median_is_taken_of_no_less_than_five_images():
+    def found(*errors):
+        """Where gradients miss by this much of images, whatever the step."""
+        along = np.tile(np.float32(errors), [3, 1])
+        directions = Directions(np.arange(len(errors)), (0.0001, 0.001, 0.01), along, np.zeros_like(along))
+        evidence = Evidence(np.zeros([9, 4]), np.zeros(9, int), directions={"at the adversarial images": directions})
+        return [warning["code"] for warning in checks.gradients.untrue(evidence)]
+
+    assert found(0.3, 0.3, 0.01) == found(0.3, 0.3, 0.3, 0.3) == found(0.3, 0.3, 0.01, 0.01, 0.01) == []
+    assert found(0.3, 0.3, 0.3, 0.01, 0.01) == ["SHATTERED"]
+    assert found(0.9, 0.01) == [] and found(0.9, 0.9) == ["SHATTERED"]  # two are enough where nearly all is wrong
 
 
 def test_logits_are_looked_at_by_their_gradients():

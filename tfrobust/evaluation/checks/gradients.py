@@ -14,6 +14,7 @@ ZERO = 0.01  # of the images
 FEW = 0.05  # of the images whose gradients are tested
 WRONG, WRONG_AT_RANDOM = 0.35, 0.7  # relative error of one image, along the gradient and along random signs
 MEDIAN, MEDIAN_AT_RANDOM = 0.1, 0.3  # of all images
+ENOUGH = 5  # images that a median is taken of: where an attack leaves three in a hundred, these are odd ones
 MEDIAN_FAR = 0.65  # along the gradient, at the step of the attack
 LEAST = 0.2  # of the images whose gradients are tested, that stand
 
@@ -76,7 +77,7 @@ def _untrue(where, found):
     count = f"of {len(wrong)} images, tested {where}"
     if wrong.sum() > max(FEW * len(wrong), 1):
         yield f"on {wrong.mean():.0%} {count}, the logits do not change as the gradient predicts, at any step"
-    elif np.median(steepest) > MEDIAN or np.median(random) > MEDIAN_AT_RANDOM:
+    elif len(wrong) >= ENOUGH and (np.median(steepest) > MEDIAN or np.median(random) > MEDIAN_AT_RANDOM):
         yield f"{np.median(np.maximum(steepest, random)):.0%} of the change of logits is not what the gradient " + (
             f"predicts (median {count})"
         )
