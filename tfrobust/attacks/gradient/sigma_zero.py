@@ -26,8 +26,8 @@ from tfrobust.attacks.steps import Adam, half_cosine
 
 _LAST = 0.1  # the last step size, as a share of the first
 _TINY = 1e-12
-_TURNS = 5  # gradients for each pixel that pruning leaves out
-_JOINING = 10  # pixels, those with the largest gradients, of which one joins
+_TURNS = 4  # gradients for each pixel that pruning leaves out
+_JOINING = 100  # pixels, those with the largest gradients, of which one joins
 _WIDEST, _SMALLEST = 0.5, 0.1  # the first and the last step of these
 
 
@@ -53,7 +53,7 @@ class SigmaZero(Attack):
       threshold: the first one.
       threshold_rate: by how much the threshold moves in a step, as a share of the step size.
       pruning: gradient evaluations after these steps, in which pixels are left out of the nearest image, the least changed
-        first: the others move on, five steps of the gradient's sign, to break the example without it. Once none can be left
+        first: the others move on, four steps of the gradient's sign, to break the example without it. Once none can be left
         out alone, two are, and the one with the largest gradient joins instead, after all pairs the one with the second
         largest, and so on. 0, as the authors have it: none.
 
@@ -111,13 +111,16 @@ class SigmaZero(Attack):
         images, attempts = problem.images, -(-self.pruning // _TURNS)
 
         def attempt(count, tried, nearest):
-            kept, joins = _left_out(tf.reduce_max(tf.abs(nearest.images - images), axis=-1), tried)
+            change = tf.reduce_max(tf.abs(nearest.images - images), axis=-1)
+            kept, joins = _left_out(change, tried)
             turns = tf.minimum(_TURNS, self.pruning - count * _TURNS)
 
             def step(turn, x, kept, found):
                 _, rise, logits = problem.ascend(lambda logits: problem.value_of(objectives.margin, logits), x)
                 found = found.or_nearer(x, self.norm.size(x - images), problem.wanted(logits))
-                kept |= _joining(rise, kept, tf.where(turn == 0, joins, -1))
+                kept |= _joining(
+                    tf.where(change > 0.0, -1.0, tf.reduce_sum(tf.abs(rise), axis=-1)), tf.where(turn == 0, joins, -1)
+                )
                 rate = _WIDEST * (_SMALLEST / _WIDEST) ** (tf.cast(turn, tf.float32) / (_TURNS - 1))
                 moved = tf.clip_by_value(x + rate * tf.sign(rise), 0.0, 1.0)
                 return turn + 1, tf.where(kept, moved, images), kept, found
@@ -144,22 +147,21 @@ def _left_out(change, tried):
     flat = tf.reshape(change, [-1, math.prod(change.shape[1:])])
     order = tf.argsort(tf.where(flat > 0.0, flat, float("inf")))  # those that are changed, the least first
     many = tf.maximum(tf.reduce_sum(tf.cast(flat > 0.0, tf.int32), axis=1), 1)
-    rounds, others = tried // many - 1, tf.maximum(many - 1, 1)
+    rounds, distances = tried // many - 1, tf.maximum(many // 2, 1)  # of the two pixels of a pair, in that order
     in_pairs = (rounds >= 0) & (many > 1)
 
     def at(place):
         index = tf.gather(order, place % many, batch_dims=1)
         return tf.one_hot(index, flat.shape[1], on_value=True, off_value=False)
 
-    kept = (flat > 0.0) & ~at(tried) & ~(at(tried + 1 + rounds % others) & in_pairs[:, None])
-    return tf.reshape(kept, [-1, *change.shape[1:], 1]), tf.where(in_pairs, rounds // others % _JOINING, -1)
+    kept = (flat > 0.0) & ~at(tried) & ~(at(tried + 1 + rounds % distances) & in_pairs[:, None])
+    return tf.reshape(kept, [-1, *change.shape[1:], 1]), tf.where(in_pairs, rounds // distances % _JOINING, -1)
 
 
-def _joining(rise, kept, places):
-    """The pixels, not yet kept, whose gradient has these places among the largest: bool [examples, height, width, 1]."""
-    slope = tf.reduce_sum(tf.abs(rise), axis=-1, keepdims=True)
-    flat = tf.reshape(tf.where(kept, -1.0, slope), [-1, math.prod(slope.shape[1:])])
+def _joining(slope, places):
+    """The pixels with these places among the largest slopes, [examples, height, width]: bool [examples, height, width, 1]."""
+    flat = tf.reshape(slope, [-1, math.prod(slope.shape[1:])])
     steepest = tf.math.top_k(flat, min(_JOINING, flat.shape[1])).indices
     index = tf.gather(steepest, tf.maximum(places, 0) % steepest.shape[1], batch_dims=1)
     index = tf.where(places < 0, -1, index)  # of none, one_hot is False throughout
-    return tf.reshape(tf.one_hot(index, flat.shape[1], on_value=True, off_value=False), [-1, *slope.shape[1:]])
+    return tf.reshape(tf.one_hot(index, flat.shape[1], on_value=True, off_value=False), [-1, *slope.shape[1:], 1])
