@@ -48,10 +48,18 @@ def test_what_does_not_fit_is_folded_and_nothing_is_lost():
 
 
 def test_names_of_a_wide_table_are_folded_behind_their_underscores():
-    rows = [["metrics", *["convnet_adversarial_one"] * 5], ["fgsm_radius_at_half_way", *["0.1234"] * 5]]
+    rows = [["metrics", *["convnet_adversarially"] * 5], ["fgsm_radius_at_half_way", *["0.1234"] * 5]]
     lines = [line.split() for line in evaluation.render.text.fitted(rows, words=1)]
-    assert lines[:2] == [["convnet_"] * 5, ["metrics", *["adversarial_one"] * 5]]
-    assert lines[3:] == [["fgsm_radius_at_", *["0.1234"] * 5], ["half_way"]]
+    assert lines[:2] == [["convnet_"] * 5, ["metrics", *["adversarially"] * 5]]
+    assert lines[3:] == [["fgsm_radius_", *["0.1234"] * 5], ["at_half_way"]]
+    of_networks = [["box", "nin_reference", *["nin_adversarial_set"] * 4], ["rho_2", *["56.60% (52.2% to 60.9%)"] * 5]]
+    of_networks = evaluation.render.text.fitted(of_networks, words=1)
+    assert [line.split() for line in of_networks[:3]] == [
+        ["nin_"] * 4,
+        ["adversarial_"] * 4,
+        ["box", "nin_reference", *["set"] * 4],
+    ]
+    assert max(map(len, of_networks)) <= 100
     narrow = evaluation.render.text.fitted([row[:3] for row in rows], words=1)
     assert narrow[0].split() == rows[0][:3] and narrow[2].split() == rows[1][:3]
 

@@ -70,13 +70,14 @@ def fitted(rows: Sequence[Sequence[str | dict]], words: int) -> list[str]:
     grid = rich.table.Table(box=_BOX, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     lines = [[overview.as_text(cell) for cell in row] for row in rows]
     is_wide = sum(max(map(len, column)) + 1 for column in zip(*lines)) > WIDTH + 1
-    share = WIDTH // len(lines[0]) - 1 if is_wide else WIDTH
+    share = WIDTH // len(lines[0]) - 2 if is_wide else WIDTH
     for place, heading in enumerate(lines[0]):
+        folded = _folded(heading, share)
         grid.add_column(
-            rich.text.Text(_folded(heading, share)),
+            rich.text.Text(folded),
             justify="left" if place < words else "right",
             overflow="fold",
-            min_width=min(len(heading), 8),
+            min_width=min(max(map(len, folded.split()), default=0), share),
         )
     for line in lines[1:]:
         names, numbers = line[:words], line[words:]
