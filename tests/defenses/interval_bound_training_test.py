@@ -86,8 +86,9 @@ def test_senseless_settings_are_refused(wrong):
         IntervalBoundTraining(network(), **{"radius": 0.1, **wrong})
 
 
-def test_a_network_of_mixed_precision_is_trained():
-    keras.config.set_dtype_policy("mixed_bfloat16")
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "float64"])
+def test_a_network_of_other_precision_is_trained(precision):
+    keras.config.set_dtype_policy(precision)
     try:
         model = IntervalBoundTraining(network(), 0.05, warm_up=12, ramp=12)
     finally:

@@ -74,14 +74,14 @@ class IntervalBounds:
             lower, upper = self.logits(images, radius)
             least = tf.gather(lower, labels, batch_dims=1)[:, None]
             return tf.where(_of(labels, upper), 0.0, tf.cast(upper - least, tf.float32))
-        found = tf.cast(self._body(_box(images, radius), training=False), tf.float32)  # of 16 bits in mixed precision
-        center, reach = (found[:, 0] + found[:, 1]) / 2.0, (found[:, 1] - found[:, 0]) / 2.0
         kernel = tf.transpose(self._last.kernel)
+        found = tf.cast(self._body(_box(images, radius), training=False), kernel.dtype)  # of 16 bits in mixed precision
+        center, reach = (found[:, 0] + found[:, 1]) / 2.0, (found[:, 1] - found[:, 0]) / 2.0
         difference = kernel[None] - tf.gather(kernel, labels)[:, None]  # [batch, classes, features]
         margins = tf.einsum("bcf,bf->bc", difference, center) + tf.einsum("bcf,bf->bc", tf.abs(difference), reach)
         if self._last.use_bias:
             margins += self._last.bias[None] - tf.gather(self._last.bias, labels)[:, None]
-        return margins
+        return tf.cast(margins, tf.float32)
 
     def certified(
         self, images: np.ndarray | tf.Tensor, labels: np.ndarray | tf.Tensor, radius: float | tf.Tensor
