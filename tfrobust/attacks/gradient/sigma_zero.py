@@ -118,9 +118,8 @@ class SigmaZero(Attack):
             def step(turn, x, kept, found):
                 _, rise, logits = problem.ascend(lambda logits: problem.value_of(objectives.margin, logits), x)
                 found = found.or_nearer(x, self.norm.size(x - images), problem.wanted(logits))
-                kept |= _joining(
-                    tf.where(change > 0.0, -1.0, tf.reduce_sum(tf.abs(rise), axis=-1)), tf.where(turn == 0, joins, -1)
-                )
+                outside = tf.where(change > 0.0, -1.0, tf.reduce_sum(tf.abs(rise), axis=-1))
+                kept = tf.cond(turn == 0, lambda: kept | _joining(outside, joins), lambda: kept)
                 rate = _WIDEST * (_SMALLEST / _WIDEST) ** (tf.cast(turn, tf.float32) / (_TURNS - 1))
                 moved = tf.clip_by_value(x + rate * tf.sign(rise), 0.0, 1.0)
                 return turn + 1, tf.where(kept, moved, images), kept, found
