@@ -90,6 +90,28 @@ def test_an_honest_network_is_not_warned_of(name, lenet, examples):
     assert warned(deceivers.HONEST[name](lenet), *(part[:60] for part in examples)) == set()
 
 
+def test_a_deceiver_in_half_precision_is_warned_of(lenet, examples):
+    """Its answers to the smallest steps are rounding: nothing can be said of them, and not that they are as predicted."""
+    deceiver = deceivers.DECEIVERS["random but deterministic gradient"](lenet)
+    in_half_precision = deceivers.HONEST["bfloat16 answers"](deceiver)
+    assert GRADIENT <= warned(in_half_precision, *(part[:60] for part in examples))
+
+
+def test_a_curved_network_of_large_images_is_not_warned_of():
+    """A step of as much a pixel is longer in a larger image."""
+    generator = np.random.default_rng(0)
+    images = generator.normal(0.5, 0.01, [20, 224, 224, 3]).astype("float32")
+    signs = generator.choice([-1.0, 1.0], images.shape[1:])
+    signs = (signs / np.linalg.norm(signs)).astype("float32")
+
+    def logits_fn(images):
+        away = images - 0.5
+        margin = 20.0 + 20.0 * tf.reduce_sum(away * signs + 0.03 * tf.square(away), axis=[1, 2, 3])
+        return tf.stack([margin, -margin], axis=1)
+
+    assert "SHATTERED" not in warned(logits_fn, images, np.zeros(len(images), int))
+
+
 @pytest.mark.parametrize("name", BY_ATTACK)
 def test_a_deceiver_is_warned_of_by_how_attacks_end(name, lenet, examples):
     assert BY_ATTACK[name] <= warned(deceivers.DECEIVERS[name](lenet), *examples, [ATTACK])

@@ -5,6 +5,7 @@ and 15 backward passes per evaluated image, most of them on samples that are dra
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -26,6 +27,7 @@ from tfrobust.targets import Target, serving
 SAMPLE, _SAMPLE_SHARE = 100, 1 / 4  # whose gradients are tested
 SEARCHED, _SEARCHED_SHARE = 50, 1 / 8  # that are searched from scores, or attacked in a far larger ball
 _USUAL_RADIUS = 0.1  # where no attack says one
+_SMALL = 32 * 32 * 3  # values of an image; the smallest step in one of more is no longer than in such a one
 _BREAKABLE, _BREAKABLE_SHARE = 24, 1 / 16  # on which the attack must succeed
 LONGER, _LONGER_GRADIENTS = 200, 8.0  # that are attacked for longer, and for this the gradients per evaluated image
 
@@ -226,9 +228,11 @@ class _Asked:
     def _steps(self):
         """The largest changes of a pixel: small ones, and an eighth of the ball of the strongest attack."""
         ball = (self.strongest and self.strongest.ball) or balls.Linf(_USUAL_RADIUS)
-        scale = float(ball.size(np.ones([1, *self.images.shape[1:]], "float32"))[0])
+        shape = self.images.shape[1:]
+        scale = float(ball.size(np.ones([1, *shape], "float32"))[0])
         own = max(ball.radius / 8 / scale, gradients.STEPS[-1])
-        return sorted({*gradients.STEPS, min(own, 0.05)})
+        smallest, *others = gradients.STEPS
+        return sorted({smallest * min(1.0, (_SMALL / math.prod(shape)) ** 0.5), *others, min(own, 0.05)})
 
     def _sample(self, among, most, share):
         """int [rows]: some of the images among these, drawn from all of them."""

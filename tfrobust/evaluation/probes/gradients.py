@@ -28,7 +28,7 @@ class Gradients(NamedTuple):
 class Directions(NamedTuple):
     """Errors of what gradients predict, relative to the larger of the predicted and the real change of the margin.
 
-    NaN where a step changes too little for a model of integers.
+    NaN where a step changes too little: no more than rounding does, in the answers or inside a model of integers.
 
     Attributes:
       rows: int [images], which of the examples these are.
@@ -109,7 +109,7 @@ def _directions(model, images, labels, steps, precision, generator):
 def _error(predicted, answered, rounding, inside, axis):
     """Root mean square of the difference beyond rounding, relative to that of the larger change.
 
-    NaN where that is no larger than what rounding inside of an integer model does: nothing can be said of it.
+    NaN where that is no larger than what rounding does, of logits or inside an integer model: nothing can be said of it.
     """
     predicted, answered = np.asarray(predicted), np.asarray(answered)
     wrong = np.maximum(np.abs(predicted - answered) - rounding - inside, 0.0)
@@ -117,4 +117,4 @@ def _error(predicted, answered, rounding, inside, axis):
         np.sqrt(np.mean(np.square(part), axis=axis)) for part in (wrong, answered, predicted)
     )
     larger = np.maximum(of_answers, of_predictions)
-    return np.where(larger < 2.0 * inside, np.nan, size / np.maximum(larger, np.finfo("float32").tiny))
+    return np.where(larger < 2.0 * (rounding + inside), np.nan, size / np.maximum(larger, np.finfo("float32").tiny))
