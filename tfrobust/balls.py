@@ -63,6 +63,33 @@ def _flat(images):
     return tf.reshape(images, [tf.shape(images)[0], -1])
 
 
+def _shrunk(magnitudes, room, radius):
+    """Magnitudes less a threshold, from 0 to the room that each has, whose sum is at most the radius.
+
+    The sum falls with the threshold, piecewise linearly: Newton's steps find the one that leaves the radius, and halvings
+    where such a step leads out of the interval that is known to hold it.
+    """
+
+    def left(threshold):
+        return tf.clip_by_value(magnitudes - per_example(threshold, magnitudes), 0.0, room)
+
+    def search(low, high, threshold, _):
+        kept = left(threshold)
+        excess = tf.reduce_sum(kept, _axes(kept)) - radius
+        falling = tf.reduce_sum(tf.cast((kept > 0.0) & (kept < room), tf.float32), _axes(kept))
+        low, high = tf.where(excess > 0.0, threshold, low), tf.where(excess > 0.0, high, threshold)
+        step = threshold + excess / tf.maximum(falling, 1.0)
+        taken = (falling > 0.0) & ((step > low) & (step < high) | (step == threshold))  # equal: below the rounding of both
+        further = tf.where(taken, step, (low + high) / 2.0)
+        search_on = (tf.abs(excess) > radius * _ROUNDING) & (further > low) & (further < high)
+        return low, high, tf.where(search_on, further, threshold), search_on
+
+    zero, largest = tf.zeros_like(Linf.size(magnitudes)), Linf.size(magnitudes)
+    start = search(zero, largest, zero, None)
+    threshold = tf.while_loop(lambda *state: tf.reduce_any(state[-1]), search, start, maximum_iterations=60)[2]
+    return left(tf.where(radius > 0.0, threshold, largest))
+
+
 def signs_of_largest(values: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
     """The signs of each example's values of largest magnitude, 0 elsewhere: float32, like the values.
 
@@ -237,44 +264,14 @@ class L1(Ball):
 
     @staticmethod
     def nearest(delta: tf.Tensor, radius: float | tf.Tensor) -> tf.Tensor:
-        """Soft-thresholding with the threshold found by sorting (Duchi et al., ICML 2008, figure 1)."""
-        magnitudes = tf.reshape(tf.abs(delta), [tf.shape(delta)[0], -1])
-        ordered = tf.sort(magnitudes, axis=1, direction="DESCENDING")
-        count = tf.range(1, tf.shape(ordered)[1] + 1, dtype=tf.float32)
-        thresholds = (tf.cumsum(ordered, axis=1) - _for_each(radius, ordered)) / count
-        support = tf.reduce_sum(tf.cast(ordered > thresholds, tf.int32), axis=1, keepdims=True)
-        threshold = tf.gather(thresholds, tf.maximum(support - 1, 0), axis=1, batch_dims=1)
-        threshold = per_example(tf.maximum(threshold, 0.0), delta)
-        return tf.sign(delta) * tf.maximum(tf.abs(delta) - threshold, 0.0)
+        """Soft-thresholding (Duchi et al., ICML 2008)."""
+        return tf.sign(delta) * _shrunk(tf.abs(delta), float("inf"), radius)
 
     @classmethod
     def nearest_image(cls, x: tf.Tensor, clean: tf.Tensor, radius: float | tf.Tensor) -> tf.Tensor:
-        """Soft-thresholding, cut off where the box ends (Croce and Hein, ICML 2021, "Mind the box", proposition 2.1).
-
-        What is left of a perturbation falls with the threshold, piecewise linearly: Newton's steps find the one that
-        leaves the radius, and halvings where such a step leads out of the interval that is known to hold it.
-        """
+        """Soft-thresholding, cut off where the box ends (Croce and Hein, ICML 2021, "Mind the box", proposition 2.1)."""
         delta = x - clean
-        magnitude, room = tf.abs(delta), tf.where(delta > 0.0, 1.0 - clean, clean)
-
-        def left(threshold):
-            return tf.clip_by_value(magnitude - per_example(threshold, magnitude), 0.0, room)
-
-        def search(low, high, threshold, _):
-            kept = left(threshold)
-            excess = cls.size(kept) - radius
-            slope = tf.math.count_nonzero((kept > 0.0) & (kept < room), _axes(kept), dtype=tf.float32)
-            low, high = tf.where(excess > 0.0, threshold, low), tf.where(excess > 0.0, high, threshold)
-            step = threshold + excess / tf.maximum(slope, 1.0)
-            further = tf.where((slope > 0.0) & (step > low) & (step < high), step, (low + high) / 2.0)
-            search_on = (tf.abs(excess) > radius * _ROUNDING) & (further > low) & (further < high)
-            return low, high, tf.where(search_on, further, threshold), search_on
-
-        zero = tf.zeros_like(Linf.size(delta))
-        start = search(zero, Linf.size(delta), zero, None)
-        threshold = tf.while_loop(lambda *state: tf.reduce_any(state[-1]), search, start, maximum_iterations=60)[2]
-        threshold = tf.where(radius > 0.0, threshold, Linf.size(delta))
-        return clean + tf.sign(delta) * left(threshold)
+        return clean + tf.sign(delta) * _shrunk(tf.abs(delta), tf.where(delta > 0.0, 1.0 - clean, clean), radius)
 
     def sample(self, seeds: tf.Tensor, shape: Sequence[int], free: tf.Tensor | None = None) -> tf.Tensor:
         """Normalized exponential gaps: uniform on the simplex of dimension n + 1, then random signs."""
