@@ -85,6 +85,18 @@ def test_projection_is_the_nearest_point(ball):
     assert np.all(np.linalg.norm(flat(delta - others), axis=1) >= distance - 1e-6)
 
 
+def test_the_magnitude_down_to_which_parts_are_needed():
+    magnitudes, parts = tf.constant([[0.1, 0.4, 0.3, 0.3]] * 4), tf.constant([[5.0, 2.0, 1.0, 1.0]] * 4)
+    found = balls.least_needed(magnitudes, parts, tf.constant([2.0, 2.5, 5.0, 20.0]))
+    np.testing.assert_array_equal(found, np.float32([0.4, 0.3, 0.1, 0.0]))
+
+    values = np.abs(tf.random.stateless_normal([9, 5, 4, 3], [1, 2]))
+    counts = np.arange(1, 60, 7)
+    ordered = np.sort(values.reshape(9, -1), axis=1)
+    found = balls.least_needed(tf.constant(values), 1.0, tf.constant(counts, tf.float32))
+    np.testing.assert_array_equal(found, ordered[np.arange(9), 60 - counts])
+
+
 @pytest.mark.parametrize("scale, radius", [(1.0, 8.0), (0.05, 0.7), (3.0, 0.1), (1e-4, 5.0), (1.0, 0.0)])
 def test_in_l1_the_nearest_image_is_nearest_in_ball_and_box_together(scale, radius):
     """Against the threshold by bisection, in float64, for each image alone."""

@@ -79,7 +79,9 @@ def _shrunk(magnitudes, room, radius):
         falling = tf.reduce_sum(tf.cast((kept > 0.0) & (kept < room), tf.float32), _axes(kept))
         low, high = tf.where(excess > 0.0, threshold, low), tf.where(excess > 0.0, high, threshold)
         step = threshold + excess / tf.maximum(falling, 1.0)
-        taken = (falling > 0.0) & ((step > low) & (step < high) | (step == threshold))  # equal: below the rounding of both
+        taken = (falling > 0.0) & (
+            (step > low) & (step < high) | (step == threshold)
+        )  # equal: below the rounding of both
         further = tf.where(taken, step, (low + high) / 2.0)
         search_on = (tf.abs(excess) > radius * _ROUNDING) & (further > low) & (further < high)
         return low, high, tf.where(search_on, further, threshold), search_on
@@ -90,6 +92,33 @@ def _shrunk(magnitudes, room, radius):
     return left(tf.where(radius > 0.0, threshold, largest))
 
 
+def least_needed(magnitudes: tf.Tensor, parts: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
+    """The magnitude down to which, from the largest, parts have to be taken until they sum up to an amount: float32 [batch].
+
+    It is the k-th largest, where the parts are 1 and the amount is k: found without sorting, by halving the interval of the
+    bits of such a number, which are ordered as non-negative numbers are.
+
+    Args:
+      magnitudes: float32 [batch, ...], not negative.
+      parts: float32 [batch, ...] or a number, not negative.
+      amount: float32 [batch]. Where it is more than all parts, the result is 0.
+
+    Example:
+      >>> least_needed(tf.constant([[0.1, 0.4, 0.3]]), tf.constant([[5.0, 2.0, 2.0]]), tf.constant([3.0])).numpy()
+      array([0.3], dtype=float32)
+    """
+    bits = tf.bitcast(magnitudes, tf.int32)
+
+    def halve(low, high):
+        middle = low + (high - low) // 2
+        taken = tf.reduce_sum(parts * tf.cast(bits >= per_example(middle, bits), tf.float32), _axes(bits))
+        return tf.where(taken >= amount, middle, low), tf.where(taken >= amount, high, middle)
+
+    high = tf.reduce_max(bits, _axes(bits)) + 1
+    low, _ = tf.while_loop(lambda low, high: tf.reduce_any(high - low > 1), halve, (tf.zeros_like(high), high))
+    return tf.bitcast(low, tf.float32)
+
+
 def signs_of_largest(values: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
     """The signs of each example's values of largest magnitude, 0 elsewhere: float32, like the values.
 
@@ -98,8 +127,7 @@ def signs_of_largest(values: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
       counts: int32 [batch], from 1 to the number of values. Ties with the last may make it a few more.
     """
     magnitudes = tf.abs(values)
-    ordered = tf.sort(_flat(magnitudes), axis=1, direction="DESCENDING")
-    least = tf.gather(ordered, counts - 1, axis=1, batch_dims=1)
+    least = least_needed(magnitudes, 1.0, tf.cast(counts, tf.float32))
     return tf.where(magnitudes >= per_example(least, values), tf.sign(values), 0.0)
 
 

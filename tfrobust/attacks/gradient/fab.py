@@ -208,13 +208,11 @@ def projection(norm, x, normal, amount):
 
 def _filled(weight, gain, amount):
     """How far each value goes to its wall until the gains are the amount, the largest weights first: shares, like the gains."""
-    flat = [tf.shape(gain)[0], -1]
-    order = tf.argsort(tf.reshape(weight, flat), axis=1, direction="DESCENDING", stable=True)
-    ordered = tf.gather(tf.reshape(gain, flat), order, axis=1, batch_dims=1)
-    missing = amount[:, None] - tf.cumsum(ordered, axis=1, exclusive=True)
-    shares = tf.where(ordered > 0.0, tf.clip_by_value(missing / tf.maximum(ordered, 1e-30), 0.0, 1.0), 0.0)
-    back = tf.argsort(order, axis=1)
-    return tf.reshape(tf.gather(shares, back, axis=1, batch_dims=1), tf.shape(gain))
+    least = balls.per_example(balls.least_needed(weight, gain, amount), weight)
+    last = tf.where(weight == least, gain, 0.0)
+    missing = amount - tf.reduce_sum(tf.where(weight > least, gain, 0.0), axis=[1, 2, 3])
+    share = tf.clip_by_value(missing / tf.maximum(tf.reduce_sum(last, axis=[1, 2, 3]), 1e-30), 0.0, 1.0)
+    return tf.where(weight > least, 1.0, tf.where(last > 0.0, balls.per_example(share, weight), 0.0))
 
 
 def _dot(one, other):
