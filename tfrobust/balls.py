@@ -79,10 +79,8 @@ def _shrunk(magnitudes, room, radius):
         falling = tf.reduce_sum(tf.cast((kept > 0.0) & (kept < room), tf.float32), _axes(kept))
         low, high = tf.where(excess > 0.0, threshold, low), tf.where(excess > 0.0, high, threshold)
         step = threshold + excess / tf.maximum(falling, 1.0)
-        taken = (falling > 0.0) & (
-            (step > low) & (step < high) | (step == threshold)
-        )  # equal: below the rounding of both
-        further = tf.where(taken, step, (low + high) / 2.0)
+        usable = (step > low) & (step < high) | (step == threshold)  # which ends it: the rest is below rounding
+        further = tf.where((falling > 0.0) & usable, step, (low + high) / 2.0)
         search_on = (tf.abs(excess) > radius * _ROUNDING) & (further > low) & (further < high)
         return low, high, tf.where(search_on, further, threshold), search_on
 
