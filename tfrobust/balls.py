@@ -59,10 +59,6 @@ def _axes(images):
     return list(range(1, len(images.shape)))
 
 
-def _flat(images):
-    return tf.reshape(images, [tf.shape(images)[0], -1])
-
-
 def _shrunk(magnitudes, room, radius):
     """Magnitudes less a threshold, from 0 to the room that each has, whose sum is at most the radius.
 
@@ -84,7 +80,8 @@ def _shrunk(magnitudes, room, radius):
         search_on = (tf.abs(excess) > radius * _ROUNDING) & (further > low) & (further < high)
         return low, high, tf.where(search_on, further, threshold), search_on
 
-    zero, largest = tf.zeros_like(Linf.size(magnitudes)), Linf.size(magnitudes)
+    largest = Linf.size(magnitudes)
+    zero = tf.zeros_like(largest)
     start = search(zero, largest, zero, None)
     threshold = tf.while_loop(lambda *state: tf.reduce_any(state[-1]), search, start, maximum_iterations=60)[2]
     return left(tf.where(radius > 0.0, threshold, largest))

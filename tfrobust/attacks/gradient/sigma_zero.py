@@ -118,8 +118,7 @@ class SigmaZero(Attack):
             def step(turn, x, kept, found):
                 _, rise, logits = problem.ascend(lambda logits: problem.value_of(objectives.margin, logits), x)
                 found = found.or_nearer(x, self.norm.size(x - images), problem.wanted(logits))
-                outside = tf.where(change > 0.0, -1.0, tf.reduce_sum(tf.abs(rise), axis=-1))
-                kept = tf.cond(turn == 0, lambda: kept | _joining(outside, joins), lambda: kept)
+                kept = tf.cond(turn == 0, lambda: kept | _joining(change, rise, joins), lambda: kept)
                 rate = _WIDEST * (_SMALLEST / _WIDEST) ** (tf.cast(turn, tf.float32) / (_TURNS - 1))
                 moved = tf.clip_by_value(x + rate * tf.sign(rise), 0.0, 1.0)
                 return turn + 1, tf.where(kept, moved, images), kept, found
@@ -157,8 +156,9 @@ def _left_out(change, tried):
     return tf.reshape(kept, [-1, *change.shape[1:], 1]), tf.where(in_pairs, rounds // distances % _JOINING, -1)
 
 
-def _joining(slope, places):
-    """The pixels with these places among the largest slopes, [examples, height, width]: bool [examples, height, width, 1]."""
+def _joining(change, rise, places):
+    """The pixels with these places among the steepest of those that are not changed: bool [examples, height, width, 1]."""
+    slope = tf.where(change > 0.0, -1.0, tf.reduce_sum(tf.abs(rise), axis=-1))
     flat = tf.reshape(slope, [-1, math.prod(slope.shape[1:])])
     steepest = tf.math.top_k(flat, min(_JOINING, flat.shape[1])).indices
     index = tf.gather(steepest, tf.maximum(places, 0) % steepest.shape[1], batch_dims=1)

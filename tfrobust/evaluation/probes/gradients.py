@@ -85,9 +85,9 @@ def _directions(model, images, labels, steps, precision, generator):
     """(steepest, random) errors of one batch, each [steps, images]."""
     slopes = model.slopes(images, labels)
     gradient = np.nan_to_num(slopes.gradient, posinf=0.0, neginf=0.0)
-    # A sum of many rounded terms is off by some units in the last place.
+    # A sum of many rounded terms is off by some units in the last place, and an integer model rounds inside.
     rounding = 4.0 * precision * (np.abs(slopes.weights) * np.abs(slopes.logits)).sum(axis=1)
-    inside = _STEPS_OF_LOGITS * model.resolution
+    rounding += _STEPS_OF_LOGITS * model.resolution
 
     def changes(signs, step):
         """The predicted and the real change of the margin: float64 [images] each."""
@@ -99,22 +99,22 @@ def _directions(model, images, labels, steps, precision, generator):
     steepest, at_random = [], []
     for step in steps:
         predicted, answered = changes(np.sign(gradient), step)
-        steepest.append(_error(predicted, answered, rounding, inside, axis=()))
+        steepest.append(_error(predicted, answered, rounding, axis=()))
         signs = generator.choice(np.array([-1.0, 1.0], "float32"), (RANDOM_DIRECTIONS, *images.shape))
         predicted, answered = zip(*(changes(sign, step) for sign in signs))
-        at_random.append(_error(predicted, answered, rounding, inside, axis=(0,)))
+        at_random.append(_error(predicted, answered, rounding, axis=(0,)))
     return np.array(steepest), np.array(at_random)
 
 
-def _error(predicted, answered, rounding, inside, axis):
+def _error(predicted, answered, rounding, axis):
     """Root mean square of the difference beyond rounding, relative to that of the larger change.
 
-    NaN where that is no larger than what rounding does, of logits or inside an integer model: nothing can be said of it.
+    NaN where that is less than twice what rounding does: nothing can be said of it.
     """
     predicted, answered = np.asarray(predicted), np.asarray(answered)
-    wrong = np.maximum(np.abs(predicted - answered) - rounding - inside, 0.0)
+    wrong = np.maximum(np.abs(predicted - answered) - rounding, 0.0)
     size, of_answers, of_predictions = (
         np.sqrt(np.mean(np.square(part), axis=axis)) for part in (wrong, answered, predicted)
     )
     larger = np.maximum(of_answers, of_predictions)
-    return np.where(larger < 2.0 * (rounding + inside), np.nan, size / np.maximum(larger, np.finfo("float32").tiny))
+    return np.where(larger < 2.0 * rounding, np.nan, size / np.maximum(larger, np.finfo("float32").tiny))
